@@ -1,0 +1,25 @@
+/* Small helpers for views of bytes. */
+#ifndef PUMP_BASE_BYTES_H
+#define PUMP_BASE_BYTES_H
+
+#include <pump.h>
+#include <string.h>
+
+static inline pump_bytes pump_bytes_of(const char *text) {
+  return (pump_bytes){text, text ? strlen(text) : 0};
+}
+
+static inline bool pump_bytes_equal(pump_bytes a, pump_bytes b) {
+  return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static inline bool pump_bytes_is(pump_bytes bytes, const char *text) {
+  return pump_bytes_equal(bytes, pump_bytes_of(text));
+}
+
+static inline bool pump_bytes_starts(pump_bytes bytes, const char *prefix) {
+  size_t size = strlen(prefix);
+  return bytes.size >= size && memcmp(bytes.data, prefix, size) == 0;
+}
+
+#endif

@@ -1,0 +1,66 @@
+#include "base/page.h"
+
+#include <stdlib.h>
+
+typedef struct page_memory {
+  pump_page page; /* first: a pump_page * is a page_memory * */
+  pump_block *block;
+  pump_record *records;
+  size_t references;
+  pump_event events[];
+} page_memory;
+
+pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
+  if (events > SIZE_MAX / 4 / sizeof(pump_event) || records > SIZE_MAX / 4 / sizeof(pump_record))
+    return NULL;
+  size_t event_bytes = events * sizeof(pump_event);
+  page_memory *memory =
+      malloc(sizeof *memory + event_bytes + records * sizeof(pump_record));
+  if (!memory)
+    return NULL;
+  *memory = (page_memory){
+      .page = {.events = memory->events,
+               .count = events,
+               .next_event_number = -1,
+               .last_event_number = -1,
+               .position = {-1, -1},
+               .next_position = {-1, -1}},
+      .block = block ? pump_block_ref(block) : NULL,
+      .records = (pump_record *)(void *)((char *)memory->events + event_bytes),
+      .references = 1,
+  };
+  for (size_t i = 0; i < events; i++)
+    memory->events[i] = (pump_event){.position = {-1, -1}};
+  for (size_t i = 0; i < records; i++)
+    memory->records[i] = (pump_record){0};
+  return &memory->page;
+}
+
+pump_event *pump_page_events(pump_page *page) {
+  return ((page_memory *)(void *)page)->events;
+}
+
+pump_record *pump_page_records(pump_page *page) {
+  return ((page_memory *)(void *)page)->records;
+}
+
+pump_page *pump_page_ref(pump_page *page) {
+  ((page_memory *)(void *)page)->references++;
+  return page;
+}
+
+void pump_page_unref(pump_page *page) {
+  if (!page)
+    return;
+  page_memory *memory = (page_memory *)(void *)page;
+  if (--memory->references > 0)
+    return;
+  pump_block_unref(memory->block);
+  free(memory);
+}
+
+size_t pump_page_size(const pump_page *page) {
+  const page_memory *memory = (const page_memory *)(const void *)page;
+  return sizeof *memory + memory->page.count * (sizeof(pump_event) + sizeof(pump_record)) +
+         (memory->block ? memory->block->capacity : 0);
+}

@@ -1,0 +1,289 @@
+/* pump: an EventStore client in C, on libuv.
+ *
+ * A program that owns a libuv loop makes a client, connects it, and asks. Every request that a
+ * function here accepts (returns 0) gets exactly one call of its callback, never from inside the
+ * function that accepted it. There are no threads, no signals and no global state: a client
+ * belongs to the thread that runs its loop, and every function and callback is of that thread.
+ *
+ * Functions return 0 or a negative PUMP_E… code. Everything passed in is copied before the
+ * function returns. Everything passed to a callback is borrowed until the callback returns; a
+ * page of events may be kept longer with pump_page_ref. Times are milliseconds, event numbers
+ * and positions 64-bit integers, text is UTF-8 and not NUL-terminated unless it is a char *.
+ */
+#ifndef PUMP_H
+#define PUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The one home of the version; the build reads it from here. */
+#define PUMP_VERSION_MAJOR 0
+#define PUMP_VERSION_MINOR 1
+#define PUMP_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define PUMP_API __attribute__((visibility("default")))
+#else
+#define PUMP_API
+#endif
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+/* One table for both languages: the C name, its number, its name in Lua and a sentence.
+ * Numbers are kept for ever; new ones are added at the end. */
+#define PUMP_ERROR_MAP(XX)                                                                         \
+  XX(ETIMEOUT, -1, "timeout", "no answer came in time")                                            \
+  XX(ECANCELLED, -2, "cancelled", "the request was cancelled")                                     \
+  XX(ECLOSED, -3, "closed", "the connection is closed")                                            \
+  XX(ECONNECT, -4, "connect_failed", "the server could not be reached")                            \
+  XX(EDISCOVERY, -5, "discovery_failed", "no member of the cluster could be found")                \
+  XX(ENOTAUTHENTICATED, -6, "not_authenticated", "the server refused the credentials")             \
+  XX(EACCESS, -7, "access_denied", "access denied")                                                \
+  XX(ENOSTREAM, -8, "stream_not_found", "there is no such stream")                                 \
+  XX(EDELETED, -9, "stream_deleted", "the stream was deleted")                                     \
+  XX(ENOEVENT, -10, "event_not_found", "there is no such event")                                   \
+  XX(EVERSION, -11, "wrong_expected_version", "the stream is not at the expected version")         \
+  XX(ETRANSACTION, -12, "invalid_transaction", "the transaction is not valid")                     \
+  XX(EBADREQUEST, -13, "bad_request", "the server did not understand the request")                 \
+  XX(ENOTHANDLED, -14, "not_handled", "the server did not handle the request")                     \
+  XX(ENOTREADY, -15, "not_ready", "the server is not ready yet")                                   \
+  XX(EBUSY, -16, "too_busy", "too many requests wait already")                                     \
+  XX(ENOTLEADER, -17, "not_leader", "the server is not the leader")                                \
+  XX(ETOOLARGE, -18, "too_large", "that is larger than the protocol allows")                       \
+  XX(EEXISTS, -19, "subscription_exists", "there is such a group already")                         \
+  XX(ENOGROUP, -20, "subscription_not_found", "there is no such group")                            \
+  XX(ESUBSCRIBE, -21, "subscription_failed", "the subscription failed")                            \
+  XX(EDROPPED, -22, "subscription_dropped", "the server dropped the subscription")                 \
+  XX(EMAXSUBSCRIBERS, -23, "max_subscribers", "the group has all the subscribers it allows")       \
+  XX(ESLOW, -24, "slow_consumer", "the consumer is too slow")                                      \
+  XX(EPROTOCOL, -25, "protocol_error", "the peer does not speak the protocol")                     \
+  XX(ETLS, -26, "tls_error", "the secure connection failed")                                       \
+  XX(EJSON, -27, "json_error", "that is not JSON")                                                 \
+  XX(ENOTSUPPORTED, -28, "not_supported", "that is not supported")                                 \
+  XX(ENOMEM, -29, "out_of_memory", "out of memory")                                                \
+  XX(EINVALID, -30, "invalid_argument", "an argument is not valid")                                \
+  XX(ESTORE, -31, "store_failed", "the embedded store failed")
+
+enum {
+#define XX(name, number, text, sentence) PUMP_##name = number,
+  PUMP_ERROR_MAP(XX)
+#undef XX
+};
+
+/* The name of a code as Lua knows it ("wrong_expected_version"), "ok" for 0, "unknown" else. */
+PUMP_API const char *pump_error_name(int code);
+/* A sentence for a code, without a full stop. Never NULL. */
+PUMP_API const char *pump_error_sentence(int code);
+/* "0.1.0" */
+PUMP_API const char *pump_version(void);
+
+/* ---- Values ------------------------------------------------------------------------------- */
+
+/* A view of bytes that somebody else owns. data may be NULL when size is 0. */
+typedef struct pump_bytes {
+  const char *data;
+  size_t size;
+} pump_bytes;
+
+/* A UUID in the order in which it is written as text (RFC 4122). */
+typedef struct pump_guid {
+  unsigned char bytes[16];
+} pump_guid;
+
+#define PUMP_GUID_TEXT 36
+/* Writes 36 characters and a NUL. */
+PUMP_API void pump_guid_format(const pump_guid *guid, char text[PUMP_GUID_TEXT + 1]);
+/* Accepts 36 characters, either case, with or without braces. PUMP_EINVALID. */
+PUMP_API int pump_guid_parse(pump_guid *guid, const char *text, size_t size);
+
+typedef struct pump_position {
+  int64_t commit;
+  int64_t prepare;
+} pump_position;
+
+/* Expected versions beside a number of an event (>= 0). */
+#define PUMP_ANY           (-2)
+#define PUMP_NO_STREAM     (-1)
+#define PUMP_STREAM_EXISTS (-4)
+/* Where a read starts, beside a number of an event (>= 0): the last event. */
+#define PUMP_END (-1)
+/* An event number or version that nobody told us. */
+#define PUMP_UNKNOWN INT64_MIN
+
+/* One event as it stands in a stream: views into the page that it came in. */
+typedef struct pump_record {
+  pump_bytes stream;
+  pump_bytes type;
+  pump_bytes data;
+  pump_bytes metadata;
+  int64_t number;
+  int64_t created; /* microseconds since 1970, UTC */
+  pump_guid id;
+  bool is_json;
+} pump_record;
+
+/* One event as a reader gets it. */
+typedef struct pump_event {
+  const pump_record *record; /* the event, or the target of the link; NULL if that is gone */
+  const pump_record *link;   /* the link that led here, or NULL */
+  pump_position position;    /* in $all; -1, -1 where the server did not say */
+  int32_t retry_count;       /* persistent subscriptions: how often it was tried before */
+} pump_event;
+
+/* Events that came together. One page is one buffer from the socket, parsed once: the records
+ * are views into it, and it lives until the last reference is given back. */
+typedef struct pump_page {
+  const pump_event *events;
+  size_t count;
+  int64_t next_event_number; /* streams: where the next page starts; -1 at the start, backward */
+  int64_t last_event_number; /* streams: the newest event of the stream */
+  pump_position position;      /* $all: where this page started */
+  pump_position next_position; /* $all: where the next one starts */
+  bool is_end;                 /* nothing follows in this direction, for now */
+} pump_page;
+
+/* Both may be called from callbacks. A page keeps all its events; it is of one thread. */
+PUMP_API pump_page *pump_page_ref(pump_page *page);
+PUMP_API void pump_page_unref(pump_page *page);
+/* Bytes of memory that the page keeps from being freed. */
+PUMP_API size_t pump_page_size(const pump_page *page);
+
+/* One event to write. id all zero: a random one is made. */
+typedef struct pump_new_event {
+  pump_guid id;
+  pump_bytes type;
+  pump_bytes data;
+  pump_bytes metadata;
+  bool is_json; /* data is JSON text */
+} pump_new_event;
+
+/* ---- The client --------------------------------------------------------------------------- */
+
+struct uv_loop_s; /* uv_loop_t of <uv.h> */
+typedef struct pump_client pump_client;
+
+enum { PUMP_LOG_ERROR = 1, PUMP_LOG_WARNING, PUMP_LOG_INFO, PUMP_LOG_DEBUG, PUMP_LOG_TRACE };
+
+typedef struct pump_options {
+  const char *host;     /* default 127.0.0.1 */
+  int port;             /* default 1113 */
+  const char *username; /* NULL: anonymous */
+  const char *password;
+  const char *name;             /* how the server knows the connection; default pump-<random> */
+  uint64_t timeout;             /* of a request, 7000 ms */
+  uint64_t connect_timeout;     /* until connected and identified, 5000 ms */
+  uint64_t heartbeat_interval;  /* silence after which the client asks, 2000 ms; 0 never */
+  uint64_t heartbeat_timeout;   /* silence after that which ends the connection, 5000 ms */
+  unsigned max_in_flight;       /* requests sent and not answered, 2000; more wait */
+  unsigned max_queued;          /* requests that may wait, 20000; more are PUMP_EBUSY */
+  /* Instead of host and port: gives a connected stream socket, which the client owns from then
+   * on. The embedded node connects clients through it (pump_node_opener). */
+  int (*open)(void *ud, int *fd);
+  void *open_ud;
+  /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. */
+  void (*log)(void *ud, int level, const char *line);
+  void *log_ud;
+  int log_level;
+} pump_options;
+
+/* Fills in the defaults above. */
+PUMP_API void pump_options_init(pump_options *options);
+
+enum {
+  PUMP_STATE_NEW = 0,
+  PUMP_STATE_CONNECTING,
+  PUMP_STATE_CONNECTED,
+  PUMP_STATE_CLOSED
+};
+
+/* What became of a request. */
+typedef struct pump_result {
+  int status;             /* 0, or why not: PUMP_E… */
+  const char *message;    /* one line for people, with the server's words; "" on success */
+  bool retryable;         /* the same request may succeed later */
+  int64_t current_version; /* PUMP_EVERSION: the last event number of the stream, -1 for none,
+                              PUMP_UNKNOWN where the server did not say */
+  const char *leader_host; /* PUMP_ENOTLEADER: where the leader is, or NULL */
+  int leader_port;
+  int64_t first_event_number; /* append */
+  int64_t last_event_number;
+  pump_position position; /* append */
+  pump_page *page;        /* reads; borrowed, keep it with pump_page_ref */
+  uint64_t elapsed_ns;    /* from asking to answer */
+} pump_result;
+
+typedef void (*pump_result_cb)(pump_client *client, const pump_result *result, void *ud);
+
+/* Makes a client on a loop that the caller owns and runs. It connects nowhere yet.
+ * PUMP_EINVALID for options that make no sense, PUMP_ENOMEM. */
+PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
+                             const pump_options *options);
+
+/* Connects, authenticates (where there is a username) and identifies; result tells when that is
+ * done, or why it could not be. A client that failed to connect may try again. */
+PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
+
+/* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is
+ * called (it may be NULL) and the client is gone. May be called from any callback, and once. */
+PUMP_API void pump_client_close(pump_client *client, void (*cb)(void *ud), void *ud);
+
+PUMP_API int pump_client_state(const pump_client *client);
+/* "127.0.0.1:1113", or "" before the first connection. */
+PUMP_API const char *pump_client_endpoint(const pump_client *client);
+
+/* Called when a connection that was established ends by itself: reason is one line. Requests
+ * without an answer are failed with PUMP_ECLOSED before. */
+typedef void (*pump_disconnected_cb)(pump_client *client, int code, const char *reason, void *ud);
+PUMP_API void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud);
+
+/* What every request may carry. NULL in its place means all defaults. */
+typedef struct pump_call {
+  uint64_t timeout;   /* ms until PUMP_ETIMEOUT; 0: the client's */
+  pump_bytes username; /* data NULL: the connection's */
+  pump_bytes password;
+  bool require_leader;
+} pump_call;
+
+PUMP_API int pump_client_ping(pump_client *client, const pump_call *call, pump_result_cb cb,
+                              void *ud);
+
+/* Appends count events (0 is legal) to a stream. A repeated write keeps the ids of its events,
+ * so the server knows it again. expected: a number, or PUMP_ANY, PUMP_NO_STREAM,
+ * PUMP_STREAM_EXISTS. PUMP_ETOOLARGE for what no server takes. */
+PUMP_API int pump_client_append(pump_client *client, pump_bytes stream, int64_t expected,
+                                const pump_new_event *events, size_t count, const pump_call *call,
+                                pump_result_cb cb, void *ud);
+
+/* One event. number may be PUMP_END for the last. The page holds it. */
+PUMP_API int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t number,
+                                    bool resolve_links, const pump_call *call, pump_result_cb cb,
+                                    void *ud);
+
+typedef struct pump_read {
+  int64_t from;           /* streams: first event number; PUMP_END backward: the last */
+  pump_position position; /* $all: 0, 0 is the start, -1, -1 the end */
+  int32_t max_count;      /* 1 to 4096 */
+  bool backward;
+  bool resolve_links;
+} pump_read;
+
+PUMP_API int pump_client_read_stream(pump_client *client, pump_bytes stream, const pump_read *read,
+                                     const pump_call *call, pump_result_cb cb, void *ud);
+PUMP_API int pump_client_read_all(pump_client *client, const pump_read *read, const pump_call *call,
+                                  pump_result_cb cb, void *ud);
+
+#define PUMP_MAX_PAGE 4096
+#define PUMP_MAX_FRAME (64 * 1024 * 1024)
+/* One event's data, metadata and twice its type together (16 MiB less the record's head). */
+#define PUMP_MAX_EVENT (16 * 1024 * 1024 - 10000)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
