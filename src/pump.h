@@ -140,8 +140,8 @@ typedef struct pump_event {
 typedef struct pump_page {
   const pump_event *events;
   size_t count;
-  int64_t next_event_number; /* streams: where the next page starts; -1 at the start, backward */
-  int64_t last_event_number; /* streams: the newest event of the stream */
+  int64_t next_event_number;   /* streams: where the next page starts; -1 at the start, backward */
+  int64_t last_event_number;   /* streams: the newest event of the stream */
   pump_position position;      /* $all: where this page started */
   pump_position next_position; /* $all: where the next one starts */
   bool is_end;                 /* nothing follows in this direction, for now */
@@ -174,13 +174,13 @@ typedef struct pump_options {
   int port;             /* default 1113 */
   const char *username; /* NULL: anonymous */
   const char *password;
-  const char *name;             /* how the server knows the connection; default pump-<random> */
-  uint64_t timeout;             /* of a request, 7000 ms */
-  uint64_t connect_timeout;     /* until connected and identified, 5000 ms */
-  uint64_t heartbeat_interval;  /* silence after which the client asks, 2000 ms; 0 never */
-  uint64_t heartbeat_timeout;   /* silence after that which ends the connection, 5000 ms */
-  unsigned max_in_flight;       /* requests sent and not answered, 2000; more wait */
-  unsigned max_queued;          /* requests that may wait, 20000; more are PUMP_EBUSY */
+  const char *name;            /* how the server knows the connection; default pump-<random> */
+  uint64_t timeout;            /* of a request, 7000 ms */
+  uint64_t connect_timeout;    /* until connected and identified, 5000 ms */
+  uint64_t heartbeat_interval; /* silence after which the client asks, 2000 ms; 0 never */
+  uint64_t heartbeat_timeout;  /* silence after that which ends the connection, 5000 ms */
+  unsigned max_in_flight;      /* requests sent and not answered, 2000; more wait */
+  unsigned max_queued;         /* requests that may wait, 20000; more are PUMP_EBUSY */
   /* Instead of host and port: gives a connected stream socket, which the client owns from then
    * on. The embedded node connects clients through it (pump_node_opener). */
   int (*open)(void *ud, int *fd);
@@ -194,18 +194,13 @@ typedef struct pump_options {
 /* Fills in the defaults above. */
 PUMP_API void pump_options_init(pump_options *options);
 
-enum {
-  PUMP_STATE_NEW = 0,
-  PUMP_STATE_CONNECTING,
-  PUMP_STATE_CONNECTED,
-  PUMP_STATE_CLOSED
-};
+enum { PUMP_STATE_NEW = 0, PUMP_STATE_CONNECTING, PUMP_STATE_CONNECTED, PUMP_STATE_CLOSED };
 
 /* What became of a request. */
 typedef struct pump_result {
-  int status;             /* 0, or why not: PUMP_E… */
-  const char *message;    /* one line for people, with the server's words; "" on success */
-  bool retryable;         /* the same request may succeed later */
+  int status;              /* 0, or why not: PUMP_E… */
+  const char *message;     /* one line for people, with the server's words; "" on success */
+  bool retryable;          /* the same request may succeed later */
   int64_t current_version; /* PUMP_EVERSION: the last event number of the stream, -1 for none,
                               PUMP_UNKNOWN where the server did not say */
   const char *leader_host; /* PUMP_ENOTLEADER: where the leader is, or NULL */
@@ -243,7 +238,7 @@ PUMP_API void pump_client_on_disconnected(pump_client *client, pump_disconnected
 
 /* What every request may carry. NULL in its place means all defaults. */
 typedef struct pump_call {
-  uint64_t timeout;   /* ms until PUMP_ETIMEOUT; 0: the client's */
+  uint64_t timeout;    /* ms until PUMP_ETIMEOUT; 0: the client's */
   pump_bytes username; /* data NULL: the connection's */
   pump_bytes password;
   bool require_leader;
@@ -277,7 +272,7 @@ PUMP_API int pump_client_read_stream(pump_client *client, pump_bytes stream, con
 PUMP_API int pump_client_read_all(pump_client *client, const pump_read *read, const pump_call *call,
                                   pump_result_cb cb, void *ud);
 
-#define PUMP_MAX_PAGE 4096
+#define PUMP_MAX_PAGE  4096
 #define PUMP_MAX_FRAME (64 * 1024 * 1024)
 /* One event's data, metadata and twice its type together (16 MiB less the record's head). */
 #define PUMP_MAX_EVENT (16 * 1024 * 1024 - 10000)

@@ -23,8 +23,8 @@ typedef struct pump_node_options {
   const char *file;   /* path of the store; NULL: in memory, gone when closed */
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
-  bool insecure_listen; /* allow an address that is not of this machine */
-  const char *like;     /* "5.0" (default) or "23.10": which server to answer as */
+  bool insecure_listen;        /* allow an address that is not of this machine */
+  const char *like;            /* "5.0" (default) or "23.10": which server to answer as */
   const pump_node_user *users; /* beside or instead of admin/changeit; NULL: only that */
   size_t user_count;
 } pump_node_options;

@@ -3,11 +3,9 @@
 #include <stdlib.h>
 
 pump_block *pump_block_new(size_t capacity) {
-  if (capacity > SIZE_MAX - sizeof(pump_block))
-    return NULL;
+  if (capacity > SIZE_MAX - sizeof(pump_block)) return NULL;
   pump_block *block = malloc(sizeof *block + capacity);
-  if (!block)
-    return NULL;
+  if (!block) return NULL;
   block->references = 1;
   block->capacity = capacity;
   return block;
@@ -19,6 +17,5 @@ pump_block *pump_block_ref(pump_block *block) {
 }
 
 void pump_block_unref(pump_block *block) {
-  if (block && --block->references == 0)
-    free(block);
+  if (block && --block->references == 0) free(block);
 }

@@ -22,14 +22,12 @@ void pump_buffer_clear(pump_buffer *buffer) {
 }
 
 void pump_buffer_truncate(pump_buffer *buffer, size_t size) {
-  if (size < buffer->size)
-    buffer->size = size;
+  if (size < buffer->size) buffer->size = size;
   buffer->failed = false;
 }
 
 uint8_t *pump_buffer_reserve(pump_buffer *buffer, size_t size) {
-  if (buffer->failed)
-    return NULL;
+  if (buffer->failed) return NULL;
   if (size > buffer->capacity - buffer->size) {
     size_t wanted = buffer->size + size;
     size_t capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
@@ -51,11 +49,9 @@ void pump_buffer_grew(pump_buffer *buffer, size_t size) {
 }
 
 void pump_buffer_append(pump_buffer *buffer, const void *data, size_t size) {
-  if (size == 0)
-    return;
+  if (size == 0) return;
   uint8_t *to = pump_buffer_reserve(buffer, size);
-  if (!to)
-    return;
+  if (!to) return;
   memcpy(to, data, size);
   buffer->size += size;
 }
@@ -74,15 +70,13 @@ void pump_buffer_printf(pump_buffer *buffer, const char *format, ...) {
   va_start(arguments, format);
   int size = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (size < 0)
-    return;
+  if (size < 0) return;
   pump_buffer_append(buffer, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
 const char *pump_buffer_string(pump_buffer *buffer) {
   uint8_t *end = pump_buffer_reserve(buffer, 1);
-  if (!end)
-    return "";
+  if (!end) return "";
   *end = '\0';
   return (const char *)buffer->data;
 }

@@ -22,7 +22,7 @@ const char *pump_error_sentence(int code) {
   }
 }
 
-#define TEXT(x)            #x
+#define TEXT(x)             #x
 #define VERSION_OF(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 
 const char *pump_version(void) {

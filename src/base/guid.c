@@ -30,8 +30,7 @@ void pump_guid_format(const pump_guid *guid, char text[PUMP_GUID_TEXT + 1]) {
   static const char digits[] = "0123456789abcdef";
   char *to = text;
   for (int i = 0; i < 16; i++) {
-    if (i == 4 || i == 6 || i == 8 || i == 10)
-      *to++ = '-';
+    if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
     *to++ = digits[guid->bytes[i] >> 4];
     *to++ = digits[guid->bytes[i] & 15];
   }
@@ -39,12 +38,9 @@ void pump_guid_format(const pump_guid *guid, char text[PUMP_GUID_TEXT + 1]) {
 }
 
 static int hex_value(char digit) {
-  if (digit >= '0' && digit <= '9')
-    return digit - '0';
-  if (digit >= 'a' && digit <= 'f')
-    return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F')
-    return digit - 'A' + 10;
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
   return -1;
 }
 
@@ -53,16 +49,13 @@ int pump_guid_parse(pump_guid *guid, const char *text, size_t size) {
     text++;
     size -= 2;
   }
-  if (size != PUMP_GUID_TEXT)
-    return PUMP_EINVALID;
+  if (size != PUMP_GUID_TEXT) return PUMP_EINVALID;
   pump_guid parsed;
   for (int i = 0; i < 16; i++) {
-    if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
-      return PUMP_EINVALID;
+    if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') return PUMP_EINVALID;
     int high = hex_value(*text++);
     int low = hex_value(*text++);
-    if (high < 0 || low < 0)
-      return PUMP_EINVALID;
+    if (high < 0 || low < 0) return PUMP_EINVALID;
     parsed.bytes[i] = (unsigned char)(high << 4 | low);
   }
   *guid = parsed;

@@ -27,12 +27,9 @@ static void rise(pump_heap *heap, size_t index, pump_heap_node *node) {
 static void sink(pump_heap *heap, size_t index, pump_heap_node *node) {
   for (;;) {
     size_t child = 2 * index + 1;
-    if (child >= heap->count)
-      break;
-    if (child + 1 < heap->count && heap->nodes[child + 1]->key < heap->nodes[child]->key)
-      child++;
-    if (heap->nodes[child]->key >= node->key)
-      break;
+    if (child >= heap->count) break;
+    if (child + 1 < heap->count && heap->nodes[child + 1]->key < heap->nodes[child]->key) child++;
+    if (heap->nodes[child]->key >= node->key) break;
     put(heap, index, heap->nodes[child]);
     index = child;
   }
@@ -43,8 +40,7 @@ int pump_heap_add(pump_heap *heap, pump_heap_node *node, uint64_t key) {
   if (heap->count == heap->capacity) {
     size_t capacity = heap->capacity ? heap->capacity * 2 : 64;
     pump_heap_node **nodes = realloc(heap->nodes, capacity * sizeof(pump_heap_node *));
-    if (!nodes)
-      return PUMP_ENOMEM;
+    if (!nodes) return PUMP_ENOMEM;
     heap->nodes = nodes;
     heap->capacity = capacity;
   }
@@ -54,13 +50,11 @@ int pump_heap_add(pump_heap *heap, pump_heap_node *node, uint64_t key) {
 }
 
 void pump_heap_remove(pump_heap *heap, pump_heap_node *node) {
-  if (node->place == 0)
-    return;
+  if (node->place == 0) return;
   size_t index = node->place - 1;
   node->place = 0;
   pump_heap_node *last = heap->nodes[--heap->count];
-  if (last == node)
-    return;
+  if (last == node) return;
   if (index > 0 && heap->nodes[(index - 1) / 2]->key > last->key)
     rise(heap, index, last);
   else

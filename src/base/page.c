@@ -14,10 +14,8 @@ pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
   if (events > SIZE_MAX / 4 / sizeof(pump_event) || records > SIZE_MAX / 4 / sizeof(pump_record))
     return NULL;
   size_t event_bytes = events * sizeof(pump_event);
-  page_memory *memory =
-      malloc(sizeof *memory + event_bytes + records * sizeof(pump_record));
-  if (!memory)
-    return NULL;
+  page_memory *memory = malloc(sizeof *memory + event_bytes + records * sizeof(pump_record));
+  if (!memory) return NULL;
   *memory = (page_memory){
       .page = {.events = memory->events,
                .count = events,
@@ -50,11 +48,9 @@ pump_page *pump_page_ref(pump_page *page) {
 }
 
 void pump_page_unref(pump_page *page) {
-  if (!page)
-    return;
+  if (!page) return;
   page_memory *memory = (page_memory *)(void *)page;
-  if (--memory->references > 0)
-    return;
+  if (--memory->references > 0) return;
   pump_block_unref(memory->block);
   free(memory);
 }

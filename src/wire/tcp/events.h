@@ -14,16 +14,16 @@
 /* A ReadEventCompleted, ReadStreamEventsCompleted, ReadAllEventsCompleted (filtered too),
  * StreamEventAppeared or PersistentSubscriptionStreamEventAppeared. */
 typedef struct pump_tcp_page {
-  pump_page *page;    /* the caller's reference; never NULL on success */
-  int32_t result;     /* the message's own enum, 0 is Success in each */
-  pump_bytes error;   /* the server's words, often empty */
+  pump_page *page;  /* the caller's reference; never NULL on success */
+  int32_t result;   /* the message's own enum, 0 is Success in each */
+  pump_bytes error; /* the server's words, often empty */
   int64_t last_commit_position;
 } pump_tcp_page;
 
 int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pump_tcp_page *out);
 
-/* A WriteEvents (TransactionWrite where stream is empty and transaction counts), as a node gets
- * it: views into the frame. */
+/* A WriteEvents as a node gets it: views into the frame. An id that is not of 16 bytes is all
+ * zero. */
 typedef struct pump_tcp_write {
   pump_bytes stream;
   int64_t expected_version;

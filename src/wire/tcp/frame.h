@@ -39,7 +39,8 @@ typedef struct pump_tcp_reader {
   size_t start; /* first byte that belongs to no frame taken out yet */
   size_t end;   /* behind the last byte that came */
   size_t max_body;
-  char error[128]; /* why next() said PUMP_EPROTOCOL, in the server's words */
+  size_t block_size; /* of the next block */
+  char error[128];   /* why next() said PUMP_EPROTOCOL, in the server's words */
 } pump_tcp_reader;
 
 /* max_body: what the length may say at most, PUMP_MAX_FRAME for everybody. */
@@ -56,15 +57,14 @@ void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size);
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame);
 
 /* Writing a frame: begin, write the body behind it, end with the same mark. login.data NULL: no
- * login. PUMP_ETOOLARGE (a login over 255 bytes, a body over 64 MiB), PUMP_ENOMEM; then the
- * buffer is as it was before begin. */
+ * login; the caller has checked that neither part is over PUMP_TCP_MAX_LOGIN bytes. PUMP_ETOOLARGE
+ * for a body over 64 MiB, PUMP_ENOMEM; then the buffer is as it was before begin. */
 size_t pump_tcp_frame_begin(pump_buffer *out, uint8_t command,
                             const pump_tcp_correlation *correlation, pump_bytes login,
                             pump_bytes password);
 int pump_tcp_frame_end(pump_buffer *out, size_t mark);
 /* Both with a body at hand. */
-int pump_tcp_frame_write(pump_buffer *out, uint8_t command,
-                         const pump_tcp_correlation *correlation, pump_bytes login,
-                         pump_bytes password, pump_bytes body);
+int pump_tcp_frame_write(pump_buffer *out, uint8_t command, const pump_tcp_correlation *correlation,
+                         pump_bytes login, pump_bytes password, pump_bytes body);
 
 #endif

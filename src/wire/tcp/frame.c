@@ -1,0 +1,164 @@
+#include "wire/tcp/frame.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One read of a busy socket brings up to this much; more where frames turn out to be larger, so
+ * that few of them straddle two blocks and have to be moved. */
+#define SMALLEST_BLOCK (64 * 1024)
+#define LARGEST_BLOCK  (512 * 1024)
+/* With less room than this left a read would bring too little: take a new block. */
+#define SMALLEST_SPACE 2048
+#define COMMAND_AT     4
+#define FLAGS_AT       5
+#define CORRELATION_AT 6
+
+static uint32_t read_length(const uint8_t *at) {
+  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static void write_length(uint8_t *at, uint32_t length) {
+  at[0] = (uint8_t)length;
+  at[1] = (uint8_t)(length >> 8);
+  at[2] = (uint8_t)(length >> 16);
+  at[3] = (uint8_t)(length >> 24);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------ */
+
+void pump_tcp_reader_init(pump_tcp_reader *reader, size_t max_body) {
+  *reader = (pump_tcp_reader){.max_body = max_body, .block_size = SMALLEST_BLOCK};
+}
+
+void pump_tcp_reader_free(pump_tcp_reader *reader) {
+  pump_block_unref(reader->block);
+  reader->block = NULL;
+}
+
+/* How much the block must hold from `start` on: the unfinished frame, as far as it is known. A
+ * length that is out of bounds asks for nothing; next() has refused it or will. */
+static size_t wanted(const pump_tcp_reader *reader) {
+  size_t have = reader->end - reader->start;
+  if (have >= PUMP_TCP_LENGTH_SIZE) {
+    size_t length = read_length(reader->block->data + reader->start);
+    if (length <= reader->max_body && length + PUMP_TCP_LENGTH_SIZE > have)
+      return length + PUMP_TCP_LENGTH_SIZE;
+  }
+  return have + SMALLEST_SPACE;
+}
+
+int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size) {
+  pump_block *block = reader->block;
+  size_t have = reader->end - reader->start;
+  bool reusable = block && block->references == 1 && block->capacity <= LARGEST_BLOCK;
+  if (reusable && have == 0)
+    reader->start = reader->end = 0; /* nobody looks at what was read: use it again */
+  size_t want = block ? wanted(reader) : 0;
+  if (!block || want > block->capacity - reader->start) {
+    while (reader->block_size < want && reader->block_size < LARGEST_BLOCK)
+      reader->block_size *= 2;
+    pump_block *fresh = pump_block_new(want > reader->block_size ? want : reader->block_size);
+    if (!fresh) return PUMP_ENOMEM;
+    if (have > 0) memcpy(fresh->data, block->data + reader->start, have);
+    pump_block_unref(block);
+    reader->block = block = fresh;
+    reader->start = 0;
+    reader->end = have;
+  }
+  *to = block->data + reader->end;
+  *size = block->capacity - reader->end;
+  return 0;
+}
+
+void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size) {
+  reader->end += size;
+}
+
+static int bad_length(pump_tcp_reader *reader, uint32_t length) {
+  snprintf(reader->error, sizeof reader->error, "Package size is out of bounds: %d (max: %zu).",
+           (int)length, reader->max_body);
+  return PUMP_EPROTOCOL;
+}
+
+/* login and password stand behind the head, each with a length byte. */
+static bool read_login(pump_tcp_frame *frame) {
+  const char *at = frame->payload.data;
+  size_t left = frame->payload.size;
+  pump_bytes *fields[] = {&frame->login, &frame->password};
+  for (int i = 0; i < 2; i++) {
+    size_t size = left > 0 ? (uint8_t)*at : 0;
+    if (left < 1 + size) return false;
+    *fields[i] = (pump_bytes){at + 1, size};
+    at += 1 + size;
+    left -= 1 + size;
+  }
+  frame->payload = (pump_bytes){at, left};
+  return true;
+}
+
+int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
+  size_t have = reader->end - reader->start;
+  if (have < PUMP_TCP_LENGTH_SIZE) return 0;
+  const uint8_t *at = reader->block->data + reader->start;
+  uint32_t length = read_length(at);
+  if (length > reader->max_body || length == 0) return bad_length(reader, length);
+  if (length < PUMP_TCP_MIN_BODY) {
+    snprintf(reader->error, sizeof reader->error, "Package is too short: %u bytes (min: %d).",
+             length, PUMP_TCP_MIN_BODY);
+    return PUMP_EPROTOCOL;
+  }
+  if (have - PUMP_TCP_LENGTH_SIZE < length) return 0;
+  reader->start += PUMP_TCP_LENGTH_SIZE + length;
+  *frame = (pump_tcp_frame){
+      .command = at[COMMAND_AT],
+      .flags = at[FLAGS_AT],
+      .payload = {(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY},
+  };
+  memcpy(frame->correlation.bytes, at + CORRELATION_AT, sizeof frame->correlation.bytes);
+  if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED && !read_login(frame)) {
+    snprintf(reader->error, sizeof reader->error, "Login length is too big for the package.");
+    return PUMP_EINVALID;
+  }
+  return 1;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------ */
+
+static void put_login_part(pump_buffer *out, pump_bytes part) {
+  pump_buffer_byte(out, (uint8_t)part.size);
+  pump_buffer_append(out, part.data, part.size);
+}
+
+size_t pump_tcp_frame_begin(pump_buffer *out, uint8_t command,
+                            const pump_tcp_correlation *correlation, pump_bytes login,
+                            pump_bytes password) {
+  size_t mark = out->size;
+  uint8_t head[PUMP_TCP_HEAD_SIZE] = {0};
+  head[COMMAND_AT] = command;
+  head[FLAGS_AT] = login.data ? PUMP_TCP_FLAG_AUTHENTICATED : 0;
+  memcpy(head + CORRELATION_AT, correlation->bytes, sizeof correlation->bytes);
+  pump_buffer_append(out, head, sizeof head);
+  if (login.data) {
+    put_login_part(out, login);
+    put_login_part(out, password);
+  }
+  return mark;
+}
+
+int pump_tcp_frame_end(pump_buffer *out, size_t mark) {
+  size_t length = out->size - mark - PUMP_TCP_LENGTH_SIZE;
+  if (out->failed || length > PUMP_MAX_FRAME) {
+    int code = out->failed ? PUMP_ENOMEM : PUMP_ETOOLARGE;
+    pump_buffer_truncate(out, mark);
+    return code;
+  }
+  write_length(out->data + mark, (uint32_t)length);
+  return 0;
+}
+
+int pump_tcp_frame_write(pump_buffer *out, uint8_t command, const pump_tcp_correlation *correlation,
+                         pump_bytes login, pump_bytes password, pump_bytes body) {
+  size_t mark = pump_tcp_frame_begin(out, command, correlation, login, password);
+  pump_buffer_append(out, body.data, body.size);
+  return pump_tcp_frame_end(out, mark);
+}
