@@ -1,0 +1,445 @@
+/* The life of a client: connecting, asking and answering, losing the connection, closing. */
+#include "client/client.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+/* With this much waiting to be sent, further requests stay in the line: so that an answer to a
+ * heartbeat never stands behind more than a moment's worth of bytes. */
+#define ENOUGH_TO_SEND ((size_t)1024 * 1024)
+#define FIRST_PAUSE    50 /* ms before a request is asked again, doubling */
+#define LONGEST_PAUSE  2000
+
+#define of(pointer, member)                                                                        \
+  ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
+
+static void on_flush(uv_idle_t *handle);
+static void on_timer(uv_timer_t *handle);
+
+uint64_t pump_client_now(void) {
+  return uv_hrtime() / 1000000;
+}
+
+void pump_client_log(pump_client *client, int level, const char *format, ...) {
+  if (!client->options.log || level > client->options.log_level) return;
+  char line[800];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  client->options.log(client->options.log_ud, level, line);
+}
+
+static void on_session_log(void *ud, int level, const char *line) {
+  pump_client *client = ud;
+  pump_client_log(client, level, "%s: %s", client->endpoint, line);
+}
+
+static void flush_soon(pump_client *client) {
+  if (!client->is_closing) uv_idle_start(&client->flush, on_flush);
+}
+
+/* ---- Time --------------------------------------------------------------------------------- */
+
+static uint64_t next_due(const pump_client *client) {
+  uint64_t due = pump_line_due(&client->line);
+  if (client->connect_deadline != 0 && client->connect_deadline < due)
+    due = client->connect_deadline;
+  if (client->session && pump_session_due(client->session) < due)
+    due = pump_session_due(client->session);
+  return due;
+}
+
+/* Only ever sets the timer to an earlier time: a later deadline waits for the timer to come by. */
+static void set_timer(pump_client *client) {
+  uint64_t due = next_due(client);
+  if (client->is_closing || due >= client->timer_at) return;
+  uint64_t now = pump_client_now();
+  client->timer_at = due;
+  uv_update_time(client->loop);
+  uv_timer_start(&client->timer, on_timer, due > now ? due - now : 0, 0);
+}
+
+/* ---- Conversations ------------------------------------------------------------------------ */
+
+/* The last word: the callback, once, and the end of a conversation that is in no place. */
+static void finish(pump_client *client, pump_conversation *conversation) {
+  conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
+  conversation->cb(client, &conversation->result, conversation->ud);
+  pump_conversation_free(conversation);
+}
+
+static void complete(pump_client *client, pump_conversation *conversation) {
+  pump_line_leave(&client->line, conversation);
+  finish(client, conversation);
+}
+
+static void fail(pump_client *client, pump_conversation *conversation, int code,
+                 const char *message) {
+  if (conversation->slot != 0) {
+    pump_session_forget(client->session, conversation);
+    client->in_flight--;
+  }
+  pump_conversation_fail(conversation, code, message);
+  complete(client, conversation);
+}
+
+static void ask_again(pump_client *client, pump_conversation *conversation) {
+  unsigned doublings = conversation->attempts < 7 ? conversation->attempts - 1 : 6;
+  uint64_t pause = (uint64_t)FIRST_PAUSE << doublings;
+  if (pause > LONGEST_PAUSE) pause = LONGEST_PAUSE;
+  pump_client_log(client, PUMP_LOG_DEBUG, "%s: asking again in %llu ms: %s", client->endpoint,
+                  (unsigned long long)pause, conversation->result.message);
+  if (pump_line_retry(&client->line, conversation, pump_client_now() + pause) != 0)
+    complete(client, conversation);
+}
+
+static void answered(pump_client *client, pump_conversation *conversation) {
+  client->in_flight--;
+  switch (conversation->decision) {
+  case PUMP_RETRY: ask_again(client, conversation); break;
+  case PUMP_MOVE: /* where to go is the caller's decision as long as there is one endpoint */
+  case PUMP_DONE: complete(client, conversation); break;
+  }
+}
+
+int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
+                    pump_result_cb cb, void *ud) {
+  int code = PUMP_ECLOSED;
+  if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED) {
+    conversation->asked_at_ns = uv_hrtime();
+    conversation->cb = cb;
+    conversation->ud = ud;
+    uint64_t wait = timeout ? timeout : client->options.timeout;
+    uint64_t now = conversation->asked_at_ns / 1000000;
+    uint64_t deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX - 1;
+    code = pump_line_enter(&client->line, conversation, deadline);
+  }
+  if (code != 0) {
+    pump_conversation_free(conversation);
+    return code;
+  }
+  flush_soon(client);
+  set_timer(client);
+  return 0;
+}
+
+/* ---- Sending ------------------------------------------------------------------------------ */
+
+static void submit(pump_client *client) {
+  const pump_buffer *output = pump_session_output(client->session);
+  while (client->in_flight < client->options.max_in_flight && output->size < ENOUGH_TO_SEND) {
+    pump_conversation *conversation = pump_line_take(&client->line);
+    if (!conversation) return;
+    int code = pump_session_submit(client->session, conversation);
+    if (code == 0)
+      client->in_flight++;
+    else
+      fail(client, conversation, code, NULL);
+  }
+}
+
+/* Once a turn of the loop: everything that was asked since goes out in one write. */
+static void on_flush(uv_idle_t *handle) {
+  pump_client *client = of(handle, flush);
+  uv_idle_stop(handle);
+  if (!client->session) return;
+  if (client->state == PUMP_STATE_CONNECTED) submit(client);
+  pump_buffer *output = pump_session_output(client->session);
+  if (client->is_closing || client->is_sending || output->size == 0) return;
+  pump_buffer spare = client->sending;
+  client->sending = *output;
+  *output = spare;
+  pump_buffer_clear(output);
+  client->is_sending =
+      pump_stream_write(client->stream, client->sending.data, client->sending.size) == 0;
+}
+
+static void on_written(void *ud) {
+  pump_client *client = ud;
+  client->is_sending = false;
+  flush_soon(client);
+}
+
+/* ---- The end of a connection -------------------------------------------------------------- */
+
+static void on_stream_gone(void *ud) {
+  (void)ud;
+}
+
+static void leave_connection(pump_client *client) {
+  client->state = PUMP_STATE_CLOSED;
+  client->connect_deadline = 0;
+  client->is_sending = false;
+  if (client->stream) pump_stream_close(client->stream, on_stream_gone, NULL);
+  client->stream = NULL;
+}
+
+/* Everything that waits is answered. A callback may ask or connect again: what comes in
+ * meanwhile belongs to what comes next, and must not be failed with the rest. */
+static void fail_all(pump_client *client, const char *message) {
+  pump_conversation *doomed = NULL, *conversation;
+  while ((conversation = pump_line_any(&client->line))) {
+    pump_line_leave(&client->line, conversation);
+    if (conversation->slot != 0) pump_session_forget(client->session, conversation);
+    conversation->next = doomed;
+    doomed = conversation;
+  }
+  client->in_flight = 0;
+  pump_session_free(client->session);
+  client->session = NULL;
+  while ((conversation = doomed)) {
+    doomed = conversation->next;
+    conversation->next = NULL;
+    pump_conversation_fail(conversation, PUMP_ECLOSED, message);
+    finish(client, conversation);
+  }
+}
+
+static void answer_connect(pump_client *client, int code, const char *message) {
+  pump_result_cb cb = client->connect_cb;
+  pump_result result = {.status = code,
+                        .message = message,
+                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED,
+                        .current_version = PUMP_UNKNOWN,
+                        .elapsed_ns = uv_hrtime() - client->connect_started_ns};
+  client->connect_cb = NULL;
+  client->connect_deadline = 0;
+  if (cb) cb(client, &result, client->connect_ud);
+}
+
+/* It ended before it was established, or after; the words may be the session's. */
+static void lose(pump_client *client, int code, const char *reason) {
+  bool was_connected = client->state == PUMP_STATE_CONNECTED;
+  snprintf(client->message, sizeof client->message,
+           was_connected ? "lost the connection to %s: %s" : "could not connect to %s: %s",
+           client->endpoint, reason);
+  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
+  leave_connection(client);
+  fail_all(client, client->message);
+  if (was_connected && client->disconnected_cb)
+    client->disconnected_cb(client, code, client->message, client->disconnected_ud);
+  else if (!was_connected)
+    answer_connect(client, code, client->message);
+}
+
+/* ---- Connecting --------------------------------------------------------------------------- */
+
+static int start_session(pump_client *client) {
+  pump_session_options options = {
+      .name = pump_bytes_of(client->options.name),
+      .username = pump_bytes_of(client->options.username),
+      .password = pump_bytes_of(client->options.password),
+      .heartbeat_interval = client->options.heartbeat_interval,
+      .heartbeat_timeout = client->options.heartbeat_timeout,
+      .log = on_session_log,
+      .log_ud = client,
+  };
+  char name[24];
+  int code = pump_random_take(&client->random, options.seed, sizeof options.seed);
+  if (code == 0 && !client->options.name) {
+    uint32_t number;
+    code = pump_random_take(&client->random, &number, sizeof number);
+    snprintf(name, sizeof name, "pump-%08x", number);
+    options.name = pump_bytes_of(name);
+  }
+  return code == 0 ? pump_session_new(&client->session, &options, pump_client_now()) : code;
+}
+
+static void on_connected(void *ud, int status, const char *message) {
+  pump_client *client = ud;
+  if (status == 0) {
+    status = start_session(client);
+    message = pump_error_sentence(status);
+  }
+  if (status != 0) {
+    lose(client, status, message);
+    return;
+  }
+  flush_soon(client);
+  set_timer(client);
+}
+
+static void check_handshake(pump_client *client) {
+  int status;
+  if (client->state != PUMP_STATE_CONNECTING ||
+      pump_session_handshake(client->session, &status) != PUMP_DONE)
+    return;
+  if (status != 0) {
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
+    lose(client, status, reason);
+    return;
+  }
+  client->state = PUMP_STATE_CONNECTED;
+  pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
+  answer_connect(client, 0, "");
+}
+
+static int on_space(void *ud, uint8_t **to, size_t *size) {
+  pump_client *client = ud;
+  /* Nothing is read before the session that knows what to do with it. */
+  return client->session ? pump_session_space(client->session, to, size) : PUMP_ENOMEM;
+}
+
+static void on_filled(void *ud, size_t size) {
+  pump_client *client = ud;
+  int code = pump_session_filled(client->session, size, pump_client_now());
+  pump_conversation *conversation;
+  while (client->session && (conversation = pump_session_next(client->session)))
+    answered(client, conversation);
+  if (client->is_closing || !client->session) return;
+  if (code != 0) {
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s",
+             code == PUMP_EPROTOCOL ? pump_session_words(client->session)
+                                    : pump_error_sentence(code));
+    lose(client, code, reason);
+    return;
+  }
+  check_handshake(client);
+  flush_soon(client);
+  set_timer(client);
+}
+
+static void on_ended(void *ud, const char *reason) {
+  pump_client *client = ud;
+  lose(client, client->state == PUMP_STATE_CONNECTED ? PUMP_ECLOSED : PUMP_ECONNECT, reason);
+}
+
+static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
+                                                 on_ended};
+
+int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
+  if (client->is_closing) return PUMP_ECLOSED;
+  if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
+    return PUMP_EINVALID;
+  int code, fd;
+  if (!client->options.open)
+    code = pump_stream_connect(&client->stream, client->loop, client->options.host,
+                               client->options.port, &stream_events, client);
+  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
+    code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
+  if (code != 0) return code;
+  bool is_ipv6 = strchr(client->options.host, ':') != NULL;
+  if (client->options.open)
+    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
+  else
+    snprintf(client->endpoint, sizeof client->endpoint, is_ipv6 ? "[%s]:%d" : "%s:%d",
+             client->options.host, client->options.port);
+  client->state = PUMP_STATE_CONNECTING;
+  client->connect_cb = cb;
+  client->connect_ud = ud;
+  client->connect_started_ns = uv_hrtime();
+  client->connect_deadline = pump_client_now() + client->options.connect_timeout;
+  set_timer(client);
+  return 0;
+}
+
+static void connect_too_long(pump_client *client) {
+  char reason[96];
+  bool reached = client->session != NULL;
+  snprintf(reason, sizeof reason,
+           reached ? "it accepted, but did not answer within %llu ms" : "no answer within %llu ms",
+           (unsigned long long)client->options.connect_timeout);
+  lose(client, reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+}
+
+/* ---- The timer ---------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *handle) {
+  pump_client *client = of(handle, timer);
+  uint64_t now = pump_client_now();
+  pump_conversation *late;
+  client->timer_at = UINT64_MAX;
+  while (!client->is_closing && (late = pump_line_expired(&client->line, now)))
+    fail(client, late, PUMP_ETIMEOUT, NULL);
+  pump_line_wake(&client->line, now);
+  if (client->is_closing) return;
+  if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
+  if (client->session) {
+    int code = pump_session_tick(client->session, now);
+    if (code != 0) {
+      char reason[512];
+      snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
+      lose(client, code, reason);
+    }
+  }
+  flush_soon(client);
+  set_timer(client);
+}
+
+/* ---- Birth and death ---------------------------------------------------------------------- */
+
+int pump_client_new(pump_client **out, struct uv_loop_s *loop, const pump_options *options) {
+  *out = NULL;
+  pump_client *client = calloc(1, sizeof *client);
+  if (!client) return PUMP_ENOMEM;
+  int code = pump_options_copy(&client->options, options);
+  if (code != 0) {
+    free(client);
+    return code;
+  }
+  client->loop = loop;
+  client->timer_at = UINT64_MAX;
+  pump_line_init(&client->line, options->max_queued);
+  uv_timer_init(loop, &client->timer);
+  uv_idle_init(loop, &client->flush);
+  *out = client;
+  return 0;
+}
+
+int pump_client_state(const pump_client *client) {
+  return client->state;
+}
+
+const char *pump_client_endpoint(const pump_client *client) {
+  return client->endpoint;
+}
+
+void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud) {
+  client->disconnected_cb = cb;
+  client->disconnected_ud = ud;
+}
+
+static void on_handle_gone(void *ud) {
+  pump_client *client = ud;
+  if (--client->open_handles > 0) return;
+  fail_all(client, NULL);
+  answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
+  void (*closed)(void *) = client->closed;
+  void *closed_ud = client->closed_ud;
+  pump_line_free(&client->line);
+  pump_buffer_free(&client->sending);
+  pump_options_free(&client->options);
+  free(client);
+  if (closed) closed(closed_ud);
+}
+
+static void on_timer_gone(uv_handle_t *handle) {
+  on_handle_gone(of(handle, timer));
+}
+
+static void on_flush_gone(uv_handle_t *handle) {
+  on_handle_gone(of(handle, flush));
+}
+
+void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) {
+  if (client->is_closing) return;
+  client->is_closing = true;
+  client->state = PUMP_STATE_CLOSED;
+  client->closed = closed;
+  client->closed_ud = ud;
+  client->open_handles = 2;
+  if (client->stream) {
+    client->open_handles++;
+    pump_stream_close(client->stream, on_handle_gone, client);
+    client->stream = NULL;
+  }
+  uv_close((uv_handle_t *)&client->timer, on_timer_gone);
+  uv_close((uv_handle_t *)&client->flush, on_flush_gone);
+}

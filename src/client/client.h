@@ -1,0 +1,60 @@
+/* The inside of a client, for the files of this folder. */
+#ifndef PUMP_CLIENT_CLIENT_H
+#define PUMP_CLIENT_CLIENT_H
+
+#include <uv.h>
+
+#include "client/line.h"
+#include "client/session.h"
+#include "net/random.h"
+#include "net/stream.h"
+
+struct pump_client {
+  uv_loop_t *loop;
+  pump_options options; /* its texts are ours: see pump_options_copy */
+  int state;
+  bool is_closing;
+
+  pump_stream *stream;   /* from connecting to the end of the connection */
+  pump_session *session; /* from the first byte */
+  pump_buffer sending;   /* what the stream is writing now */
+  bool is_sending;
+  unsigned in_flight;
+  pump_line line;
+
+  /* One timer for everything that has a time. It is set no later than the earliest deadline, and
+   * may be early: no request ever touches it. */
+  uv_timer_t timer;
+  uint64_t timer_at;
+  uv_idle_t flush; /* active when there is something to ask or to send: once a turn of the loop */
+
+  pump_result_cb connect_cb; /* while a caller waits for it */
+  void *connect_ud;
+  uint64_t connect_deadline; /* 0: not connecting */
+  uint64_t connect_started_ns;
+  pump_disconnected_cb disconnected_cb;
+  void *disconnected_ud;
+
+  pump_random random;
+  char endpoint[300];
+  char message[600]; /* what the last pump_result of a connect points to */
+  int open_handles;
+  void (*closed)(void *ud);
+  void *closed_ud;
+};
+
+/* Milliseconds of the loop's clock, but never behind: uv_now stands still while Lua computes. */
+uint64_t pump_client_now(void);
+
+/* Lets a conversation into the line; it is the client's then. On failure it is freed. */
+int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
+                    pump_result_cb cb, void *ud);
+
+void pump_client_log(pump_client *client, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Checks, and copies the texts. PUMP_EINVALID, PUMP_ENOMEM. */
+int pump_options_copy(pump_options *to, const pump_options *from);
+void pump_options_free(pump_options *options);
+
+#endif

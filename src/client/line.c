@@ -1,0 +1,118 @@
+#include "client/line.h"
+
+#include <stddef.h>
+
+/* What may wait in memory, all requests together. One larger request is always let in. */
+#define MAX_BYTES ((size_t)256 * 1024 * 1024)
+
+#define of(node, member)                                                                           \
+  ((pump_conversation *)(void *)((char *)(node)-offsetof(pump_conversation, member)))
+
+void pump_line_init(pump_line *line, size_t max_waiting) {
+  *line = (pump_line){.max_waiting = max_waiting};
+}
+
+void pump_line_free(pump_line *line) {
+  pump_heap_free(&line->deadlines);
+  pump_heap_free(&line->retries);
+}
+
+static bool is_listed(const pump_line *line, const pump_conversation *conversation) {
+  return conversation->previous || line->first == conversation;
+}
+
+static void append(pump_line *line, pump_conversation *conversation) {
+  conversation->next = NULL;
+  conversation->previous = line->last;
+  if (line->last)
+    line->last->next = conversation;
+  else
+    line->first = conversation;
+  line->last = conversation;
+  line->waiting++;
+}
+
+static void prepend(pump_line *line, pump_conversation *conversation) {
+  conversation->previous = NULL;
+  conversation->next = line->first;
+  if (line->first)
+    line->first->previous = conversation;
+  else
+    line->last = conversation;
+  line->first = conversation;
+  line->waiting++;
+}
+
+static void unlist(pump_line *line, pump_conversation *conversation) {
+  if (conversation->previous)
+    conversation->previous->next = conversation->next;
+  else
+    line->first = conversation->next;
+  if (conversation->next)
+    conversation->next->previous = conversation->previous;
+  else
+    line->last = conversation->previous;
+  conversation->next = conversation->previous = NULL;
+  line->waiting--;
+}
+
+int pump_line_enter(pump_line *line, pump_conversation *conversation, uint64_t deadline) {
+  bool too_much = line->bytes > 0 && line->bytes + conversation->size > MAX_BYTES;
+  if (line->waiting >= line->max_waiting || too_much) return PUMP_EBUSY;
+  int code = pump_heap_add(&line->deadlines, &conversation->by_deadline, deadline);
+  if (code != 0) return code;
+  conversation->deadline = deadline;
+  line->bytes += conversation->size;
+  append(line, conversation);
+  return 0;
+}
+
+pump_conversation *pump_line_take(pump_line *line) {
+  pump_conversation *conversation = line->first;
+  if (conversation) unlist(line, conversation);
+  return conversation;
+}
+
+int pump_line_retry(pump_line *line, pump_conversation *conversation, uint64_t when) {
+  int code = pump_heap_add(&line->retries, &conversation->by_retry, when);
+  if (code == 0) line->retrying++;
+  return code;
+}
+
+static void forget_retry(pump_line *line, pump_conversation *conversation) {
+  if (conversation->by_retry.place == 0) return;
+  pump_heap_remove(&line->retries, &conversation->by_retry);
+  line->retrying--;
+}
+
+void pump_line_wake(pump_line *line, uint64_t now) {
+  pump_heap_node *node;
+  while ((node = pump_heap_first(&line->retries)) && node->key <= now) {
+    forget_retry(line, of(node, by_retry));
+    prepend(line, of(node, by_retry));
+  }
+}
+
+pump_conversation *pump_line_expired(const pump_line *line, uint64_t now) {
+  pump_heap_node *node = pump_heap_first(&line->deadlines);
+  return node && node->key <= now ? of(node, by_deadline) : NULL;
+}
+
+void pump_line_leave(pump_line *line, pump_conversation *conversation) {
+  if (is_listed(line, conversation)) unlist(line, conversation);
+  forget_retry(line, conversation);
+  pump_heap_remove(&line->deadlines, &conversation->by_deadline);
+  line->bytes -= conversation->size;
+}
+
+pump_conversation *pump_line_any(const pump_line *line) {
+  pump_heap_node *node = pump_heap_first(&line->deadlines);
+  return node ? of(node, by_deadline) : NULL;
+}
+
+uint64_t pump_line_due(const pump_line *line) {
+  const pump_heap_node *deadline = pump_heap_first(&line->deadlines);
+  const pump_heap_node *retry = pump_heap_first(&line->retries);
+  uint64_t due = deadline ? deadline->key : UINT64_MAX;
+  return retry && retry->key < due ? retry->key : due;
+}

@@ -1,0 +1,60 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "wire/tcp/frame.h"
+
+void pump_options_init(pump_options *options) {
+  *options = (pump_options){
+      .host = "127.0.0.1",
+      .port = 1113,
+      .timeout = 7000,
+      .connect_timeout = 5000,
+      .heartbeat_interval = 2000,
+      .heartbeat_timeout = 5000,
+      .max_in_flight = 2000,
+      .max_queued = 20000,
+      .log_level = PUMP_LOG_INFO,
+  };
+}
+
+static bool fits(const char *text) {
+  return !text || strlen(text) <= PUMP_TCP_MAX_LOGIN;
+}
+
+static bool make_sense(const pump_options *options) {
+  bool somewhere = options->open || (options->host && options->host[0] && options->port > 0 &&
+                                     options->port <= 65535);
+  return somewhere && fits(options->username) && fits(options->password) && options->timeout > 0 &&
+         options->connect_timeout > 0 && options->max_in_flight > 0 && options->max_queued > 0;
+}
+
+static bool copy_text(const char **text) {
+  if (!*text) return true;
+  *text = strdup(*text);
+  return *text != NULL;
+}
+
+int pump_options_copy(pump_options *to, const pump_options *from) {
+  if (!make_sense(from)) return PUMP_EINVALID;
+  *to = *from;
+  bool copied = copy_text(&to->host);
+  copied &= copy_text(&to->username);
+  copied &= copy_text(&to->password);
+  copied &= copy_text(&to->name);
+  if (copied) return 0;
+  pump_options_free(to);
+  return PUMP_ENOMEM;
+}
+
+void pump_options_free(pump_options *options) {
+  const char *texts[] = {options->host, options->username, options->name};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    free((char *)(uintptr_t)texts[i]);
+  if (options->password) {
+    char *password = (char *)(uintptr_t)options->password;
+    explicit_bzero(password, strlen(password));
+    free(password);
+  }
+  options->host = options->username = options->password = options->name = NULL;
+}

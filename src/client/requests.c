@@ -1,0 +1,72 @@
+/* What a program asks of a client: each function makes one conversation. */
+#include "base/bytes.h"
+#include "base/guid.h"
+#include "client/client.h"
+
+static const pump_call no_call;
+
+static void take_call(pump_request *request, const pump_call *call) {
+  request->username = call->username;
+  request->password = call->password;
+  if (call->username.data && !call->password.data) request->password = pump_bytes_of("");
+  request->require_leader = call->require_leader;
+}
+
+static int ask(pump_client *client, pump_request *request, const pump_call *call, pump_result_cb cb,
+               void *ud) {
+  if (!call) call = &no_call;
+  take_call(request, call);
+  pump_conversation *conversation;
+  int code = pump_conversation_new(&conversation, request);
+  if (code != 0) return code;
+  pump_new_event *events = (pump_new_event *)(uintptr_t)conversation->request.events;
+  for (size_t i = 0; code == 0 && i < request->count; i++)
+    if (pump_guid_is_zero(&events[i].id)) code = pump_random_guid(&client->random, &events[i].id);
+  if (code != 0) {
+    pump_conversation_free(conversation);
+    return code;
+  }
+  return pump_client_ask(client, conversation, call->timeout, cb, ud);
+}
+
+int pump_client_ping(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = {.kind = PUMP_PING};
+  return ask(client, &request, call, cb, ud);
+}
+
+int pump_client_append(pump_client *client, pump_bytes stream, int64_t expected,
+                       const pump_new_event *events, size_t count, const pump_call *call,
+                       pump_result_cb cb, void *ud) {
+  pump_request request = {
+      .kind = PUMP_APPEND, .stream = stream, .number = expected, .events = events, .count = count};
+  return ask(client, &request, call, cb, ud);
+}
+
+int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t number,
+                           bool resolve_links, const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = {
+      .kind = PUMP_READ_EVENT, .stream = stream, .number = number, .resolve_links = resolve_links};
+  return ask(client, &request, call, cb, ud);
+}
+
+static pump_request read_request(pump_kind kind, pump_bytes stream, const pump_read *read) {
+  return (pump_request){.kind = kind,
+                        .stream = stream,
+                        .number = read->from,
+                        .position = read->position,
+                        .max_count = read->max_count,
+                        .backward = read->backward,
+                        .resolve_links = read->resolve_links};
+}
+
+int pump_client_read_stream(pump_client *client, pump_bytes stream, const pump_read *read,
+                            const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = read_request(PUMP_READ_STREAM, stream, read);
+  return ask(client, &request, call, cb, ud);
+}
+
+int pump_client_read_all(pump_client *client, const pump_read *read, const pump_call *call,
+                         pump_result_cb cb, void *ud) {
+  pump_request request = read_request(PUMP_READ_ALL, (pump_bytes){0}, read);
+  return ask(client, &request, call, cb, ud);
+}

@@ -1,0 +1,338 @@
+/* The session of EventStore's TCP protocol: conversations to frames, frames to replies. */
+#include "client/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "client/tcp_translate.h"
+#include "conversation/heartbeat.h"
+#include "wire/tcp/command.h"
+#include "wire/tcp/frame.h"
+
+/* While a starting server refuses to authenticate anybody. */
+#define HANDSHAKE_PAUSE 250
+#define FIRST_SLOTS     64
+
+/* A place in the registry. The correlation id of a request is the session's own random half, the
+ * place and how often it was taken: an answer finds its conversation without a search, and one
+ * that comes too late finds a stranger there and is dropped. */
+typedef struct slot {
+  pump_conversation *conversation;
+  uint32_t generation;
+  uint32_t next_free; /* + 1 */
+} slot;
+
+struct pump_session {
+  pump_tcp_reader reader;
+  pump_buffer output;
+  pump_heartbeat heartbeat;
+  slot *slots;
+  uint32_t slot_count;
+  uint32_t first_free; /* + 1 */
+  uint32_t scanned;    /* by pump_session_waiting */
+  pump_conversation *answered, *last_answered;
+  pump_conversation *authenticate, *identify; /* the handshake, while it goes on */
+  uint64_t handshake_again;                   /* when to try it again, 0: not waiting for that */
+  int status;                                 /* of the handshake */
+  bool spoke;                                 /* a whole frame came */
+  uint8_t seed[16];
+  uint64_t heartbeats;
+  char words[512];
+  void (*log)(void *ud, int level, const char *line);
+  void *log_ud;
+};
+
+static void say(pump_session *session, int level, const char *what, uint8_t command) {
+  if (!session->log) return;
+  char line[160];
+  const char *name = pump_tcp_command_name(command);
+  snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command", command);
+  session->log(session->log_ud, level, line);
+}
+
+/* ---- The registry ------------------------------------------------------------------------- */
+
+static int more_slots(pump_session *session) {
+  uint32_t count = session->slot_count ? session->slot_count * 2 : FIRST_SLOTS;
+  slot *slots = realloc(session->slots, count * sizeof *slots);
+  if (!slots) return PUMP_ENOMEM;
+  for (uint32_t i = session->slot_count; i < count; i++)
+    slots[i] = (slot){.next_free = i + 1 < count ? i + 2 : 0};
+  session->slots = slots;
+  session->first_free = session->slot_count + 1;
+  session->slot_count = count;
+  return 0;
+}
+
+static pump_tcp_correlation correlation_of(const pump_session *session, uint32_t index) {
+  pump_tcp_correlation correlation;
+  uint32_t generation = session->slots[index].generation;
+  memcpy(correlation.bytes, session->seed, 8);
+  memcpy(correlation.bytes + 8, &index, 4);
+  memcpy(correlation.bytes + 12, &generation, 4);
+  return correlation;
+}
+
+static pump_conversation *find(const pump_session *session, const pump_tcp_correlation *id) {
+  uint32_t index, generation;
+  memcpy(&index, id->bytes + 8, 4);
+  memcpy(&generation, id->bytes + 12, 4);
+  if (memcmp(id->bytes, session->seed, 8) != 0 || index >= session->slot_count ||
+      session->slots[index].generation != generation)
+    return NULL;
+  return session->slots[index].conversation;
+}
+
+void pump_session_forget(pump_session *session, pump_conversation *conversation) {
+  if (conversation->slot == 0) return;
+  uint32_t index = conversation->slot - 1;
+  conversation->slot = 0;
+  session->slots[index].conversation = NULL;
+  session->slots[index].generation++;
+  session->slots[index].next_free = session->first_free;
+  session->first_free = index + 1;
+}
+
+int pump_session_submit(pump_session *session, pump_conversation *conversation) {
+  if (session->first_free == 0 && more_slots(session) != 0) return PUMP_ENOMEM;
+  uint32_t index = session->first_free - 1;
+  pump_tcp_correlation correlation = correlation_of(session, index);
+  int code = pump_tcp_encode_request(&session->output, &conversation->request, &correlation);
+  if (code != 0) {
+    return code;
+  }
+  session->first_free = session->slots[index].next_free;
+  session->slots[index].conversation = conversation;
+  conversation->slot = index + 1;
+  conversation->attempts++;
+  return 0;
+}
+
+pump_conversation *pump_session_next(pump_session *session) {
+  pump_conversation *conversation = session->answered;
+  if (conversation) {
+    session->answered = conversation->next;
+    conversation->next = NULL;
+  }
+  return conversation;
+}
+
+static bool is_handshake(const pump_session *session, const pump_conversation *conversation) {
+  return conversation == session->authenticate || conversation == session->identify;
+}
+
+pump_conversation *pump_session_waiting(pump_session *session) {
+  for (; session->scanned < session->slot_count; session->scanned++) {
+    pump_conversation *conversation = session->slots[session->scanned].conversation;
+    if (conversation && !is_handshake(session, conversation)) return conversation;
+  }
+  return NULL;
+}
+
+/* ---- The handshake ------------------------------------------------------------------------ */
+
+static int prepare_handshake(pump_session *session, const pump_session_options *options) {
+  pump_request authenticate = {
+      .kind = PUMP_AUTHENTICATE, .username = options->username, .password = options->password};
+  pump_request identify = {.kind = PUMP_IDENTIFY, .stream = options->name};
+  if (options->username.data) {
+    int code = pump_conversation_new(&session->authenticate, &authenticate);
+    if (code != 0) return code;
+    if (!options->password.data) /* the protocol has no login without a password */
+      session->authenticate->request.password = pump_bytes_of("");
+  }
+  return pump_conversation_new(&session->identify, &identify);
+}
+
+/* Both at once: a refused login ends the handshake whatever the other answer is. */
+static int start_handshake(pump_session *session) {
+  int code = 0;
+  session->handshake_again = 0;
+  if (session->authenticate && session->authenticate->slot == 0)
+    code = pump_session_submit(session, session->authenticate);
+  if (code == 0 && session->identify && session->identify->slot == 0)
+    code = pump_session_submit(session, session->identify);
+  return code;
+}
+
+static void end_handshake(pump_session *session, pump_conversation **which) {
+  pump_session_forget(session, *which);
+  pump_conversation_free(*which);
+  *which = NULL;
+}
+
+static void shake(pump_session *session, pump_conversation *conversation, uint64_t now) {
+  pump_conversation **which =
+      conversation == session->authenticate ? &session->authenticate : &session->identify;
+  pump_session_forget(session, conversation);
+  if (conversation->decision == PUMP_RETRY) {
+    session->handshake_again = now + HANDSHAKE_PAUSE;
+    return;
+  }
+  if (conversation->result.status != 0 && session->status == 0) {
+    session->status = conversation->result.status;
+    snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
+  }
+  end_handshake(session, which);
+}
+
+pump_decision pump_session_handshake(const pump_session *session, int *status) {
+  *status = session->status;
+  bool over = session->status != 0 || (!session->authenticate && !session->identify);
+  return over ? PUMP_DONE : PUMP_RETRY;
+}
+
+/* ---- Frames ------------------------------------------------------------------------------- */
+
+static int refuse_connection(pump_session *session, pump_bytes text) {
+  size_t size = text.size < 200 ? text.size : 200;
+  const char *newline = size ? memchr(text.data, '\n', size) : NULL;
+  if (newline) size = (size_t)(newline - text.data);
+  snprintf(session->words, sizeof session->words, "the server refused the connection: %.*s",
+           (int)size, size ? text.data : "");
+  return PUMP_EPROTOCOL;
+}
+
+static int handle(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
+  static const pump_tcp_correlation nobody;
+  if (frame->command == PUMP_TCP_HEARTBEAT_REQUEST)
+    return pump_tcp_frame_write(&session->output, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation,
+                                (pump_bytes){0}, (pump_bytes){0}, (pump_bytes){0});
+  if (frame->command == PUMP_TCP_HEARTBEAT_RESPONSE) return 0;
+  pump_conversation *conversation = find(session, &frame->correlation);
+  if (!conversation) {
+    if (frame->command == PUMP_TCP_BAD_REQUEST &&
+        memcmp(&frame->correlation, &nobody, sizeof nobody) == 0)
+      return refuse_connection(session, frame->payload);
+    say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
+    return 0;
+  }
+  pump_reply reply;
+  pump_tcp_translate(frame, session->reader.block, conversation->request.kind, &reply);
+  if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
+    say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
+  pump_conversation_inspect(conversation, &reply);
+  if (is_handshake(session, conversation)) {
+    shake(session, conversation, now);
+    return 0;
+  }
+  pump_session_forget(session, conversation);
+  conversation->next = NULL;
+  if (session->answered)
+    session->last_answered->next = conversation;
+  else
+    session->answered = conversation;
+  session->last_answered = conversation;
+  return 0;
+}
+
+/* Who else could it be that answers like this? */
+static const char *stranger(const pump_session *session) {
+  const uint8_t *at = session->reader.block->data + session->reader.start;
+  size_t size = session->reader.end - session->reader.start;
+  if (session->spoke || size < 4) return "";
+  if (memcmp(at, "HTTP", 4) == 0) return "; it speaks HTTP: is that the server's HTTP port?";
+  if ((at[0] == 0x15 || at[0] == 0x16) && at[1] == 3) return "; it speaks TLS";
+  return "";
+}
+
+int pump_session_space(pump_session *session, uint8_t **to, size_t *size) {
+  return pump_tcp_reader_space(&session->reader, to, size);
+}
+
+int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
+  pump_tcp_reader_filled(&session->reader, size);
+  pump_heartbeat_heard(&session->heartbeat, now);
+  for (;;) {
+    pump_tcp_frame frame;
+    int code = pump_tcp_reader_next(&session->reader, &frame);
+    if (code == 0) return 0;
+    if (code == PUMP_EPROTOCOL) {
+      snprintf(session->words, sizeof session->words,
+               "the server does not speak EventStore's TCP protocol: %s%s", session->reader.error,
+               stranger(session));
+      return code;
+    }
+    if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */
+      say(session, PUMP_LOG_WARNING, "skipped an odd frame", frame.command);
+      continue;
+    }
+    session->spoke = true;
+    code = handle(session, &frame, now);
+    if (code != 0) return code;
+  }
+}
+
+pump_buffer *pump_session_output(pump_session *session) {
+  return &session->output;
+}
+
+/* ---- Life and time ------------------------------------------------------------------------ */
+
+int pump_session_new(pump_session **out, const pump_session_options *options, uint64_t now) {
+  *out = NULL;
+  pump_session *session = calloc(1, sizeof *session);
+  if (!session) return PUMP_ENOMEM;
+  pump_tcp_reader_init(&session->reader, PUMP_MAX_FRAME);
+  pump_heartbeat_init(&session->heartbeat, options->heartbeat_interval, options->heartbeat_timeout,
+                      now);
+  memcpy(session->seed, options->seed, sizeof session->seed);
+  session->seed[0] |= 1; /* a correlation id is never all zero */
+  session->log = options->log;
+  session->log_ud = options->log_ud;
+  int code = prepare_handshake(session, options);
+  if (code == 0) code = start_handshake(session);
+  if (code != 0) {
+    pump_session_free(session);
+    return code;
+  }
+  *out = session;
+  return 0;
+}
+
+void pump_session_free(pump_session *session) {
+  if (!session) return;
+  pump_conversation_free(session->authenticate);
+  pump_conversation_free(session->identify);
+  pump_tcp_reader_free(&session->reader);
+  pump_buffer_free(&session->output);
+  free(session->slots);
+  free(session);
+}
+
+static int ask_for_life(pump_session *session) {
+  pump_tcp_correlation correlation;
+  session->heartbeats++;
+  memcpy(correlation.bytes, session->seed + 8, 8);
+  memcpy(correlation.bytes + 8, &session->heartbeats, 8);
+  return pump_tcp_frame_write(&session->output, PUMP_TCP_HEARTBEAT_REQUEST, &correlation,
+                              (pump_bytes){0}, (pump_bytes){0}, (pump_bytes){0});
+}
+
+int pump_session_tick(pump_session *session, uint64_t now) {
+  if (session->handshake_again != 0 && now >= session->handshake_again) {
+    int code = start_handshake(session);
+    if (code != 0) return code;
+  }
+  switch (pump_heartbeat_tick(&session->heartbeat, now)) {
+  case PUMP_PULSE_ASK: return ask_for_life(session);
+  case PUMP_PULSE_DEAD:
+    snprintf(session->words, sizeof session->words, "the server gave no sign of life for %llu ms",
+             (unsigned long long)(session->heartbeat.interval + session->heartbeat.timeout));
+    return PUMP_ECLOSED;
+  case PUMP_PULSE_FINE: break;
+  }
+  return 0;
+}
+
+uint64_t pump_session_due(const pump_session *session) {
+  uint64_t due = pump_heartbeat_due(&session->heartbeat);
+  return session->handshake_again != 0 && session->handshake_again < due ? session->handshake_again
+                                                                         : due;
+}
+
+const char *pump_session_words(const pump_session *session) {
+  return session->words;
+}

@@ -1,0 +1,18 @@
+/* Between conversations and EventStore's TCP protocol: requests to frames, frames to replies. The
+ * only place in the client that knows messages. */
+#ifndef PUMP_CLIENT_TCP_TRANSLATE_H
+#define PUMP_CLIENT_TCP_TRANSLATE_H
+
+#include "conversation/conversation.h"
+#include "wire/tcp/frame.h"
+
+/* A whole frame. PUMP_ENOMEM, PUMP_ETOOLARGE. */
+int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
+                            const pump_tcp_correlation *correlation);
+
+/* What a frame says to a conversation of this kind. A frame that is no answer to it, or cannot be
+ * read, is an outcome too. Texts are views into the frame; the page is the caller's. */
+void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kind kind,
+                        pump_reply *reply);
+
+#endif

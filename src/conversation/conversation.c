@@ -1,0 +1,235 @@
+#include "conversation/conversation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define LONGEST_LOGIN 255
+/* Words of a server that go into an error: one line, not a stack trace. */
+#define LONGEST_WORDS 300
+
+/* ---- Making one --------------------------------------------------------------------------- */
+
+static int check_events(const pump_request *request) {
+  size_t total = 0;
+  for (size_t i = 0; i < request->count; i++) {
+    const pump_new_event *event = &request->events[i];
+    if (event->type.size == 0) return PUMP_EINVALID;
+    size_t size = event->data.size;
+    if (size > PUMP_MAX_EVENT || event->metadata.size > PUMP_MAX_EVENT - size ||
+        event->type.size * 2 > PUMP_MAX_EVENT - size - event->metadata.size)
+      return PUMP_ETOOLARGE;
+    total += size + event->metadata.size + event->type.size;
+    if (total > PUMP_MAX_FRAME) return PUMP_ETOOLARGE;
+  }
+  return 0;
+}
+
+static int check(const pump_request *request) {
+  if (request->username.size > LONGEST_LOGIN || request->password.size > LONGEST_LOGIN)
+    return PUMP_EINVALID;
+  switch (request->kind) {
+  case PUMP_APPEND:
+    if (request->stream.size == 0 || request->number < PUMP_STREAM_EXISTS ||
+        request->number == PUMP_STREAM_EXISTS + 1)
+      return PUMP_EINVALID;
+    return check_events(request);
+  case PUMP_READ_EVENT:
+    return request->stream.size == 0 || request->number < PUMP_END ? PUMP_EINVALID : 0;
+  case PUMP_READ_STREAM:
+    if (request->stream.size == 0 || request->number < (request->backward ? PUMP_END : 0))
+      return PUMP_EINVALID;
+    return request->max_count < 1 || request->max_count > PUMP_MAX_PAGE ? PUMP_EINVALID : 0;
+  case PUMP_READ_ALL:
+    return request->max_count < 1 || request->max_count > PUMP_MAX_PAGE ? PUMP_EINVALID : 0;
+  default: return 0;
+  }
+}
+
+static size_t size_of(const pump_request *request) {
+  size_t size = sizeof(pump_conversation) + request->count * sizeof(pump_new_event);
+  size += request->stream.size + request->username.size + request->password.size;
+  for (size_t i = 0; i < request->count; i++)
+    size += request->events[i].type.size + request->events[i].data.size +
+            request->events[i].metadata.size;
+  return size;
+}
+
+static pump_bytes copy(char **to, pump_bytes bytes) {
+  if (!bytes.data) return bytes;
+  pump_bytes copied = {*to, bytes.size};
+  if (bytes.size > 0) memcpy(*to, bytes.data, bytes.size);
+  *to += bytes.size;
+  return copied;
+}
+
+int pump_conversation_new(pump_conversation **out, const pump_request *request) {
+  *out = NULL;
+  int code = check(request);
+  if (code != 0) return code;
+  size_t size = size_of(request);
+  pump_conversation *conversation = malloc(size);
+  if (!conversation) return PUMP_ENOMEM;
+  *conversation = (pump_conversation){.request = *request, .size = size};
+  pump_new_event *events = (pump_new_event *)(conversation + 1);
+  char *to = (char *)(events + request->count);
+  for (size_t i = 0; i < request->count; i++) {
+    events[i] = request->events[i];
+    events[i].type = copy(&to, request->events[i].type);
+    events[i].data = copy(&to, request->events[i].data);
+    events[i].metadata = copy(&to, request->events[i].metadata);
+  }
+  conversation->request.events = events;
+  conversation->request.stream = copy(&to, request->stream);
+  conversation->request.username = copy(&to, request->username);
+  conversation->request.password = copy(&to, request->password);
+  conversation->result = (pump_result){.message = "", .current_version = PUMP_UNKNOWN};
+  *out = conversation;
+  return 0;
+}
+
+void pump_conversation_free(pump_conversation *conversation) {
+  if (!conversation) return;
+  pump_page_unref(conversation->result.page);
+  pump_buffer_free(&conversation->words);
+  free(conversation);
+}
+
+/* ---- What failed, in words ---------------------------------------------------------------- */
+
+/* Text from a peer on one line: control characters would be acted on by a terminal. */
+static void put_line(pump_buffer *out, pump_bytes text) {
+  size_t size = text.size < LONGEST_WORDS ? text.size : LONGEST_WORDS;
+  for (size_t i = 0; i < size; i++) {
+    char byte = text.data[i];
+    if (byte == '\n' || byte == '\r') break;
+    pump_buffer_byte(out, (unsigned char)byte < 0x20 || byte == 0x7f ? '?' : (uint8_t)byte);
+  }
+}
+
+static void put_version(pump_buffer *out, int64_t version) {
+  switch (version) {
+  case PUMP_ANY: pump_buffer_text(out, "any version"); break;
+  case PUMP_NO_STREAM: pump_buffer_text(out, "no stream"); break;
+  case PUMP_STREAM_EXISTS: pump_buffer_text(out, "an existing stream"); break;
+  default: pump_buffer_printf(out, "event %lld", (long long)version);
+  }
+}
+
+static void put_details(pump_conversation *conversation) {
+  const pump_request *request = &conversation->request;
+  const pump_result *result = &conversation->result;
+  pump_buffer *words = &conversation->words;
+  if (request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) {
+    pump_buffer_text(words, ": stream \"");
+    put_line(words, request->stream);
+    pump_buffer_byte(words, '"');
+  }
+  if (result->status == PUMP_ENOEVENT)
+    pump_buffer_printf(words, ", event %lld", (long long)request->number);
+  if (result->status == PUMP_EVERSION) {
+    pump_buffer_text(words, ", expected ");
+    put_version(words, request->number);
+    if (result->current_version != PUMP_UNKNOWN) {
+      pump_buffer_text(words, ", is at ");
+      put_version(words, result->current_version);
+    }
+  }
+  if (result->status == PUMP_ENOTLEADER && result->leader_host)
+    pump_buffer_printf(words, ", the leader is %s:%d", result->leader_host, result->leader_port);
+}
+
+static void set_failure(pump_conversation *conversation, int code, pump_bytes server_words) {
+  pump_buffer *words = &conversation->words;
+  conversation->result.status = code;
+  pump_buffer_clear(words);
+  pump_buffer_text(words, pump_error_sentence(code));
+  put_details(conversation);
+  if (server_words.size > 0) {
+    pump_buffer_text(words, " (");
+    put_line(words, server_words);
+    pump_buffer_byte(words, ')');
+  }
+  const char *text = pump_buffer_string(words);
+  conversation->result.message = words->failed ? pump_error_sentence(code) : text;
+}
+
+/* ---- Deciding ----------------------------------------------------------------------------- */
+
+typedef struct verdict {
+  int code;
+  pump_decision decision;
+  bool retryable;
+} verdict;
+
+static verdict judge(const pump_conversation *conversation, pump_outcome outcome) {
+  switch (outcome) {
+  case PUMP_OUTCOME_SUCCESS: return (verdict){0, PUMP_DONE, false};
+  case PUMP_OUTCOME_NO_STREAM: return (verdict){PUMP_ENOSTREAM, PUMP_DONE, false};
+  case PUMP_OUTCOME_NO_EVENT: return (verdict){PUMP_ENOEVENT, PUMP_DONE, false};
+  case PUMP_OUTCOME_STREAM_DELETED: return (verdict){PUMP_EDELETED, PUMP_DONE, false};
+  case PUMP_OUTCOME_WRONG_VERSION: return (verdict){PUMP_EVERSION, PUMP_DONE, false};
+  case PUMP_OUTCOME_ACCESS_DENIED: return (verdict){PUMP_EACCESS, PUMP_DONE, false};
+  case PUMP_OUTCOME_NOT_AUTHENTICATED: return (verdict){PUMP_ENOTAUTHENTICATED, PUMP_DONE, false};
+  case PUMP_OUTCOME_INVALID_TRANSACTION: return (verdict){PUMP_ETRANSACTION, PUMP_DONE, false};
+  /* The same events with the same ids again: a server that had done it says so again. */
+  case PUMP_OUTCOME_SERVER_TIMEOUT: return (verdict){PUMP_ETIMEOUT, PUMP_RETRY, true};
+  case PUMP_OUTCOME_NOT_READY: return (verdict){PUMP_ENOTREADY, PUMP_RETRY, true};
+  case PUMP_OUTCOME_TOO_BUSY: return (verdict){PUMP_EBUSY, PUMP_RETRY, true};
+  case PUMP_OUTCOME_NOT_LEADER:
+    return (verdict){PUMP_ENOTLEADER, conversation->result.leader_host ? PUMP_MOVE : PUMP_DONE,
+                     true};
+  case PUMP_OUTCOME_READ_ONLY:
+  case PUMP_OUTCOME_NOT_HANDLED: return (verdict){PUMP_ENOTHANDLED, PUMP_DONE, false};
+  case PUMP_OUTCOME_ERROR:
+  case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
+  case PUMP_OUTCOME_UNREADABLE: break;
+  }
+  return (verdict){PUMP_EPROTOCOL, PUMP_DONE, false};
+}
+
+static void take_leader(pump_conversation *conversation, const pump_reply *reply) {
+  conversation->result.leader_host = NULL;
+  if (reply->leader_host.size == 0 || reply->leader_host.size >= sizeof conversation->leader_host)
+    return;
+  memcpy(conversation->leader_host, reply->leader_host.data, reply->leader_host.size);
+  conversation->leader_host[reply->leader_host.size] = '\0';
+  conversation->result.leader_host = conversation->leader_host;
+  conversation->result.leader_port = reply->leader_port;
+}
+
+pump_decision pump_conversation_inspect(pump_conversation *conversation, const pump_reply *reply) {
+  pump_result *result = &conversation->result;
+  pump_page_unref(result->page);
+  result->page = reply->page;
+  take_leader(conversation, reply);
+  pump_outcome outcome = reply->outcome;
+  bool reads = conversation->request.kind >= PUMP_READ_EVENT;
+  if (outcome == PUMP_OUTCOME_SUCCESS && reads && !reply->page) outcome = PUMP_OUTCOME_UNREADABLE;
+  /* A metastream without metadata is read with success, and without an event. */
+  if (outcome == PUMP_OUTCOME_SUCCESS && conversation->request.kind == PUMP_READ_EVENT &&
+      reply->page->count == 0)
+    outcome = PUMP_OUTCOME_NO_EVENT;
+  verdict judged = judge(conversation, outcome);
+  result->retryable = judged.retryable;
+  result->current_version = reply->current_version;
+  result->first_event_number = reply->first_number;
+  result->last_event_number = reply->last_number;
+  result->position = reply->position;
+  if (judged.code == 0) {
+    result->status = 0;
+    result->message = "";
+  } else {
+    set_failure(conversation, judged.code, reply->text);
+  }
+  conversation->decision = judged.decision;
+  return judged.decision;
+}
+
+void pump_conversation_fail(pump_conversation *conversation, int code, const char *message) {
+  conversation->decision = PUMP_DONE;
+  if (code == PUMP_ETIMEOUT && conversation->result.status != 0) return;
+  set_failure(conversation, code, pump_bytes_of(message));
+  conversation->result.retryable = code == PUMP_ETIMEOUT || code == PUMP_ECLOSED;
+}

@@ -1,0 +1,112 @@
+/* A conversation: one thing asked of a server, from the question to the last word.
+ *
+ * It speaks in plain values and knows no protocol: a session translates it into frames (or, one
+ * day, into calls of gRPC), and translates what comes back into a pump_reply. The conversation
+ * reads that and decides. It survives its session: its events keep their ids, it keeps its
+ * deadline and its place, and may be asked again over another connection. */
+#ifndef PUMP_CONVERSATION_H
+#define PUMP_CONVERSATION_H
+
+#include <pump.h>
+#include "base/buffer.h"
+#include "base/heap.h"
+
+typedef enum pump_kind {
+  PUMP_AUTHENTICATE,
+  PUMP_IDENTIFY,
+  PUMP_PING,
+  PUMP_APPEND,
+  PUMP_READ_EVENT,
+  PUMP_READ_STREAM,
+  PUMP_READ_ALL
+} pump_kind;
+
+/* What is asked. Which fields count depends on the kind. */
+typedef struct pump_request {
+  pump_kind kind;
+  bool require_leader;
+  bool resolve_links;
+  bool backward;
+  int32_t max_count;
+  pump_bytes stream;   /* identify: the connection's name */
+  pump_bytes username; /* data NULL: as the connection */
+  pump_bytes password;
+  int64_t number; /* append: expected version; reads of a stream: event number */
+  pump_position position;
+  const pump_new_event *events;
+  size_t count;
+} pump_request;
+
+/* What a server said, whatever its protocol. */
+typedef enum pump_outcome {
+  PUMP_OUTCOME_SUCCESS,
+  PUMP_OUTCOME_NO_STREAM,
+  PUMP_OUTCOME_NO_EVENT,
+  PUMP_OUTCOME_STREAM_DELETED,
+  PUMP_OUTCOME_WRONG_VERSION,
+  PUMP_OUTCOME_ACCESS_DENIED,
+  PUMP_OUTCOME_NOT_AUTHENTICATED,
+  PUMP_OUTCOME_INVALID_TRANSACTION,
+  PUMP_OUTCOME_SERVER_TIMEOUT, /* it gave up waiting for itself: done or not, nobody knows */
+  PUMP_OUTCOME_NOT_READY,
+  PUMP_OUTCOME_TOO_BUSY,
+  PUMP_OUTCOME_NOT_LEADER,
+  PUMP_OUTCOME_READ_ONLY,
+  PUMP_OUTCOME_NOT_HANDLED,
+  PUMP_OUTCOME_ERROR,       /* it refused and said why */
+  PUMP_OUTCOME_BAD_REQUEST, /* it did not understand */
+  PUMP_OUTCOME_UNREADABLE   /* we did not understand: text says what came */
+} pump_outcome;
+
+typedef struct pump_reply {
+  pump_outcome outcome;
+  pump_bytes text;         /* the server's words */
+  int64_t first_number;    /* append */
+  int64_t last_number;     /* append */
+  int64_t current_version; /* PUMP_UNKNOWN where it was not said */
+  pump_position position;
+  pump_page *page; /* reads: the conversation takes this reference over */
+  pump_bytes leader_host;
+  int leader_port;
+} pump_reply;
+
+typedef enum pump_decision {
+  PUMP_DONE,  /* result holds what became of it */
+  PUMP_RETRY, /* ask the same again after a while; result says why, in case time runs out */
+  PUMP_MOVE   /* ask the leader; result says where it is */
+} pump_decision;
+
+typedef struct pump_conversation pump_conversation;
+struct pump_conversation {
+  pump_request request; /* deep copy, in the same allocation */
+  pump_result result;
+  pump_decision decision;
+  unsigned attempts; /* how often it was asked */
+  uint64_t deadline; /* on the owner's clock */
+  pump_buffer words; /* what result.message points to */
+  char leader_host[256];
+
+  /* Its places, for whoever holds it now. */
+  pump_heap_node by_deadline;
+  pump_heap_node by_retry;
+  pump_conversation *next, *previous;
+  uint32_t slot; /* in a session's registry, + 1; 0: in none */
+  size_t size;   /* bytes of this allocation */
+  uint64_t asked_at_ns;
+  pump_result_cb cb;
+  void *ud;
+};
+
+/* Checks and copies the request. Ids that are all zero stay so: the caller has made them.
+ * PUMP_EINVALID (an empty stream or type, a page over 4096, a login over 255 bytes),
+ * PUMP_ETOOLARGE (an event no server takes), PUMP_ENOMEM. */
+int pump_conversation_new(pump_conversation **conversation, const pump_request *request);
+void pump_conversation_free(pump_conversation *conversation); /* NULL is fine */
+
+/* Reads a reply and decides; result and decision are set. */
+pump_decision pump_conversation_inspect(pump_conversation *conversation, const pump_reply *reply);
+/* Ends it without a reply: the deadline has passed, the connection is gone, … message NULL: the
+ * code's own sentence. A timeout while it waited for a retry keeps the reason of the retry. */
+void pump_conversation_fail(pump_conversation *conversation, int code, const char *message);
+
+#endif

@@ -1,0 +1,19 @@
+/* Random bytes from the system, fetched many at a time. A pool belongs to one thread; after a
+ * fork the child fetches its own, so that no two processes ever make the same id. */
+#ifndef PUMP_NET_RANDOM_H
+#define PUMP_NET_RANDOM_H
+
+#include <pump.h>
+
+typedef struct pump_random {
+  uint8_t bytes[1024];
+  size_t left;
+  long owner; /* process */
+} pump_random;
+
+/* PUMP_ENOTSUPPORTED where the system has none to give. size at most 1024. */
+int pump_random_take(pump_random *pool, void *to, size_t size);
+/* A version 4 UUID. */
+int pump_random_guid(pump_random *pool, pump_guid *guid);
+
+#endif

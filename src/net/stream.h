@@ -1,0 +1,37 @@
+/* One connected stream of bytes on libuv: a TCP connection, or one end of a socket pair.
+ *
+ * It resolves, connects, reads into the space that it is given and writes what it is told. It
+ * knows no protocol. TLS goes in here, between socket and session. */
+#ifndef PUMP_NET_STREAM_H
+#define PUMP_NET_STREAM_H
+
+#include <pump.h>
+#include <uv.h>
+
+typedef struct pump_stream pump_stream;
+
+/* Called from the loop, never from inside a function of this header. */
+typedef struct pump_stream_events {
+  /* Connected; or not, and then message says why and only close may follow. */
+  void (*connected)(void *ud, int status, const char *message);
+  /* Where to read to. An error ends the stream. */
+  int (*space)(void *ud, uint8_t **to, size_t *size);
+  void (*filled)(void *ud, size_t size);
+  /* The write is done, its bytes are the caller's again. */
+  void (*written)(void *ud);
+  /* The peer or the network ended it; only close may follow. Called once. */
+  void (*ended)(void *ud, const char *reason);
+} pump_stream_events;
+
+/* Starts to resolve and to connect, trying the addresses of the name in turn. PUMP_ENOMEM. */
+int pump_stream_connect(pump_stream **stream, uv_loop_t *loop, const char *host, int port,
+                        const pump_stream_events *events, void *ud);
+/* Takes over a connected socket. */
+int pump_stream_open(pump_stream **stream, uv_loop_t *loop, int fd,
+                     const pump_stream_events *events, void *ud);
+/* Sends; one write at a time: the next after `written`. The bytes must stay until then. */
+int pump_stream_write(pump_stream *stream, const void *data, size_t size);
+/* Ends it, whatever it is doing. No event follows but `closed`, after which it is freed. */
+void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud);
+
+#endif
