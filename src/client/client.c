@@ -182,12 +182,12 @@ static void leave_connection(pump_client *client) {
 /* Everything that waits is answered. A callback may ask or connect again: what comes in
  * meanwhile belongs to what comes next, and must not be failed with the rest. */
 static void fail_all(pump_client *client, const char *message) {
-  pump_conversation *doomed = NULL, *conversation;
+  pump_conversation *doomed = NULL, **end = &doomed, *conversation;
   while ((conversation = pump_line_any(&client->line))) {
     pump_line_leave(&client->line, conversation);
     if (conversation->slot != 0) pump_session_forget(client->session, conversation);
-    conversation->next = doomed;
-    doomed = conversation;
+    *end = conversation;
+    end = &conversation->next;
   }
   client->in_flight = 0;
   pump_session_free(client->session);
