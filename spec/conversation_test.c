@@ -1,0 +1,217 @@
+/* Conversations: what each reply makes of each question; and the watch over a silent peer. */
+#include "tap.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/page.h"
+#include "conversation/conversation.h"
+#include "conversation/heartbeat.h"
+
+static pump_conversation *make(pump_kind kind) {
+  static const pump_new_event events[] = {{.type = {"a", 1}, .data = {"x", 1}}};
+  pump_request request = {.kind = kind,
+                          .stream = {"ponies", 6},
+                          .number = kind == PUMP_APPEND ? 5 : 7,
+                          .max_count = 10,
+                          .events = events,
+                          .count = kind == PUMP_APPEND};
+  pump_conversation *conversation = NULL;
+  pump_conversation_new(&conversation, &request);
+  return conversation;
+}
+
+/* ---- Questions ---------------------------------------------------------------------------- */
+
+static int code_of(const pump_request *request) {
+  pump_conversation *conversation;
+  int code = pump_conversation_new(&conversation, request);
+  pump_conversation_free(conversation);
+  return code;
+}
+
+static void questions_are_checked(void) {
+  pump_new_event event = {.type = {"a", 1}};
+  pump_request append = {
+      .kind = PUMP_APPEND, .stream = {"s", 1}, .number = PUMP_ANY, .events = &event, .count = 1};
+  tap_ok(code_of(&append) == 0, "an append of an event without data");
+  append.number = -3;
+  tap_ok(code_of(&append) == PUMP_EINVALID, "expected version -3 is none");
+  append.number = PUMP_STREAM_EXISTS;
+  tap_ok(code_of(&append) == 0, "expected version -4 is: the stream exists");
+  append.number = -5;
+  tap_ok(code_of(&append) == PUMP_EINVALID, "expected version -5 is none");
+  append.number = PUMP_ANY;
+  append.stream.size = 0;
+  tap_ok(code_of(&append) == PUMP_EINVALID, "a stream has a name");
+  append.stream.size = 1;
+  event.type.size = 0;
+  tap_ok(code_of(&append) == PUMP_EINVALID, "an event has a type");
+  event.type.size = 1;
+  event.data.size = PUMP_MAX_EVENT - 1; /* refused before anything is copied */
+  tap_ok(code_of(&append) == PUMP_ETOOLARGE, "an event larger than any server takes");
+  event.data = (pump_bytes){NULL, 0};
+  static char login[256];
+  append.username = (pump_bytes){login, sizeof login};
+  tap_ok(code_of(&append) == PUMP_EINVALID, "a login over 255 bytes");
+
+  pump_request read = {.kind = PUMP_READ_STREAM, .stream = {"s", 1}, .max_count = PUMP_MAX_PAGE};
+  tap_ok(code_of(&read) == 0, "a page of 4096");
+  read.max_count++;
+  tap_ok(code_of(&read) == PUMP_EINVALID, "a page of 4097");
+  read.max_count = 0;
+  tap_ok(code_of(&read) == PUMP_EINVALID, "a page of none");
+  read.max_count = 1;
+  read.number = PUMP_END;
+  tap_ok(code_of(&read) == PUMP_EINVALID, "forward from the end");
+  read.backward = true;
+  tap_ok(code_of(&read) == 0, "backward from the end");
+}
+
+static void a_question_is_copied(void) {
+  char stream[] = "ponies", type[] = "PonyJumped", data[] = "{}";
+  pump_new_event event = {.type = {type, 10}, .data = {data, 2}, .is_json = true};
+  pump_request request = {
+      .kind = PUMP_APPEND, .stream = {stream, 6}, .number = 1, .events = &event, .count = 1};
+  pump_conversation *conversation;
+  pump_conversation_new(&conversation, &request);
+  memset(stream, '-', 6);
+  memset(type, '-', 10);
+  memset(data, '-', 2);
+  event = (pump_new_event){0};
+  const pump_request *kept = &conversation->request;
+  tap_ok(pump_bytes_is(kept->stream, "ponies") && pump_bytes_is(kept->events[0].type, "PonyJumped") &&
+             pump_bytes_is(kept->events[0].data, "{}") && kept->events[0].is_json,
+         "what was asked stays, whatever becomes of the caller's memory");
+  pump_conversation_free(conversation);
+}
+
+/* ---- Replies ------------------------------------------------------------------------------ */
+
+static void outcomes_decide(void) {
+  static const struct {
+    pump_outcome outcome;
+    pump_decision decision;
+    int status;
+    bool retryable;
+  } table[] = {
+      {PUMP_OUTCOME_SUCCESS, PUMP_DONE, 0, false},
+      {PUMP_OUTCOME_NO_STREAM, PUMP_DONE, PUMP_ENOSTREAM, false},
+      {PUMP_OUTCOME_STREAM_DELETED, PUMP_DONE, PUMP_EDELETED, false},
+      {PUMP_OUTCOME_WRONG_VERSION, PUMP_DONE, PUMP_EVERSION, false},
+      {PUMP_OUTCOME_ACCESS_DENIED, PUMP_DONE, PUMP_EACCESS, false},
+      {PUMP_OUTCOME_NOT_AUTHENTICATED, PUMP_DONE, PUMP_ENOTAUTHENTICATED, false},
+      {PUMP_OUTCOME_INVALID_TRANSACTION, PUMP_DONE, PUMP_ETRANSACTION, false},
+      {PUMP_OUTCOME_SERVER_TIMEOUT, PUMP_RETRY, PUMP_ETIMEOUT, true},
+      {PUMP_OUTCOME_NOT_READY, PUMP_RETRY, PUMP_ENOTREADY, true},
+      {PUMP_OUTCOME_TOO_BUSY, PUMP_RETRY, PUMP_EBUSY, true},
+      {PUMP_OUTCOME_NOT_LEADER, PUMP_DONE, PUMP_ENOTLEADER, true},
+      {PUMP_OUTCOME_READ_ONLY, PUMP_DONE, PUMP_ENOTHANDLED, false},
+      {PUMP_OUTCOME_ERROR, PUMP_DONE, PUMP_EBADREQUEST, false},
+      {PUMP_OUTCOME_BAD_REQUEST, PUMP_DONE, PUMP_EBADREQUEST, false},
+      {PUMP_OUTCOME_UNREADABLE, PUMP_DONE, PUMP_EPROTOCOL, false},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    pump_conversation *conversation = make(PUMP_APPEND);
+    pump_reply reply = {.outcome = table[i].outcome, .current_version = PUMP_UNKNOWN};
+    pump_decision decision = pump_conversation_inspect(conversation, &reply);
+    tap_ok(decision == table[i].decision && conversation->result.status == table[i].status &&
+               conversation->result.retryable == table[i].retryable,
+           "outcome %d of an append is %s", (int)table[i].outcome,
+           pump_error_name(table[i].status));
+    pump_conversation_free(conversation);
+  }
+}
+
+static void failures_speak(void) {
+  pump_conversation *conversation = make(PUMP_APPEND);
+  pump_reply reply = {.outcome = PUMP_OUTCOME_WRONG_VERSION,
+                      .text = pump_bytes_of("Wrong expected version.\nat line 1\x1b[31m"),
+                      .current_version = 9};
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(strcmp(conversation->result.message,
+                "the stream is not at the expected version: stream \"ponies\", expected event 5, "
+                "is at event 9 (Wrong expected version.)") == 0,
+         "a wrong version says what was expected, what is there and what the server said, in one "
+         "line: %s",
+         conversation->result.message);
+  tap_ok(conversation->result.current_version == 9, "and gives the current version");
+  pump_conversation_free(conversation);
+
+  conversation = make(PUMP_APPEND);
+  reply = (pump_reply){.outcome = PUMP_OUTCOME_NOT_LEADER,
+                       .leader_host = pump_bytes_of("10.0.0.7"),
+                       .leader_port = 1113};
+  tap_ok(pump_conversation_inspect(conversation, &reply) == PUMP_MOVE &&
+             strcmp(conversation->result.leader_host, "10.0.0.7") == 0 &&
+             conversation->result.leader_port == 1113,
+         "a server that is not the leader says who is");
+  pump_conversation_free(conversation);
+}
+
+static void a_read_needs_its_page(void) {
+  pump_conversation *conversation = make(PUMP_READ_STREAM);
+  pump_reply reply = {.outcome = PUMP_OUTCOME_SUCCESS};
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(conversation->result.status == PUMP_EPROTOCOL, "success without a page is none");
+  reply.page = pump_page_new(NULL, 0, 0);
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(conversation->result.status == 0 && conversation->result.page == reply.page,
+         "an empty page of a stream is a success");
+  pump_conversation_free(conversation);
+
+  conversation = make(PUMP_READ_EVENT);
+  reply.page = pump_page_new(NULL, 0, 0);
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(conversation->result.status == PUMP_ENOEVENT, "success without the event is no event");
+  pump_conversation_free(conversation);
+}
+
+static void time_runs_out(void) {
+  pump_conversation *conversation = make(PUMP_APPEND);
+  pump_conversation_fail(conversation, PUMP_ETIMEOUT, NULL);
+  tap_ok(conversation->result.status == PUMP_ETIMEOUT && conversation->result.retryable,
+         "without an answer it is a timeout: %s", conversation->result.message);
+  pump_conversation_free(conversation);
+
+  conversation = make(PUMP_APPEND);
+  pump_reply reply = {.outcome = PUMP_OUTCOME_NOT_READY};
+  pump_conversation_inspect(conversation, &reply);
+  pump_conversation_fail(conversation, PUMP_ETIMEOUT, NULL);
+  tap_ok(conversation->result.status == PUMP_ENOTREADY,
+         "after a refusal that was to be tried again, the refusal is the cause");
+  pump_conversation_free(conversation);
+}
+
+/* ---- Heartbeats --------------------------------------------------------------------------- */
+
+static void silence_is_watched(void) {
+  pump_heartbeat watch;
+  pump_heartbeat_init(&watch, 1000, 300, 0);
+  tap_ok(pump_heartbeat_tick(&watch, 999) == PUMP_PULSE_FINE, "within the interval all is fine");
+  pump_heartbeat_heard(&watch, 900);
+  tap_ok(pump_heartbeat_due(&watch) == 1900, "any byte begins a new interval");
+  tap_ok(pump_heartbeat_tick(&watch, 1900) == PUMP_PULSE_ASK, "after it the peer is asked");
+  tap_ok(pump_heartbeat_tick(&watch, 2000) == PUMP_PULSE_FINE, "once");
+  tap_ok(pump_heartbeat_tick(&watch, 2200) == PUMP_PULSE_DEAD, "and dead when it stays silent");
+  pump_heartbeat_init(&watch, 1000, 300, 0);
+  pump_heartbeat_tick(&watch, 1000);
+  tap_ok(pump_heartbeat_tick(&watch, 60000) == PUMP_PULSE_ASK,
+         "who slept for a minute asks again instead of judging");
+  tap_ok(pump_heartbeat_tick(&watch, 60300) == PUMP_PULSE_DEAD, "and judges then");
+  pump_heartbeat_init(&watch, 0, 0, 0);
+  tap_ok(pump_heartbeat_tick(&watch, 1 << 30) == PUMP_PULSE_FINE &&
+             pump_heartbeat_due(&watch) == UINT64_MAX,
+         "interval 0 never asks");
+}
+
+int main(void) {
+  questions_are_checked();
+  a_question_is_copied();
+  outcomes_decide();
+  failures_speak();
+  a_read_needs_its_page();
+  time_runs_out();
+  silence_is_watched();
+  return tap_done();
+}
