@@ -7,8 +7,10 @@ local function write(path, ...)
   assert(file:write(...))
 end
 
-local recordings = { "4.1.4/node", "4.1.4/probe", "5.0.8/node", "5.0.8/photonpump", "5.0.8/semantics",
-                     "23.10.6/node", "23.10.6/semantics" }
+local recordings = {
+  "4.1.4/node", "4.1.4/probe", "5.0.8/node", "5.0.8/photonpump", "5.0.8/semantics",
+  "23.10.6/node", "23.10.6/semantics",
+}
 local seen, count, frames = {}, 0, {}
 for _, name in ipairs(recordings) do
   for line in io.lines("spec/recorded/" .. name .. ".jsonl") do
@@ -27,8 +29,8 @@ for _, name in ipairs(recordings) do
   end
 end
 for first = 1, #frames, 5 do
-  write(("%s/frame/%03d"):format(folder, first), "\7", table.concat(frames, "", first,
-    math.min(first + 4, #frames)))
+  local last = math.min(first + 4, #frames)
+  write(("%s/frame/%03d"):format(folder, first), "\7", table.concat(frames, "", first, last))
 end
 write(folder .. "/frame/login", "\1", string.pack("<s4", "\xf2\1" .. ("\17"):rep(16) ..
   "\5admin\8changeit"))
