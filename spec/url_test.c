@@ -172,7 +172,7 @@ static void test_redact(void) {
       {"a:x://secret@h", "a:***@h"},
       {"tcp://h?password=secret&b=c", "tcp://h?password=***&b=c"},
       {"tcp://h?a=b&P%41ssword=secret", "tcp://h?a=b&P%41ssword=***"},
-      {"tcp://h?passwords=1&passwor=2&password", "tcp://h?passwords=1&passwor=2&password***"},
+      {"tcp://h?passwords=1&passwor=2&password", "tcp://h?passwords=1&passwor=2&password"},
       {"file:a:b@c.db", "file:a:b@c.db"},
       {"memory:", "memory:"},
       {"", ""},
