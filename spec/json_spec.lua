@@ -221,7 +221,6 @@ describe("encode", function()
     assert.equal(50, inside)
     assert.equal(0, surprises)
   end)
-
 end)
 
 describe("array", function()
