@@ -354,6 +354,8 @@ static int parse(parser *p) {
   int status = parse_scheme(p, &found, &options);
   if (status != 0) return status;
   pump_bytes body = cut(&options, '?');
+  status = parse_options(p, options);
+  if (status != 0) return status;
   if (found->kind == PUMP_URL_FILE) return parse_path(p, body);
   if (found->kind == PUMP_URL_MEMORY)
     return body.size ? fail_at(p, body.data, "nothing may follow memory: but options") : 0;
