@@ -1,0 +1,71 @@
+#include "node/rights.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/bytes.h"
+
+const pump_account pump_account_owner = {.is_admin = true};
+
+void pump_accounts_free(pump_accounts *accounts) {
+  for (size_t i = 0; i < accounts->count; i++) {
+    free(accounts->list[i].name);
+    free(accounts->list[i].password);
+  }
+  free(accounts->list);
+  *accounts = (pump_accounts){0};
+}
+
+static int set_account(pump_accounts *accounts, const char *name, const char *password) {
+  if (!name || !*name || !password) return PUMP_EINVALID;
+  char *copy = strdup(password);
+  if (!copy) return PUMP_ENOMEM;
+  for (size_t i = 0; i < accounts->count; i++) {
+    if (strcmp(accounts->list[i].name, name) != 0) continue;
+    free(accounts->list[i].password);
+    accounts->list[i].password = copy;
+    return 0;
+  }
+  pump_account *account = &accounts->list[accounts->count];
+  *account = (pump_account){strdup(name), copy, strcmp(name, "admin") == 0};
+  accounts->count++; /* from here on freed with the rest */
+  return account->name ? 0 : PUMP_ENOMEM;
+}
+
+int pump_accounts_init(pump_accounts *accounts, const pump_node_user *users, size_t count) {
+  *accounts = (pump_accounts){.list = calloc(count + 2, sizeof *accounts->list)};
+  if (!accounts->list) return PUMP_ENOMEM;
+  int code = set_account(accounts, "admin", "changeit");
+  if (code == 0) code = set_account(accounts, "ops", "changeit");
+  for (size_t i = 0; code == 0 && i < count; i++)
+    code = set_account(accounts, users[i].name, users[i].password);
+  if (code != 0) pump_accounts_free(accounts);
+  return code;
+}
+
+/* Takes as long for a password that is nearly right as for one that is all wrong. */
+static bool is_password(const char *password, pump_bytes given) {
+  size_t size = strlen(password);
+  unsigned char difference = size == given.size ? 0 : 1;
+  for (size_t i = 0; i < given.size; i++)
+    difference |= (unsigned char)(given.data[i] ^ password[size ? i % size : 0]);
+  return difference == 0;
+}
+
+const pump_account *pump_accounts_find(const pump_accounts *accounts, pump_bytes name,
+                                       pump_bytes password) {
+  for (size_t i = 0; i < accounts->count; i++) {
+    const pump_account *account = &accounts->list[i];
+    if (pump_bytes_is(name, account->name))
+      return is_password(account->password, password) ? account : NULL;
+  }
+  return NULL;
+}
+
+bool pump_rights_allow(const pump_account *who, pump_bytes stream, pump_right right) {
+  /* Nobody writes to $all: it is what was written elsewhere. */
+  if (right != PUMP_RIGHT_READ && pump_bytes_is(stream, "$all")) return false;
+  if (who && who->is_admin) return true;
+  /* Metadata is its stream's: "$$s" is as free as "s". */
+  if (pump_bytes_starts(stream, "$$")) stream = (pump_bytes){stream.data + 2, stream.size - 2};
+  return !pump_bytes_starts(stream, "$");
+}
