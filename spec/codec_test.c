@@ -366,8 +366,8 @@ int main(void) {
                  recorded_each(files[i], the_hot_path_reads, &pages) &&
                  recorded_each(files[i], the_hot_path_writes, &writes) &&
                  recorded_each(files[i], cut_short, &cut);
-    tap_ok(found && seen.frames > 0 && seen.held == seen.frames, "%s: %d of %d bodies come out as they went in",
-           files[i], seen.held, seen.frames);
+    tap_ok(found && seen.frames > 0 && seen.held == seen.frames,
+           "%s: %d of %d bodies come out as they went in", files[i], seen.held, seen.frames);
   }
   tap_ok(pages.frames > 0 && pages.held == pages.frames,
          "%d of %d pages are as protobuf-c has them", pages.held, pages.frames);

@@ -53,6 +53,7 @@ layer() {
 
 layer base
 layer wire base proto
+layer conversation base
 # What is forbidden must be found when it is there, or the checks above say nothing.
 forbidden=$(printf 'uv_run\nlua_call\nclock_gettime\nread\nsocket\ntime\nprintf\n' |
   grep -cxE "$plain"$'\n'"$sanitizers")
