@@ -105,8 +105,17 @@ local function check(option, value)
   return value
 end
 
-local function take_option(spec, word, source, given)
+-- --name=value and -nvalue as their two halves.
+local function halves(spec, word)
   local name, value = word:match("^(%-%-[^=]+)=(.*)$")
+  if name then return name, value end
+  name, value = word:match("^(%-%a)(.+)$")
+  local option = name and find_option(spec, name)
+  if option and option[2] then return name, value end
+end
+
+local function take_option(spec, word, source, given)
+  local name, value = halves(spec, word)
   local option, err = find_option(spec, name or word)
   if not option then return nil, err end
   if not option[2] then

@@ -17,19 +17,34 @@ static const char *const kind_names[KINDS] = {"interrupt", "terminate", "suspend
 
 static volatile sig_atomic_t caught[KINDS];
 static volatile sig_atomic_t presses; /* interrupts since somebody said "handled" */
+static volatile sig_atomic_t told;
 static int wake[2] = {-1, -1};
 
 /* The coroutine that runs now, NULL for the main thread; and the one that an interrupt hooked. */
 static lua_State *volatile running;
 static lua_State *volatile hooked;
 
+static const char callback_key = 'i'; /* its address is the key of on_interrupt's function */
+
 static bool is_ours(const char *source) {
   return strncmp(source, "=pump/", 6) == 0 || strncmp(source, "=repl/", 6) == 0;
+}
+
+/* Tells the shell, once for each interrupt, so that it ends what the coroutine may wait for. */
+static void call_back(lua_State *L) {
+  if (!told) {
+    told = 1;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callback_key) == LUA_TFUNCTION)
+      lua_call(L, 0, 0);
+    else
+      lua_pop(L, 1);
+  }
 }
 
 /* The first interrupt lets the module's own code finish what it is at, and may be caught. From
  * the second on it is raised wherever the coroutine stands, again and again. */
 static void stop(lua_State *L, lua_Debug *ar) {
+  call_back(L);
   if (presses < 2) {
     if (lua_getinfo(L, "S", ar) && is_ours(ar->source)) return;
     hooked = NULL;
@@ -51,6 +66,7 @@ static void on_signal(int number) {
                                   : TERMINATE;
   caught[kind] = 1;
   if (kind == INTERRUPT) {
+    told = 0;
     if (++presses > 2) _exit(130);
     if (running) hook(running);
   }
@@ -116,6 +132,13 @@ static int handled(lua_State *L) {
   return 0;
 }
 
+/* on_interrupt(fn): called when Lua that computes is interrupted. */
+static int on_interrupt(lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &callback_key);
+  return 0;
+}
+
 /* suspendable(yes): with yes, a stop from the terminal is noted like the other signals. */
 static int suspendable(lua_State *L) {
   handle(SIGTSTP, lua_toboolean(L, 1) ? on_signal : SIG_DFL);
@@ -138,9 +161,13 @@ static int make_pipe(void) {
 }
 
 int luaopen_repl_signals(lua_State *L) {
-  static const luaL_Reg functions[] = {{"enter", enter},     {"leave", leave},
-                                       {"taken", taken},     {"handled", handled},
-                                       {"suspend", suspend}, {"suspendable", suspendable},
+  static const luaL_Reg functions[] = {{"enter", enter},
+                                       {"leave", leave},
+                                       {"taken", taken},
+                                       {"handled", handled},
+                                       {"on_interrupt", on_interrupt},
+                                       {"suspend", suspend},
+                                       {"suspendable", suspendable},
                                        {NULL, NULL}};
   if (make_pipe() != 0) return luaL_error(L, "no pipe: %s", strerror(errno));
   handle(SIGINT, on_signal);

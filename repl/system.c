@@ -1,4 +1,5 @@
 /* What the shell needs from the operating system beyond Lua's own library. */
+#define _GNU_SOURCE
 #include "pumpsh.h"
 
 #include <errno.h>
@@ -204,7 +205,6 @@ int luaopen_repl_system(lua_State *L) {
                                        {"size", terminal_size},
                                        {"wait", wait_for},
                                        {"read", read_input},
-                                       {"write", write_output},
                                        {"width", width},
                                        {"clock", monotonic},
                                        {"mkdir", make_folder},
