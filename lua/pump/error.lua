@@ -42,18 +42,18 @@ local function level_of_user()
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  -- One less, as this function is one level itself; error() counts its caller as 1.
+  -- One less for this function itself: the level as our caller counts.
   return info and level - 1 or 1
 end
 
 -- Raises: the caller did what no input could make right.
 function M.misuse(format, ...)
-  error(select("#", ...) > 0 and format:format(...) or format, level_of_user() + 1)
+  error(select("#", ...) > 0 and format:format(...) or format, level_of_user())
 end
 
 -- Raises an error object, with the place of the call in its message.
 function M.raise_at_user(code, message, fields)
-  local info = debug.getinfo(level_of_user() + 1, "Sl")
+  local info = debug.getinfo(level_of_user(), "Sl")
   local place = info and info.currentline > 0
     and ("%s:%d: "):format(info.short_src, info.currentline) or ""
   error(M.new(code, place .. message, fields), 0)

@@ -116,14 +116,7 @@ local function where_tasks_wait()
   return #lines > 0 and "; tasks: " .. table.concat(lines, ", ") or ""
 end
 
--- Turns the loop until the box is done.
-local function drive(box)
-  if depth >= MAX_DEPTH then
-    error("waits are nested too deeply: make generators that wait with pump.wrap, "
-      .. "not with coroutine.wrap", 0)
-  end
-  local task = running
-  depth = depth + 1
+local function turn_until(box, task)
   while not box.done do
     run_ready()
     while not box.done and ready_first > ready_last and deliver(core.take()) do end
@@ -132,7 +125,6 @@ local function drive(box)
       if ready_first <= ready_last then
         core.step(0)
       elseif core.idle() then
-        depth = depth - 1
         error("this would wait for ever: nothing is under way that could end the wait"
           .. where_tasks_wait(), 0)
       else
@@ -140,7 +132,20 @@ local function drive(box)
       end
     end
   end
-  depth = depth - 1
+end
+
+-- Turns the loop until the box is done, or the task that it happens in is cancelled. Returns what
+-- pcall does.
+local function drive(box)
+  if depth >= MAX_DEPTH then
+    return false, "waits are nested too deeply: make generators that wait with pump.wrap, "
+      .. "not with coroutine.wrap"
+  end
+  local outer_depth, outer = depth, running
+  depth = depth + 1
+  local ok, err = pcall(turn_until, box, running)
+  depth, running = outer_depth, outer
+  return ok, err
 end
 
 -- Waits until somebody wakes what `listen` was given, and returns what it was woken with.
@@ -158,7 +163,7 @@ local function wait(listen, forget)
   end
   local box = { done = false }
   listen(box)
-  local ok, err = pcall(drive, box)
+  local ok, err = drive(box)
   if forget then forget(box) end
   if not ok then error(err, 0) end
   check_cancelled()
@@ -185,7 +190,7 @@ function M.await(ticket)
   check_cancelled()
   local box = { done = false }
   waiting[ticket] = box
-  local ok, err = pcall(drive, box)
+  local ok, err = drive(box)
   if not ok then
     waiting[ticket] = nil
     error(err, 0)
@@ -220,7 +225,7 @@ function M.settle(ticket)
     coroutine.yield(WAIT)
     box.waiter = nil
   else
-    pcall(drive, box)
+    drive(box)
   end
 end
 
@@ -241,13 +246,20 @@ local function body(fn, ...)
   return xpcall(fn, with_traceback, ...)
 end
 
+-- What was spawned together: by a pump.run (driven), or by no task at all (root).
+local function new_group(driven)
+  return { tasks = {}, count = 0, waiter = {}, driven = driven }
+end
+
+local root = new_group(false)
+
 -- What nobody handles: the run that the task belongs to raises it; outside of any run it goes to
 -- M.on_error.
 local function unhandled(task, failure)
   local group = task.group
-  if group then
+  if group.driven then
     if not group.failure then
-      group.failure = { task = task, value = failure.value, traceback = failure.traceback }
+      group.failure = failure
       wake(group.waiter)
     end
   else
@@ -263,6 +275,7 @@ local function finish(task, ok, ...)
     task.results = table.pack(...)
   else
     local failure = ...
+    failure.task = task
     task.failure = failure
     task.status = failure.value == task.cancelled and task.cancelled and "cancelled" or "failed"
   end
@@ -272,11 +285,9 @@ local function finish(task, ok, ...)
   end
   if task.status == "failed" and not joined then unhandled(task, task.failure) end
   local group = task.group
-  if group then
-    group.tasks[task] = nil
-    group.count = group.count - 1
-    if group.count == 0 then wake(group.waiter) end
-  end
+  group.tasks[task] = nil
+  group.count = group.count - 1
+  if group.count == 0 then wake(group.waiter) end
 end
 
 local function fail(task, message)
@@ -306,7 +317,9 @@ local function resumed(task, outer, ok, first, ...)
     coroutine.close(task.co)
     running = outer
     finish(task, false, failure)
-  elseif first ~= WAIT then
+  elseif first == WAIT then
+    task.status = "waiting"
+  else
     stray_yield(task)
   end
 end
@@ -319,7 +332,7 @@ function resume(task, ...)
   return resumed(task, outer, coroutine.resume(task.co, ...))
 end
 
-local function start(group, fn, ...)
+local function new_task(group, fn)
   if type(fn) ~= "function" then
     errors.misuse("a function expected to run as a task, got %s", type(fn))
   end
@@ -335,11 +348,8 @@ local function start(group, fn, ...)
   }, task_class)
   live[task] = true
   live_count = live_count + 1
-  if group then
-    group.tasks[task] = true
-    group.count = group.count + 1
-  end
-  push_ready(task, fn, ...)
+  group.tasks[task] = true
+  group.count = group.count + 1
   return task
 end
 
@@ -401,7 +411,16 @@ end
 
 -- Starts a task; it runs when its starter waits for the first time.
 function M.spawn(fn, ...)
-  return start(running and running.group, fn, ...)
+  local task = new_task(running and running.group or root, fn)
+  push_ready(task, fn, ...)
+  return task
+end
+
+-- Starts a task that belongs to nobody and runs it at once, up to its first wait.
+function M.fire(fn, ...)
+  local task = new_task(root, fn)
+  resume(task, fn, ...)
+  return task
 end
 
 -- Seconds, with fractions. 0 lets others run.
@@ -420,7 +439,7 @@ local function raise(failure)
   if errors.is(value) then
     value.traceback = value.traceback or traceback
   elseif type(value) == "string" then
-    value = ("%s\n%s: %s"):format(value, failure.task.name, traceback:gsub("^%s+", ""))
+    value = ("%s\n(%s) %s"):format(value, failure.task.name, traceback)
   end
   error(value, 0)
 end
@@ -447,20 +466,30 @@ local function wait_for_group(group)
 end
 
 -- Runs fn(...) as a task, with all that it spawns, until the last of them has ended. Returns what
--- fn returned. The first error that nobody handled ends the others and is raised.
+-- fn returned. The first error that nobody handled ends the others and is raised. Without a
+-- function: waits for what was spawned outside of tasks.
 function M.run(fn, ...)
-  local group = { tasks = {}, count = 0, waiter = {} }
-  local main = start(group, fn, ...)
-  main.name = "main task"
+  local group = root
+  local main
+  if fn ~= nil then
+    group = new_group(true)
+    main = new_task(group, fn)
+    main.name = "main task"
+    push_ready(main, fn, ...)
+  end
+  group.driven = true
   local ok, err = pcall(wait_for_group, group)
   if not ok then
     cancel_all(group)
     run_ready()
-    error(err, 0)
   end
-  if group.failure then raise(group.failure) end
-  if main.status == "cancelled" then error(main.cancelled, 0) end
-  return table.unpack(main.results, 1, main.results.n)
+  local failure = group.failure
+  if group == root then
+    group.driven, group.failure, group.waiter = false, nil, {}
+  end
+  if not ok then error(err, 0) end
+  if failure or main and main.failure then raise(failure or main.failure) end
+  if main then return table.unpack(main.results, 1, main.results.n) end
 end
 
 -- A generator like coroutine.wrap's, in which waits reach the scheduler: inside a task they

@@ -60,6 +60,13 @@ static void on_result(pump_client *client, const pump_result *result, void *ud) 
 
 /* ---- Making and closing ------------------------------------------------------------------- */
 
+static void shut(pump_lua_child *child) {
+  lua_client *self = (lua_client *)(void *)child; /* its first member */
+  pump_client *client = self->client;
+  self->client = NULL;
+  if (client) pump_client_close(client, on_closed, self);
+}
+
 static const char *string_option(lua_State *L, const char *name) {
   /* The table keeps the string alive. */
   lua_getfield(L, 1, name);
@@ -128,13 +135,6 @@ static int core_client(lua_State *L) {
   pump_client_on_disconnected(self->client, on_disconnected, self);
   lua_pushinteger(L, self->ticket);
   return 2;
-}
-
-static void shut(pump_lua_child *child) {
-  lua_client *self = (lua_client *)(void *)child; /* its first member */
-  pump_client *client = self->client;
-  self->client = NULL;
-  if (client) pump_client_close(client, on_closed, self);
 }
 
 static int client_gc(lua_State *L) {
@@ -267,8 +267,9 @@ static int client_read_event(lua_State *L) {
   pump_lua_answer *answer;
   pump_client *client = begin(L, PUMP_LUA_PAGE, &answer);
   if (!client) return 3;
-  return accepted(L, answer, pump_client_read_event(client, stream, number, resolve_links, &call,
-                                                    on_result, answer));
+  return accepted(
+      L, answer,
+      pump_client_read_event(client, stream, number, resolve_links, &call, on_result, answer));
 }
 
 /* client:read_stream(stream, from, max_count, backward, resolve_links, call…) */

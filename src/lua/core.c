@@ -7,6 +7,7 @@
 #include "lua/event.h"
 #include "lua/json.h"
 #include "lua/loop.h"
+#include "lua/url.h"
 
 /* core.guid() -> a new random UUID as text */
 static int core_guid(lua_State *L) {
@@ -44,12 +45,8 @@ static void push_constants(lua_State *L) {
     const char *name;
     lua_Integer value;
   } constants[] = {
-      {"ANY", PUMP_ANY},
-      {"NO_STREAM", PUMP_NO_STREAM},
-      {"STREAM_EXISTS", PUMP_STREAM_EXISTS},
-      {"END", PUMP_END},
-      {"MAX_PAGE", PUMP_MAX_PAGE},
-      {"MAX_FRAME", PUMP_MAX_FRAME},
+      {"ANY", PUMP_ANY}, {"NO_STREAM", PUMP_NO_STREAM}, {"STREAM_EXISTS", PUMP_STREAM_EXISTS},
+      {"END", PUMP_END}, {"MAX_PAGE", PUMP_MAX_PAGE},   {"MAX_FRAME", PUMP_MAX_FRAME},
   };
   for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
     lua_pushinteger(L, constants[i].value);
@@ -72,6 +69,7 @@ int luaopen_pump_core(lua_State *L) {
   luaL_newlib(L, functions);
   pump_lua_open_loop(L, 1);
   pump_lua_open_event(L);
+  pump_lua_open_url(L);
   pump_lua_open_client(L, 1);
   pump_lua_open_node(L, 1);
   push_constants(L);

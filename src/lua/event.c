@@ -274,12 +274,8 @@ static int event_index(lua_State *L) {
     if (!IS("resolved")) return 0;
     lua_pushboolean(L, is_resolved(event));
     return 1;
-  case KEY('j', 4):
-    lua_pushvalue(L, lua_upvalueindex(1));
-    return IS("json") ? 1 : 0;
-  case KEY('m', 13):
-    lua_pushvalue(L, lua_upvalueindex(2));
-    return IS("metadata_json") ? 1 : 0;
+  case KEY('j', 4): lua_pushvalue(L, lua_upvalueindex(1)); return IS("json") ? 1 : 0;
+  case KEY('m', 13): lua_pushvalue(L, lua_upvalueindex(2)); return IS("metadata_json") ? 1 : 0;
   default: return 0;
   }
 }
@@ -389,10 +385,14 @@ void pump_lua_open_event(lua_State *L) {
       {NULL, NULL},
   };
   static const luaL_Reg page_methods[] = {
-      {"count", page_count},         {"event", page_event},
-      {"events", page_events},       {"bounds", page_bounds},
-      {"positions", page_positions}, {"set_decode", page_set_decode},
-      {"__gc", page_gc},             {NULL, NULL},
+      {"count", page_count},
+      {"event", page_event},
+      {"events", page_events},
+      {"bounds", page_bounds},
+      {"positions", page_positions},
+      {"set_decode", page_set_decode},
+      {"__gc", page_gc},
+      {NULL, NULL},
   };
   static const luaL_Reg event_methods[] = {
       {"__tostring", event_tostring},

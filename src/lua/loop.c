@@ -12,8 +12,8 @@
 /* The longest timer: a hundred years are for ever, and sums of them don't overflow. */
 #define FOREVER 3155760000.0
 
-#define container_of(pointer, type, member) \
-  ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member)                                                        \
+  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Its address is the loop's key in the registry. */
 static const char registry_key = 'p';
@@ -239,9 +239,7 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->position.commit);
     lua_pushinteger(L, result->position.prepare);
     return 5;
-  case PUMP_LUA_PAGE:
-    pump_lua_push_page(L, &result->page);
-    return 2;
+  case PUMP_LUA_PAGE: pump_lua_push_page(L, &result->page); return 2;
   default: return 1;
   }
 }
@@ -389,10 +387,11 @@ pump_lua_loop *pump_lua_this_loop(lua_State *L) {
 
 void pump_lua_open_loop(lua_State *L, int index) {
   static const luaL_Reg functions[] = {
-      {"after", core_after},     {"step", core_step},       {"take", core_take},
-      {"pollfd", core_pollfd},   {"timeout", core_timeout}, {"pending", core_pending},
-      {"handles", core_handles}, {"hrtime", core_hrtime},   {"idle", core_idle},
-      {NULL, NULL},
+      {"after", core_after},     {"step", core_step},
+      {"take", core_take},       {"pollfd", core_pollfd},
+      {"timeout", core_timeout}, {"pending", core_pending},
+      {"handles", core_handles}, {"hrtime", core_hrtime},
+      {"idle", core_idle},       {NULL, NULL},
   };
   static const luaL_Reg timer_methods[] = {
       {"cancel", timer_cancel},
