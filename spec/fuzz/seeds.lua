@@ -1,5 +1,6 @@
--- Writes the fuzzers' seeds into a folder that has the folders frame and message: each body that
--- was recorded once a length, behind its command; and the same bodies as frames.
+-- Writes the fuzzers' seeds into a folder that has the folders frame, message, json and url: each
+-- body that was recorded once a length, behind its command; the same bodies as frames; the corpus of
+-- JSON; and some URLs.
 local folder = ...
 
 local function write(path, ...)
@@ -34,3 +35,17 @@ for first = 1, #frames, 5 do
 end
 write(folder .. "/frame/login", "\1", string.pack("<s4", "\xf2\1" .. ("\17"):rep(16) ..
   "\5admin\8changeit"))
+
+local corpus = dofile "spec/json/corpus.lua"
+for kind, cases in pairs(corpus) do
+  for number, case in ipairs(cases) do
+    if #case[1] < 4096 then write(("%s/json/%s%03d"):format(folder, kind, number), case[1]) end
+  end
+end
+for number, url in ipairs {
+  "tcp://admin:change%20it@10.0.0.5:1113/?name=a&tls=true", "tcps://[fe80::1%25eth0]:1113",
+  "discover://a,b:5,c?timeout=3", "esdb+discover://u:p@h", "kurrentdb://h?tls=false",
+  "memory:?like=23.10", "file:/tmp/x.db?sync=normal", "localhost:1113",
+} do
+  write(("%s/url/%03d"):format(folder, number), url)
+end

@@ -154,7 +154,7 @@ static void shorten(shortest *to, double number) {
     const char *from = text;
     for (to->count = 0; *from != 'e'; from++)
       if (*from >= '0' && *from <= '9') to->digits[to->count++] = *from;
-    int exponent = atoi(from + 1);
+    int exponent = (int)strtol(from + 1, NULL, 10);
     to->point = exponent + 1;
     snprintf(text, sizeof text, "%.*se%d", to->count, to->digits, exponent + 1 - to->count);
     if (digits == DBL_DECIMAL_DIG || strtod(text, NULL) == number) return;

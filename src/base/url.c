@@ -434,7 +434,7 @@ static void redact_options(pump_buffer *to, pump_bytes options) {
     pump_bytes key = cut(&value, '=');
     pump_buffer_append(to, key.data, key.size);
     if (with_value) pump_buffer_byte(to, '=');
-    if (is_password(key)) value = pump_bytes_of("***");
+    if (with_value && is_password(key)) value = pump_bytes_of("***");
     pump_buffer_append(to, value.data, value.size);
     if (more) pump_buffer_byte(to, '&');
   }
