@@ -83,8 +83,8 @@ static void execute_append(pump_node *node, pump_request *request) {
 
 static void execute_delete(pump_node *node, pump_request *request) {
   request->status = PUMP_EBADREQUEST;
-  PumpTcp__DeleteStream *asked = (PumpTcp__DeleteStream *)(void *)pump_tcp_unpack(
-      request->command, request->payload);
+  PumpTcp__DeleteStream *asked =
+      (PumpTcp__DeleteStream *)(void *)pump_tcp_unpack(request->command, request->payload);
   if (!asked) return;
   pump_bytes stream = pump_tcp_view(asked->event_stream_id);
   if (stream.size > 0 && stream.size <= PUMP_MAX_EVENT / 2 &&
@@ -113,8 +113,7 @@ static verdict verdict_of(const pump_request *request) {
   if (request->status == PUMP_EACCESS)
     return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_ACCESS_DENIED, "Access denied."};
   switch (request->written.result) {
-  case PUMP_STORE_SUCCESS:
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS, NULL};
+  case PUMP_STORE_SUCCESS: return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS, NULL};
   case PUMP_STORE_DELETED:
     return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_STREAM_DELETED, "Stream is deleted."};
   default:
@@ -405,8 +404,7 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
       next = (pump_position){found.next, is_behind ? 0 : found.next};
     }
   }
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS)
-    pump_buffer_truncate(at.out, events);
+  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) pump_buffer_truncate(at.out, events);
   put_number(at.out, 4, next.commit);
   put_number(at.out, 5, next.prepare);
   if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(at.out, 6, result);

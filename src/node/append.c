@@ -54,8 +54,8 @@ static int stands_at(pump_store *store, int64_t stream, int64_t number, const pu
   sqlite3_bind_int64(row, 1, stream);
   sqlite3_bind_int64(row, 2, number);
   int code = sqlite3_step(row);
-  *is_same = code == SQLITE_ROW && pump_bytes_equal(pump_store_column(row, 0),
-                                                    (pump_bytes){(const char *)id->bytes, 16});
+  *is_same = code == SQLITE_ROW &&
+             pump_bytes_equal(pump_store_column(row, 0), (pump_bytes){(const char *)id->bytes, 16});
   int result = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : pump_store_fail(store);
   sqlite3_reset(row);
   return result;
@@ -67,8 +67,8 @@ static int decide_by_ids(const appending *to, int64_t expected, const pump_new_e
   *decided = WRONG_VERSION;
   for (size_t i = 0; i < count; i++) {
     bool is_same;
-    int code = stands_at(to->store, to->stream.id, expected + 1 + (int64_t)i, &events[i].id,
-                         &is_same);
+    int code =
+        stands_at(to->store, to->stream.id, expected + 1 + (int64_t)i, &events[i].id, &is_same);
     if (code != 0) return code;
     if (is_same) continue;
     if (i == 0 && expected == PUMP_NO_STREAM && is_soft_deleted(&to->stream)) *decided = WRITE;
@@ -108,8 +108,8 @@ static int has_metadata(pump_store *store, pump_bytes name, bool *has) {
   return code;
 }
 
-static int decide(const appending *to, int64_t expected, const pump_new_event *events,
-                  size_t count, pump_store_written *out, decision *decided) {
+static int decide(const appending *to, int64_t expected, const pump_new_event *events, size_t count,
+                  pump_store_written *out, decision *decided) {
   const pump_store_stream *stream = &to->stream;
   *decided = DELETED;
   if (stream->last == PUMP_STORE_TOMBSTONE) return 0;

@@ -108,7 +108,7 @@ static void on_tick(uv_timer_t *timer) {
 /* ---- Listening ---------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 5))) static int refuse(int code, char *error, size_t error_size,
-                                                       const char *format, ...) {
+                                                        const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(error, error_size, format, arguments);
@@ -166,13 +166,11 @@ static void on_connection(uv_stream_t *listener, int status) {
 
 /* The socket is made before any handle is, so that a node that can't have its address leaves
  * nothing on the loop. */
-static int bind_socket(const pump_node_options *options, int *fd, char *error,
-                       size_t error_size) {
+static int bind_socket(const pump_node_options *options, int *fd, char *error, size_t error_size) {
   address at = {0};
   if (!parse_address(options->listen, &at))
     return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: no address to listen at: say HOST:PORT, as 127.0.0.1:1113",
-                  options->listen);
+                  "%s: no address to listen at: say HOST:PORT, as 127.0.0.1:1113", options->listen);
   if (!options->insecure_listen && !is_loopback(&at))
     return refuse(PUMP_EINVALID, error, error_size,
                   "%s: other machines could reach the node there, unencrypted: listen at "
@@ -219,8 +217,7 @@ void pump_node_handle_closed(pump_node *node) {
 }
 
 static void on_listener_closed(uv_handle_t *handle) {
-  pump_node_handle_closed(
-      (pump_node *)(void *)((char *)handle - offsetof(pump_node, listener)));
+  pump_node_handle_closed((pump_node *)(void *)((char *)handle - offsetof(pump_node, listener)));
 }
 
 static void on_check_closed(uv_handle_t *handle) {

@@ -20,10 +20,10 @@
 struct pump_node {
   uv_loop_t *loop;
   uv_tcp_t listener;
-  uv_check_t check;  /* behind the loop's reading: the turn */
-  uv_idle_t idle;    /* keeps the loop from sleeping before a turn that is due */
+  uv_check_t check; /* behind the loop's reading: the turn */
+  uv_idle_t idle;   /* keeps the loop from sleeping before a turn that is due */
   uv_timer_t timer;
-  int open_handles;  /* of these and of peers: the node is freed with the last */
+  int open_handles; /* of these and of peers: the node is freed with the last */
   pump_store *store;
   pump_accounts accounts;
   pump_peer *peers;

@@ -139,9 +139,9 @@ typedef struct reading {
   int64_t now;
   pump_store_sink sink;
   void *ud;
-  int64_t oldest;      /* created before this: hidden */
-  int64_t last_given;  /* number or position; -1: none */
-  int64_t refused;     /* what the sink did not want; -1: nothing */
+  int64_t oldest;     /* created before this: hidden */
+  int64_t last_given; /* number or position; -1: none */
+  int64_t refused;    /* what the sink did not want; -1: nothing */
 } reading;
 
 static int give_rows(reading *at, sqlite3_stmt *rows, pump_bytes stream) {
@@ -191,13 +191,12 @@ static int64_t max(int64_t a, int64_t b) {
 static int read_forward(reading *at, const pump_store_stream *stream, pump_bytes name,
                         pump_store_page *page) {
   int64_t from = at->read->from, least = pump_store_first_number(stream);
-  int64_t until = from > INT64_MAX - at->read->max_count ? INT64_MAX
-                                                         : from + at->read->max_count - 1;
+  int64_t until =
+      from > INT64_MAX - at->read->max_count ? INT64_MAX : from + at->read->max_count - 1;
   page->next = least;
   if (until < least) return 0;
   int code = give_range(at, STATEMENT_FORWARD, stream, name, max(from, least), until);
-  page->next = at->last_given >= 0 ? at->last_given + 1
-                                   : min(until, stream->last) + 1;
+  page->next = at->last_given >= 0 ? at->last_given + 1 : min(until, stream->last) + 1;
   page->is_end = until >= stream->last;
   if (at->refused >= 0) {
     page->next = at->refused;
@@ -228,8 +227,8 @@ static int read_backward(reading *at, const pump_store_stream *stream, pump_byte
   return code;
 }
 
-int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read *read,
-                           int64_t now, pump_store_sink sink, void *ud, pump_store_page *page) {
+int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read *read, int64_t now,
+                           pump_store_sink sink, void *ud, pump_store_page *page) {
   *page = (pump_store_page){.next = -1, .last = -1, .is_end = true};
   pump_store_stream row;
   int code = pump_store_find(store, stream, &row);
@@ -247,8 +246,8 @@ int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read
 }
 
 /* Forward from a position, that one included; backward from before it. */
-int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now,
-                        pump_store_sink sink, void *ud, pump_store_page *page) {
+int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now, pump_store_sink sink,
+                        void *ud, pump_store_page *page) {
   *page = (pump_store_page){.last = -1};
   int which = read->backward ? STATEMENT_ALL_BACKWARD : STATEMENT_ALL_FORWARD;
   sqlite3_stmt *rows = pump_store_statement(store, which);
@@ -262,8 +261,8 @@ int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now,
   else if (at.refused >= 0)
     page->next = at.refused;
   else
-    page->next = at.last_given >= 0 ? at.last_given + 1
-                                    : max(read->position.commit, store->end_position);
+    page->next =
+        at.last_given >= 0 ? at.last_given + 1 : max(read->position.commit, store->end_position);
   page->is_end = at.last_given < 0 && at.refused < 0;
   return code;
 }

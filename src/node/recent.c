@@ -61,8 +61,7 @@ static void grow(pump_recent *recent) {
     return;
   }
   for (size_t i = 0; i < recent->count; i++) {
-    const pump_recent_entry *entry =
-        &recent->entries[(recent->first + i) & (recent->capacity - 1)];
+    const pump_recent_entry *entry = &recent->entries[(recent->first + i) & (recent->capacity - 1)];
     put(&larger, &entry->id, entry->stream, entry->number);
   }
   pump_recent_free(recent);

@@ -25,8 +25,9 @@ static const char schema[] =
     "  is_json INTEGER NOT NULL, metadata BLOB NOT NULL, data BLOB NOT NULL);"
     "CREATE UNIQUE INDEX events_by_number ON events (stream, number);"
     "PRAGMA application_id = " TEXT(APPLICATION_ID) ";"
-    "PRAGMA user_version = " TEXT(FORMAT_VERSION) ";"
-    "COMMIT";
+                                                    "PRAGMA user_version = " TEXT(
+                                                        FORMAT_VERSION) ";"
+                                                                        "COMMIT";
 
 /* ---- Statements --------------------------------------------------------------------------- */
 
@@ -105,7 +106,7 @@ int pump_store_recall(pump_store *store) {
 }
 
 __attribute__((format(printf, 3, 4))) static int refuse(char *error, size_t error_size,
-                                                       const char *format, ...) {
+                                                        const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(error, error_size, format, arguments);
@@ -183,8 +184,8 @@ static int prepare_file(pump_store *store, const char *file, bool sync_normal, c
 static int open_store(pump_store *store, const char *file, bool sync_normal, char *error,
                       size_t error_size) {
   const char *name = file ? file : "memory";
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-              SQLITE_OPEN_PRIVATECACHE;
+  int flags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   if (sqlite3_open_v2(file ? file : ":memory:", &store->db, flags, NULL) != SQLITE_OK)
     return store->db ? explain(store, name, error, error_size)
                      : refuse(error, error_size, "%s: out of memory", name);
@@ -235,8 +236,7 @@ void pump_store_rollback(pump_store *store) {
 int pump_store_commit(pump_store *store) {
   bool is_open = !sqlite3_get_autocommit(store->db);
   if (!store->broken && !is_open) return 0;
-  if (!store->broken &&
-      pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0)
+  if (!store->broken && pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0)
     return 0;
   pump_store_rollback(store);
   return PUMP_ESTORE;

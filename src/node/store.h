@@ -70,12 +70,12 @@ typedef struct pump_store_page {
 
 /* read->from and read->position (commit counts) as pump.h says; both ends are checked by whoever
  * calls: max_count > 0, from >= 0 but for PUMP_END backward, commit >= 0. */
-int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read *read,
-                           int64_t now, pump_store_sink sink, void *ud, pump_store_page *page);
+int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read *read, int64_t now,
+                           pump_store_sink sink, void *ud, pump_store_page *page);
 int pump_store_read_event(pump_store *store, pump_bytes stream, int64_t number, bool resolve_links,
                           int64_t now, pump_store_sink sink, void *ud, pump_store_result *result);
-int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now,
-                        pump_store_sink sink, void *ud, pump_store_page *page);
+int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now, pump_store_sink sink,
+                        void *ud, pump_store_page *page);
 
 /* Whether a stream has (or had) events; deleted for good counts. */
 bool pump_store_has_stream(pump_store *store, pump_bytes stream);

@@ -21,8 +21,9 @@
   XX(MOVE_STREAM, "UPDATE streams SET last = ?2 WHERE id = ?1")                                    \
   XX(LIMIT_STREAM, "UPDATE streams SET max_count = ?2, max_age = ?3, truncate_before = ?4 "        \
                    "WHERE id = ?1")                                                                \
-  XX(ADD_EVENT, "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "\
-                "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                            \
+  XX(ADD_EVENT,                                                                                    \
+     "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "           \
+     "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                       \
   XX(EVENT_ID, "SELECT id FROM events WHERE stream = ?1 AND number = ?2")                          \
   XX(EVENT, "SELECT " EVENT_COLUMNS " FROM events e WHERE e.stream = ?1 AND e.number = ?2")        \
   XX(FORWARD, "SELECT " EVENT_COLUMNS " FROM events e WHERE e.stream = ?1 "                        \
@@ -40,15 +41,16 @@
              "json_type(?1, '$.\"$maxAge\"'), json_extract(?1, '$.\"$maxAge\"'), "                 \
              "json_type(?1, '$.\"$tb\"'), json_extract(?1, '$.\"$tb\"')")                          \
   XX(SET_TRUNCATE, "SELECT json_set(?1, '$.\"$tb\"', ?2)")                                         \
-  XX(NEWEST_IDS, "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "\
-                 "ORDER BY position DESC LIMIT ?1) ORDER BY position")                             \
+  XX(NEWEST_IDS,                                                                                   \
+     "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \
+     "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
   XX(END_POSITION, "SELECT max(position) FROM events")
 
 enum {
 #define XX(name, sql) STATEMENT_##name,
   PUMP_STORE_STATEMENT_MAP(XX)
 #undef XX
-  STATEMENT_COUNT
+      STATEMENT_COUNT
 };
 
 struct pump_store {
