@@ -169,7 +169,7 @@ function args.parse(spec, source, leading)
       if not ok then return nil, err end
     end
   end
-  for at = filled + 1, #wanted do
+  for at = filled + 1, given.help and filled or #wanted do
     if not wanted[at]:find("^%[") then return nil, wanted[at] .. " is missing" end
   end
   return given

@@ -257,7 +257,7 @@ commands.list = {
   { name = "event", arguments = { "STREAM", "NUMBER" }, help = "one event, whole; or the last",
     run = show_event },
   { name = "publish", arguments = { "STREAM", "TYPE", "[BODY]" }, rest = true, run = publish,
-    help = "write one event; BODY is JSON, - reads it from standard input" },
+    help = "write one event; BODY is JSON, or - for standard input" },
   { name = "import", arguments = { "STREAM" }, run = import,
     help = "write events from lines of JSON: type, data, metadata, id" },
   { name = "export", arguments = { "STREAM" }, help = "a stream as import takes it",

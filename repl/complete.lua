@@ -43,38 +43,23 @@ local function with_prefix(found, prefix, start)
   return words
 end
 
--- readline wants what all of them begin with first, then each.
-local function with_common(words)
-  if #words < 2 then return words end
-  local common = words[1]
-  for _, word in ipairs(words) do
-    while word:sub(1, #common) ~= common do common = common:sub(1, -2) end
-  end
-  table.insert(words, 1, common)
-  return words
-end
-
 -- env: the globals; more: values under names that are not among them (conn).
 function complete.words(line, first, word, env, more)
-  if line:sub(1, 1) == "\\" then
-    if first > 2 then return {} end
-    local found, start = {}, word:gsub("^\\", "")
-    local prefix = word:sub(1, #word - #start)
-    for _, name in ipairs(commands.names("shell")) do found[name] = true end
-    return with_prefix(found, prefix, start)
-  end
-  local path, start = word:match("^(.*[.:])([%w_]*)$")
+  local command = line:match("^\\()")
   local found = {}
-  if path then
-    local name = path:match("^[%w_]+")
-    keys(more[name] and path:find("^[%w_]+[.:]$") and more[name] or value_of(path, env), found)
-    return with_prefix(found, path, start)
+  if command then
+    if first > command then return {} end
+    for _, name in ipairs(commands.names("shell")) do found[name] = true end
+    return with_prefix(found, "\\", word:sub(2))
   end
-  keys(env, found)
-  for name in pairs(more) do found[name] = true end
+  local path = line:sub(1, first - 1):match("([%w_.]*)[.:]$")
+  if path then
+    keys(more[path] or value_of(path, env), found)
+  else
+    keys(env, found)
+    for name in pairs(more) do found[name] = true end
+  end
   return with_prefix(found, "", word)
 end
-
-complete.with_common = with_common
 
 return complete

@@ -66,7 +66,7 @@ function driver.run(out, fn)
     end
   end
   signals.handled()
-  return job, signal
+  return job, signal or job.interrupted and "interrupt" or nil
 end
 
 -- Standard input as a task reads it: the task waits, the others go on.

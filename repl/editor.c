@@ -84,9 +84,10 @@ static int drop(lua_State *L) {
   const char *prompt = luaL_checkstring(L, 1);
   if (!shown) return 0;
   rl_callback_sigcleanup();
-  rl_free_line_state();
-  rl_callback_handler_remove();
+  rl_point = rl_end;
+  rl_redisplay();
   fputs("^C\n", rl_outstream);
+  rl_callback_handler_remove();
   rl_callback_handler_install(prompt, on_line);
   return 0;
 }
@@ -174,7 +175,7 @@ int luaopen_repl_editor(lua_State *L) {
   rl_catch_signals = 0;
   rl_catch_sigwinch = 0;
   rl_change_environment = 0;
-  rl_basic_word_break_characters = " \t\n\"'`@$><=;|&{(,+-*/%[]#~^";
+  rl_basic_word_break_characters = " \t\n\"'`@$><=;|&{}(),+-*/%[]#~^.:";
   rl_attempted_completion_function = complete;
   using_history();
   luaL_newlib(L, functions);

@@ -11,9 +11,10 @@ session.__index = session
 -- out
 function session.new(options)
   return setmetatable({
-    url = options.url, is_default = options.is_default, quiet = options.quiet, username = options.username, password = options.password,
-    timeout = options.timeout,
-    format = options.format, out = options.out, expanded = false, timing = false, settings = { traceback = "off" },
+    url = options.url, is_default = options.is_default, quiet = options.quiet,
+    username = options.username, password = options.password, timeout = options.timeout,
+    format = options.format, out = options.out,
+    expanded = false, timing = false, settings = { traceback = "off" },
   }, session)
 end
 

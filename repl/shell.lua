@@ -270,8 +270,7 @@ function shell:run(options)
   self.editor = choose_editor()
   local complete = require "repl.complete"
   self.editor.completion(function(line, first, word)
-    local found = complete.words(line, first, word, _G, { conn = self.session.conn or false })
-    return complete.with_common(found)
+    return complete.words(line, first, word, _G, { conn = self.session.conn or false })
   end)
   for _, entry in ipairs(history.load()) do self.editor.remember(entry) end
   if options.init then self:run_init() end

@@ -129,6 +129,7 @@ static int taken(lua_State *L) {
 static int handled(lua_State *L) {
   (void)L;
   presses = 0;
+  caught[INTERRUPT] = 0;
   return 0;
 }
 
