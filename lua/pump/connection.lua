@@ -128,15 +128,13 @@ function connection_class:__tostring()
 end
 
 -- What the C part has to tell without having been asked.
-function connection_class.notice(conn, what, code, text)
+function connection_class.__notice(conn, what, code, text)
   if what == "log" then
     signal.emit(conn.on_log, log_levels[code] or "info", text, { endpoint = conn.endpoint })
   else
     signal.emit(conn.on_disconnected, errors.new(code, text))
   end
 end
-
-methods.notice = nil
 
 local function new(settings)
   local codec = settings.json
@@ -154,7 +152,7 @@ local function new(settings)
   return conn
 end
 
----- Its life ----------------------------------------------------------------------------------------
+---- Its life --------------------------------------------------------------------------------------
 
 -- Makes the client, and the node that it connects through where there is one.
 local function make_client(conn)

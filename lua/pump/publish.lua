@@ -58,7 +58,7 @@ function M.publish_event(conn, stream, event_type, body, given)
   return publish_list(conn, stream, { event }, given)
 end
 
----- Generators ----------------------------------------------------------------------------------
+---- Generators ------------------------------------------------------------------------------------
 
 -- A writer sends batches, some of them before the first is answered, and keeps count.
 local writer_class = {}
@@ -153,7 +153,7 @@ local function publish_generated(conn, stream, generate, given)
 end
 
 local function accept_list(conn, stream, given_list)
-  if getmetatable(given_list) ~= nil and given_list.type or #given_list == 0 and next(given_list) then
+  if #given_list == 0 and next(given_list) ~= nil then
     errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, "
       .. "got one event: write { event })")
   end
