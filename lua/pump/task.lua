@@ -28,7 +28,7 @@ task_class.__name = "pump.task"
 
 -- Who gets the answer of a ticket: a task, a box (a table with done), or a function.
 local waiting = {}
--- Connections, by the ticket of their notices. They may be collected.
+-- Connections, by the ticket of their notices (__notice takes them). They may be collected.
 local listeners = setmetatable({}, { __mode = "v" })
 -- Coroutines of pump.wrap whose waits reach the scheduler.
 local passes_on = setmetatable({}, { __mode = "k" })
@@ -41,7 +41,7 @@ local live = {}         -- all tasks that have not ended
 local live_count = 0
 local names = 0
 
----- Waiting -------------------------------------------------------------------------------------
+---- Waiting ---------------------------------------------------------------------------------------
 
 local function can_yield()
   local co = coroutine.running()
@@ -86,7 +86,7 @@ local function deliver(ticket, ...)
   waiting[ticket] = nil
   if not waiter then
     local listener = listeners[ticket]
-    if listener then listener:notice(...) end
+    if listener then getmetatable(listener).__notice(listener, ...) end
   elseif getmetatable(waiter) ~= task_class then
     wake(waiter, ...)
   elseif waiter.waits then
@@ -232,7 +232,7 @@ end
 M.check_cancelled = check_cancelled
 M.listeners = listeners
 
----- Tasks ---------------------------------------------------------------------------------------
+---- Tasks -----------------------------------------------------------------------------------------
 
 local function with_traceback(err)
   if errors.is(err) then
@@ -400,14 +400,15 @@ function task_class:join(timeout)
     end)
   end
   if live[self] then
-    return nil, errors.new("timeout", ("%s did not end within %g seconds"):format(self.name, timeout))
+    local message = ("%s did not end within %g seconds"):format(self.name, timeout)
+    return nil, errors.new("timeout", message)
   elseif self.results then
     return table.unpack(self.results, 1, self.results.n)
   end
   return nil, self.failure.value
 end
 
----- What the module offers ----------------------------------------------------------------------
+---- What the module offers ------------------------------------------------------------------------
 
 -- Starts a task; it runs when its starter waits for the first time.
 function M.spawn(fn, ...)
