@@ -14,8 +14,7 @@ static int status = 1;
 
 static void finish(pump_client *client) {
   pump_client_close(client, NULL, NULL);
-  if (node)
-    pump_node_close(node, NULL, NULL);
+  if (node) pump_node_close(node, NULL, NULL);
 }
 
 static void on_read(pump_client *client, const pump_result *result, void *ud) {

@@ -116,7 +116,7 @@ for _, page in ipairs(pages()) do
     for _, block in ipairs(blocks_of(page, "c")) do
       it("compiles in the block of line " .. block.line, function()
         local compiler = assert(io.popen(
-          ("cc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I '%s/src' -x c -"):format(root), "w"))
+          ("cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -I '%s/src' -x c -"):format(root), "w"))
         compiler:write(block.text)
         assert.truthy(compiler:close())
       end)
