@@ -8,37 +8,27 @@
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
-static bool is_plain(uint8_t byte) {
-  return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
+/* What can't stand for itself in a string. */
+static const bool special[256] = {
+    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xff] = true};
+
+/* What the letter behind a backslash means; \u is another matter. */
+static const char meanings[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                   ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
 
 /* Whether one of eight bytes may be other than plain; true too often is harmless. */
 static bool may_be_special(uint64_t bytes) {
   uint64_t quotes = bytes ^ EACH_BYTE('"'), escapes = bytes ^ EACH_BYTE('\\');
-  uint64_t special =
+  uint64_t found =
       (quotes - EACH_BYTE(1)) | (escapes - EACH_BYTE(1)) | (bytes - EACH_BYTE(0x20)) | bytes;
-  return special & EACH_BYTE(0x80);
-}
-
-/* How many bytes from here stand for themselves in a JSON string. Both directions spend their
- * time here. */
-static size_t plain_size(const char *at, size_t left) {
-  size_t size = 0;
-  uint64_t bytes;
-  for (; left - size >= sizeof bytes; size += sizeof bytes) {
-    memcpy(&bytes, at + size, sizeof bytes);
-    if (may_be_special(bytes)) break;
-  }
-  while (size < left && is_plain((uint8_t)at[size]))
-    size++;
-  return size;
+  return found & EACH_BYTE(0x80);
 }
 
 static bool continues(uint8_t byte) {
   return (byte & 0xc0) == 0x80;
 }
 
-/* The size of the character that starts here with a byte >= 0x80, 0 if that is no UTF-8. Overlong
+/* The size of the character beyond ASCII that starts here, 0 if there is none in UTF-8. Overlong
  * forms, surrogates and what lies beyond U+10FFFF show in the second byte. */
 static size_t utf8_size(const char *text, size_t left) {
   const uint8_t *at = (const uint8_t *)text;
@@ -49,6 +39,31 @@ static size_t utf8_size(const char *text, size_t left) {
       continues(at[3]))
     return (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f) ? 0 : 4;
   return 0;
+}
+
+/* How many bytes from here stand for themselves in a JSON string: behind them is a quote, an
+ * escape, a control character, a byte that is no UTF-8, or nothing. Both directions spend their
+ * time here, so it takes eight bytes at once where it can. */
+static size_t plain_size(const char *text, size_t left) {
+  const uint8_t *at = (const uint8_t *)text;
+  size_t size = 0;
+  while (size < left) {
+    uint64_t bytes;
+    if (left - size >= sizeof bytes) {
+      memcpy(&bytes, at + size, sizeof bytes);
+      if (!may_be_special(bytes)) {
+        size += sizeof bytes;
+        continue;
+      }
+    }
+    size_t end = left - size < sizeof bytes ? left : size + sizeof bytes;
+    while (size < end) {
+      size_t character = !special[at[size]] ? 1 : utf8_size(text + size, left - size);
+      if (character == 0) return size;
+      size += character;
+    }
+  }
+  return size;
 }
 
 static int hex_value(char digit) {
@@ -135,8 +150,7 @@ static int read_escape(pump_json_reader *reader) {
   size_t at = reader->at, left = reader->text.size - at;
   char kind = left > 1 ? data[at + 1] : '\0';
   if (kind != 'u') {
-    if (kind == '\0' || !strchr("\"\\/bfnrt", kind))
-      return fail(reader, "no such escape in a string");
+    if (!meanings[(uint8_t)kind]) return fail(reader, "no such escape in a string");
     reader->at += 2;
     return 0;
   }
@@ -162,15 +176,11 @@ static int read_string(pump_json_reader *reader, int token) {
     if (reader->at == size) return fail_at(reader, start - 1, "a string without an end");
     uint8_t byte = (uint8_t)data[reader->at];
     if (byte == '"') break;
-    if (byte < 0x20) return fail(reader, "a control character in a string");
-    if (byte == '\\') {
-      reader->escaped = true;
-      if (read_escape(reader) != 0) return PUMP_EJSON;
-      continue;
-    }
-    size_t character = utf8_size(data + reader->at, size - reader->at);
-    if (character == 0) return fail(reader, "a string that is not UTF-8");
-    reader->at += character;
+    if (byte != '\\')
+      return fail(reader,
+                  byte < 0x20 ? "a control character in a string" : "a string that is not UTF-8");
+    reader->escaped = true;
+    if (read_escape(reader) != 0) return PUMP_EJSON;
   }
   reader->string = (pump_bytes){data + start, reader->at - start};
   reader->at++;
@@ -315,31 +325,32 @@ static size_t put_utf8(char *to, int32_t code) {
   return size;
 }
 
+/* \uXXXX, or a pair of them, from behind its u. */
+static const char *unescape_unit(const char *at, char **to) {
+  int32_t code = hex_unit(at, 4);
+  at += 4;
+  if (code >= 0xd800 && code <= 0xdbff) {
+    code = 0x10000 + ((code - 0xd800) << 10) + (hex_unit(at + 2, 4) - 0xdc00);
+    at += 6;
+  }
+  *to += put_utf8(*to, code);
+  return at;
+}
+
 size_t pump_json_unescape(pump_bytes string, char *to) {
   const char *at = string.data, *end = string.data + string.size;
   char *start = to;
   while (at < end) {
-    const char *escape = memchr(at, '\\', (size_t)(end - at));
-    size_t plain = (size_t)((escape ? escape : end) - at);
-    memcpy(to, at, plain);
-    to += plain;
-    at += plain;
-    if (!escape) break;
+    if (*at != '\\') {
+      *to++ = *at++;
+      continue;
+    }
     char kind = at[1];
     at += 2;
-    if (kind == 'u') {
-      int32_t code = hex_unit(at, 4);
-      at += 4;
-      if (code >= 0xd800 && code <= 0xdbff) {
-        code = 0x10000 + ((code - 0xd800) << 10) + (hex_unit(at + 2, 4) - 0xdc00);
-        at += 6;
-      }
-      to += put_utf8(to, code);
-    } else {
-      static const char from[] = "bfnrt", meaning[] = "\b\f\n\r\t";
-      const char *known = strchr(from, kind);
-      *to++ = known ? meaning[known - from] : kind;
-    }
+    if (kind == 'u')
+      at = unescape_unit(at, &to);
+    else
+      *to++ = meanings[(uint8_t)kind];
   }
   return (size_t)(to - start);
 }
@@ -357,40 +368,41 @@ int pump_json_string(const pump_json_reader *reader, pump_buffer *scratch, pump_
 
 /* ---- Writer ------------------------------------------------------------------------------- */
 
-static void write_escape(pump_buffer *to, uint8_t byte) {
-  static const char short_form[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-  const char *known = byte ? strchr(short_form, byte) : NULL;
-  if (known) {
-    pump_buffer_append(to, (char[]){'\\', letter[known - short_form]}, 2);
-  } else {
-    static const char digits[] = "0123456789abcdef";
-    pump_buffer_append(to, (char[]){'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]}, 6);
-  }
+#define LONGEST_ESCAPE 6
+
+static size_t put_escape(char *to, uint8_t byte) {
+  static const char letters[] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu", digits[] = "0123456789abcdef";
+  char letter = byte < 0x20 ? letters[byte] : (char)byte;
+  to[0] = '\\';
+  to[1] = letter;
+  if (letter != 'u') return 2;
+  to[2] = to[3] = '0';
+  to[4] = digits[byte >> 4];
+  to[5] = digits[byte & 15];
+  return LONGEST_ESCAPE;
 }
 
 int pump_json_write_string(pump_buffer *to, pump_bytes string) {
-  size_t before = to->size, at = 0, written = 0;
+  size_t before = to->size, at = 0;
   pump_buffer_byte(to, '"');
-  while (at < string.size) {
-    at += plain_size(string.data + at, string.size - at);
-    if (at == string.size) break;
-    uint8_t byte = (uint8_t)string.data[at];
-    if (byte >= 0x80) {
-      size_t character = utf8_size(string.data + at, string.size - at);
-      if (character == 0) {
-        if (!to->failed) pump_buffer_truncate(to, before);
-        return PUMP_EJSON;
-      }
-      at += character;
-      continue;
+  for (;;) {
+    size_t plain = plain_size(string.data + at, string.size - at);
+    char *room = (char *)pump_buffer_reserve(to, plain + LONGEST_ESCAPE);
+    if (!room) return 0;
+    if (plain > 0) memcpy(room, string.data + at, plain);
+    at += plain;
+    if (at == string.size) {
+      room[plain] = '"';
+      pump_buffer_grew(to, plain + 1);
+      return 0;
     }
-    pump_buffer_append(to, string.data + written, at - written);
-    write_escape(to, byte);
-    written = ++at;
+    uint8_t byte = (uint8_t)string.data[at++];
+    if (byte >= 0x80) {
+      pump_buffer_truncate(to, before);
+      return PUMP_EJSON;
+    }
+    pump_buffer_grew(to, plain + put_escape(room + plain, byte));
   }
-  pump_buffer_append(to, string.data + written, string.size - written);
-  pump_buffer_byte(to, '"');
-  return 0;
 }
 
 int pump_json_write_float(pump_buffer *to, double number) {

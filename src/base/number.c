@@ -16,17 +16,29 @@ static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 #define EXACT_POWER   22
 #define EXACT_INTEGER (INT64_C(1) << 53)
 
+static int write_digits(char *to, uint64_t number) {
+  char reversed[20];
+  int count = 0;
+  do
+    reversed[count++] = (char)('0' + number % 10);
+  while (number /= 10);
+  for (int i = 0; i < count; i++)
+    to[i] = reversed[count - 1 - i];
+  return count;
+}
+
 /* ---- Reading ------------------------------------------------------------------------------ */
 
 /* A double is told from its neighbours by 767 digits at most; of what follows only whether it is
  * all zero counts. */
 #define MOST_DIGITS    768
+#define EXPONENT_ROOM  16
 #define ANY_EXPONENT   100000 /* beyond it a double is zero or infinite, whatever the digits */
 #define EXPONENT_LIMIT (INT64_C(1) << 60)
 
 /* digits * 10^exponent */
 typedef struct decimal {
-  char digits[MOST_DIGITS + 1];
+  char digits[MOST_DIGITS + 1 + EXPONENT_ROOM];
   size_t count;
   int64_t exponent;
 } decimal;
@@ -66,15 +78,23 @@ static void parse_decimal(decimal *to, const char *text, const char *end) {
   if (text < end) to->exponent += parse_exponent(text + 1, end);
 }
 
+/* Without a point, which strtod would look for in its locale. There must be room for the exponent
+ * behind the digits. */
+static double parse_digits(char *digits, size_t count, int64_t exponent) {
+  char *to = digits + count;
+  *to++ = 'e';
+  if (exponent < 0) *to++ = '-';
+  to += write_digits(to, (uint64_t)(exponent < 0 ? -exponent : exponent));
+  *to = '\0';
+  return strtod(digits, NULL);
+}
+
 static double parse_slowly(const char *text, const char *end) {
   decimal number;
   parse_decimal(&number, text, end);
   if (number.count == 0 || number.exponent < -ANY_EXPONENT) return 0;
   if (number.exponent > ANY_EXPONENT) return HUGE_VAL;
-  char plain[sizeof number.digits + 16];
-  memcpy(plain, number.digits, number.count);
-  snprintf(plain + number.count, sizeof plain - number.count, "e%d", (int)number.exponent);
-  return strtod(plain, NULL);
+  return parse_digits(number.digits, number.count, number.exponent);
 }
 
 /* Most numbers have few digits: an integer and a power of ten that are both exact, and one
@@ -110,21 +130,10 @@ double pump_number_parse(const char *text, size_t size) {
 
 /* 0.digits * 10^point */
 typedef struct shortest {
-  char digits[PUMP_NUMBER_TEXT];
+  char digits[DBL_DECIMAL_DIG + EXPONENT_ROOM];
   int count;
   int point;
 } shortest;
-
-static int write_digits(char *to, uint64_t number) {
-  char reversed[20];
-  int count = 0;
-  do
-    reversed[count++] = (char)('0' + number % 10);
-  while (number /= 10);
-  for (int i = 0; i < count; i++)
-    to[i] = reversed[count - 1 - i];
-  return count;
-}
 
 /* Whole numbers and those with few decimals, without the C library: the smallest number of
  * decimals with which an exact integer over an exact power of ten is the number again. */
@@ -145,19 +154,47 @@ static bool shorten_quickly(shortest *to, double number) {
   return false;
 }
 
-/* 15 digits are kept by every normal double and 17 tell any two apart; subnormal ones may need
- * as little as one. */
+/* Whether the first count digits, after adding one to the last of them if up, are the number; if
+ * so they are taken. */
+static bool try_digits(shortest *to, const shortest *from, int count, bool up, double number) {
+  shortest candidate = *from;
+  candidate.count = count;
+  for (int i = count - 1; up; i--) {
+    if (i < 0) {
+      memset(candidate.digits, '0', (size_t)count);
+      candidate.digits[0] = '1';
+      candidate.point++;
+    } else if (candidate.digits[i] == '9') {
+      candidate.digits[i] = '0';
+      continue;
+    } else {
+      candidate.digits[i]++;
+    }
+    up = false;
+  }
+  if (parse_digits(candidate.digits, (size_t)count, candidate.point - count) != number)
+    return false;
+  *to = candidate;
+  return true;
+}
+
+/* 17 digits tell any two doubles apart and 15 are kept by every normal one, so of those the
+ * number needs 15, 16 or 17; subnormal ones may need as little as one. A shorter text is one of
+ * the two that enclose all 17 digits. */
 static void shorten(shortest *to, double number) {
-  for (int digits = number < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
-    char text[PUMP_NUMBER_TEXT + 16];
-    snprintf(text, sizeof text, "%.*e", digits - 1, number);
-    const char *from = text;
-    for (to->count = 0; *from != 'e'; from++)
-      if (*from >= '0' && *from <= '9') to->digits[to->count++] = *from;
-    int exponent = (int)strtol(from + 1, NULL, 10);
-    to->point = exponent + 1;
-    snprintf(text, sizeof text, "%.*se%d", to->count, to->digits, exponent + 1 - to->count);
-    if (digits == DBL_DECIMAL_DIG || strtod(text, NULL) == number) return;
+  char text[PUMP_NUMBER_TEXT + 16];
+  shortest all = {.count = 0};
+  snprintf(text, sizeof text, "%.*e", DBL_DECIMAL_DIG - 1, number);
+  const char *from = text;
+  for (; *from != 'e'; from++)
+    if (*from >= '0' && *from <= '9') all.digits[all.count++] = *from;
+  all.point = (int)strtol(from + 1, NULL, 10) + 1;
+  *to = all;
+  int fewest = number < DBL_MIN ? 1 : DBL_DIG;
+  for (int count = DBL_DECIMAL_DIG - 1; count >= fewest; count--) {
+    bool up = all.digits[count] >= '5';
+    if (!try_digits(to, &all, count, up, number) && !try_digits(to, &all, count, !up, number))
+      return;
   }
 }
 

@@ -173,6 +173,15 @@ typedef struct encoder {
 } encoder;
 
 #define LONGEST_PATH 200
+#define FEW_KEYS     16
+
+/* pump_buffer_byte without a call, for what stands between all values. */
+static void put_byte(pump_buffer *to, char byte) {
+  if (to->size < to->capacity && !to->failed)
+    to->data[to->size++] = (uint8_t)byte;
+  else
+    pump_buffer_byte(to, (uint8_t)byte);
+}
 
 static bool is_name(pump_bytes key) {
   for (size_t i = 0; i < key.size; i++) {
@@ -280,13 +289,13 @@ static int encode_array(encoder *e, int table, const place *where) {
   if (count < 0) return PUMP_EJSON;
   place element = {.outer = where, .depth = where->depth + 1};
   for (lua_Integer i = 1; i <= count; i++) {
-    pump_buffer_byte(e->out, i == 1 ? '[' : ',');
+    put_byte(e->out, i == 1 ? '[' : ',');
     lua_rawgeti(L, table, i);
     element.index = i;
     if (encode_value(e, lua_gettop(L), &element) != 0) return PUMP_EJSON;
     lua_pop(L, 1);
   }
-  pump_buffer_byte(e->out, ']');
+  put_byte(e->out, ']');
   return 0;
 }
 
@@ -308,6 +317,21 @@ static int compare_entries(const void *a, const void *b) {
   return order ? order : (left->size > right->size) - (left->size < right->size);
 }
 
+/* Most objects have a handful of keys, which are sorted as they come. */
+static void sort_entries(entry *entries, size_t count) {
+  if (count > FEW_KEYS) {
+    qsort(entries, count, sizeof *entries, compare_entries);
+    return;
+  }
+  for (size_t i = 1; i < count; i++) {
+    entry moved = entries[i];
+    size_t at = i;
+    for (; at > 0 && compare_entries(&entries[at - 1], &moved) > 0; at--)
+      entries[at] = entries[at - 1];
+    entries[at] = moved;
+  }
+}
+
 /* Puts all keys and values on the stack, and an entry for each in order of the keys. */
 static int collect_entries(encoder *e, int table, const place *where) {
   lua_State *L = e->L;
@@ -322,7 +346,7 @@ static int collect_entries(encoder *e, int table, const place *where) {
     add_entry(e, added);
     lua_pushvalue(L, -2);
   }
-  qsort(e->entries + first, e->count - first, sizeof *e->entries, compare_entries);
+  sort_entries(e->entries + first, e->count - first);
   return 0;
 }
 
@@ -335,15 +359,15 @@ static int encode_object(encoder *e, int table, const place *where) {
   size_t end = e->count;
   place member = {.outer = where, .depth = where->depth + 1};
   for (size_t i = first; i < end; i++) {
-    pump_buffer_byte(e->out, i == first ? '{' : ',');
+    put_byte(e->out, i == first ? '{' : ',');
     entry current = e->entries[i];
     member.key = current.key;
     if (pump_json_write_string(e->out, current.key) != 0)
       return fail(e, where, "a key that is not UTF-8 can't be JSON");
-    pump_buffer_byte(e->out, ':');
+    put_byte(e->out, ':');
     if (encode_value(e, current.value, &member) != 0) return PUMP_EJSON;
   }
-  pump_buffer_byte(e->out, '}');
+  put_byte(e->out, '}');
   e->count = first;
   lua_settop(e->L, top);
   return 0;
