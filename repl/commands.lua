@@ -19,47 +19,48 @@ end
 
 local poll_interval = 0.5
 
+-- Where a read starts, as the module wants it: $all has positions, other streams numbers.
+local function start_of(stream, from)
+  if stream ~= "$all" then return { from_event = from } end
+  return { from_position = from and { commit = from, prepare = from } }
+end
+
 -- Events as they come, by asking again and again from where the last page ended.
 local function follow(conn, writer, stream, from)
-  local is_all = stream == "$all"
-  local options = { max_count = 500, from_event = from, from_position = from }
+  local ask = stream == "$all" and conn.get_all or function(_, options)
+    return conn:get(stream, options)
+  end
+  local options = start_of(stream, from)
+  options.max_count = 500
   while true do
-    local slice, err
-    if is_all then slice, err = conn:get_all(options)
-    else slice, err = conn:get(stream, options) end
+    local slice, err = ask(conn, options)
     if not slice and err.code ~= "stream_not_found" then error(err, 0) end
     for _, event in ipairs(slice or {}) do writer:add(event) end
-    writer:settle()
     if slice then
       options.from_event, options.from_position = slice.next_event_number, slice.next_position
     end
-    if not slice or slice.is_end_of_stream then pump.sleep(poll_interval) end
+    if not slice or slice.is_end_of_stream then
+      writer:settle()
+      pump.sleep(poll_interval)
+    end
   end
 end
 
 local function read(session, given)
+  if given.follow and (given.backward or given.count) then
+    error("read: --follow goes forward and on, without --backward and --count", 0)
+  end
   local conn, stream = session:connection(), given.STREAM
   local is_all = stream == "$all"
   local writer = session:events { with_stream = is_all }
-  if given.follow then
-    if given.backward or given.count then
-      error("read: --follow goes forward and on, without --backward and --count", 0)
-    end
-    return follow(conn, writer, stream, given.from or (is_all and "start" or 0))
-  end
-  local options = {
-    direction = given.backward and "backward" or "forward",
-    from_event = given.from, from_position = given.from,
-    batch_size = given.count and math.min(given.count, 500) or nil,
-  }
-  local left = given.count or math.huge
+  if given.follow then return follow(conn, writer, stream, given.from) end
+  local options = start_of(stream, given.from)
+  options.direction = given.backward and "backward" or "forward"
+  options.max_count = given.count
+  options.batch_size = given.count and math.min(given.count, 500) or nil
   local events
   if is_all then events = conn:iter_all(options) else events = conn:iter(stream, options) end
-  for event in events do
-    writer:add(event)
-    left = left - 1
-    if left == 0 then break end
-  end
+  for event in events do writer:add(event) end
   writer:finish()
 end
 

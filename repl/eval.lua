@@ -140,7 +140,7 @@ local function join(self, fn, locals)
 end
 
 local function unfinished(err)
-  return err:find("<eof>$") ~= nil
+  return err:find("<eof>$") ~= nil and not err:find("unfinished string near", 1, true)
 end
 
 -- The function of a line; or nil, the error, and whether the line is only not finished yet. An
