@@ -73,7 +73,7 @@ static void execute_append(pump_node *node, pump_request *request) {
   if (pump_tcp_decode_write(request->payload, &write) != 0) return;
   if (is_good_write(&write)) {
     request->status = PUMP_EACCESS;
-    if (pump_rights_allow(request->who, write.stream, PUMP_RIGHT_WRITE))
+    if (pump_rights_allow(node->store, request->who, write.stream, PUMP_STORE_WRITE))
       request->status =
           pump_store_append(node->store, write.stream, write.expected_version, write.events,
                             write.count, pump_node_time(), &request->written);
@@ -90,7 +90,7 @@ static void execute_delete(pump_node *node, pump_request *request) {
   if (stream.size > 0 && stream.size <= PUMP_MAX_EVENT / 2 &&
       is_expected_version(asked->expected_version)) {
     request->status = PUMP_EACCESS;
-    if (pump_rights_allow(request->who, stream, PUMP_RIGHT_DELETE))
+    if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_DELETE))
       request->status = pump_store_delete(node->store, stream, asked->expected_version,
                                           asked->hard_delete, pump_node_time(), &request->written);
   }
@@ -221,10 +221,13 @@ static size_t size_of(const pump_record *record) {
                 : 0;
 }
 
+static bool may_read(const pump_peer *peer, const pump_request *request, pump_bytes stream) {
+  return pump_rights_allow(peer->node->store, request->who, stream, PUMP_STORE_READ);
+}
+
 static bool take(void *ud, const pump_event *event) {
   page *at = ud;
-  if (event->link && event->record &&
-      !pump_rights_allow(at->request->who, event->record->stream, PUMP_RIGHT_READ)) {
+  if (event->link && event->record && !may_read(at->peer, at->request, event->record->stream)) {
     at->is_denied = true;
     return false;
   }
@@ -267,7 +270,7 @@ static void answer_read_event(pump_peer *peer, const pump_request *request,
   char text[320];
   const char *error = NULL;
   PumpTcp__ReadEventResult result = PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_ACCESS_DENIED;
-  if (pump_rights_allow(request->who, stream, PUMP_RIGHT_READ)) {
+  if (may_read(peer, request, stream)) {
     static const PumpTcp__ReadEventResult results[] = {
         [PUMP_STORE_SUCCESS] = PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS,
         [PUMP_STORE_NO_STREAM] = PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_NO_STREAM,
@@ -346,7 +349,7 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
   end.error = check_count(asked->max_count);
   if (!end.error && !is_backward && read.from < 0)
     end.error = "fromEventNumber should be non negative.\nParameter name: fromEventNumber";
-  if (!end.error && !pump_rights_allow(request->who, stream, PUMP_RIGHT_READ))
+  if (!end.error && !may_read(peer, request, stream))
     end.result = PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
   else if (!end.error)
     read_stream(&at, stream, &read, text, &end);
@@ -389,7 +392,7 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
   pump_position next = {-1, -1};
   const char *error = check_count(asked->max_count);
   if (!error && (from.commit < 0 || from.prepare < 0)) error = "Invalid position.";
-  if (!error && !pump_rights_allow(request->who, pump_bytes_of("$all"), PUMP_RIGHT_READ)) {
+  if (!error && !may_read(peer, request, pump_bytes_of("$all"))) {
     result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED;
   } else if (!error) {
     pump_store_page found;

@@ -184,14 +184,15 @@ static bool is_json_object(pump_store *store, pump_bytes text) {
   return is_object;
 }
 
-/* Takes $maxCount, $maxAge and $tb out of metadata. As on a server one bad value voids all. */
-static void read_limits(pump_store *store, pump_bytes metadata, int64_t limits[3]) {
+/* Takes $maxCount, $maxAge and $tb out of metadata. As on a server one bad value voids all of it,
+ * and so does what is no JSON. */
+static bool read_limits(pump_store *store, pump_bytes metadata, int64_t limits[3]) {
   static const int64_t smallest[] = {1, 1, 0};
   for (int i = 0; i < 3; i++)
     limits[i] = -1;
-  if (!is_json_object(store, metadata)) return;
+  if (!is_json_object(store, metadata)) return false;
   sqlite3_stmt *row = pump_store_statement(store, STATEMENT_LIMITS);
-  if (!row) return;
+  if (!row) return false;
   sqlite3_bind_text64(row, 1, metadata.data, metadata.size, SQLITE_STATIC, SQLITE_UTF8);
   bool is_good = sqlite3_step(row) == SQLITE_ROW;
   for (int i = 0; i < 3 && is_good; i++) {
@@ -203,6 +204,7 @@ static void read_limits(pump_store *store, pump_bytes metadata, int64_t limits[3
   for (int i = 0; i < 3 && !is_good; i++)
     limits[i] = -1;
   sqlite3_reset(row);
+  return is_good;
 }
 
 /* Keeps with the stream what its metadata says, so that reading it needs no second look. */
@@ -213,7 +215,8 @@ static int apply_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   sqlite3_stmt *row = code == 0 ? pump_store_statement(store, STATEMENT_LIMIT_STREAM) : NULL;
   if (!row) return PUMP_ESTORE;
   int64_t limits[3];
-  read_limits(store, metadata, limits);
+  pump_bytes acl = read_limits(store, metadata, limits) ? metadata : pump_bytes_of("{}");
+  sqlite3_bind_text64(row, 5, acl.data, acl.size, SQLITE_STATIC, SQLITE_UTF8);
   sqlite3_bind_int64(row, 1, of.stream.id);
   for (int i = 0; i < 3; i++) {
     if (limits[i] < 0)

@@ -4,7 +4,9 @@
 #include <string.h>
 #include "base/bytes.h"
 
-const pump_account pump_account_owner = {.is_admin = true};
+#define ADMINS "$admins"
+
+const pump_account pump_account_owner = {.group = ADMINS};
 
 void pump_accounts_free(pump_accounts *accounts) {
   for (size_t i = 0; i < accounts->count; i++) {
@@ -26,7 +28,8 @@ static int set_account(pump_accounts *accounts, const char *name, const char *pa
     return 0;
   }
   pump_account *account = &accounts->list[accounts->count];
-  *account = (pump_account){strdup(name), copy, strcmp(name, "admin") == 0};
+  const char *group = strcmp(name, "admin") == 0 ? ADMINS : strcmp(name, "ops") == 0 ? "$ops" : "";
+  *account = (pump_account){strdup(name), copy, group};
   accounts->count++; /* from here on freed with the rest */
   return account->name ? 0 : PUMP_ENOMEM;
 }
@@ -61,11 +64,35 @@ const pump_account *pump_accounts_find(const pump_accounts *accounts, pump_bytes
   return NULL;
 }
 
-bool pump_rights_allow(const pump_account *who, pump_bytes stream, pump_right right) {
+/* ---- Rights ------------------------------------------------------------------------------- */
+
+typedef struct roll_call {
+  const pump_account *who;
+  bool is_called;
+} roll_call;
+
+static void on_role(void *ud, pump_bytes name) {
+  roll_call *call = ud;
+  if (pump_bytes_is(name, "$all")) call->is_called = true;
+  if (!call->who || name.size == 0) return;
+  if (pump_bytes_is(name, call->who->name) || pump_bytes_is(name, call->who->group))
+    call->is_called = true;
+}
+
+static bool is_admin(const pump_account *who) {
+  return who && strcmp(who->group, ADMINS) == 0;
+}
+
+bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes stream,
+                       pump_store_right right) {
   /* Nobody writes to $all: it is what was written elsewhere. */
-  if (right != PUMP_RIGHT_READ && pump_bytes_is(stream, "$all")) return false;
-  if (who && who->is_admin) return true;
-  /* Metadata is its stream's: "$$s" is as free as "s". */
-  if (pump_bytes_starts(stream, "$$")) stream = (pump_bytes){stream.data + 2, stream.size - 2};
-  return !pump_bytes_starts(stream, "$");
+  if (right != PUMP_STORE_READ && pump_bytes_is(stream, "$all")) return false;
+  if (is_admin(who)) return true;
+  pump_bytes of = stream;
+  if (pump_store_is_metastream(stream, &of))
+    right = right == PUMP_STORE_READ ? PUMP_STORE_READ_METADATA : PUMP_STORE_WRITE_METADATA;
+  roll_call call = {.who = who};
+  bool is_set;
+  if (pump_store_roles(store, of, right, on_role, &call, &is_set) != 0) return false;
+  return is_set ? call.is_called : !pump_bytes_starts(of, "$");
 }

@@ -1,15 +1,17 @@
-/* Who somebody is and what that allows: accounts, and the rights that a server grants by default:
- * everything to everybody, but to system streams ("$…") and $all only to admins. */
+/* Who somebody is and what that allows: accounts, and rights. A stream's $acl names users and
+ * groups ($admins, $ops, $all); where it does not, everything is everybody's, but system streams
+ * ("$…") and $all are the admins'. */
 #ifndef PUMP_NODE_RIGHTS_H
 #define PUMP_NODE_RIGHTS_H
 
 #include <pump.h>
+#include "node/store.h"
 #include "pump_node.h"
 
 typedef struct pump_account {
   char *name;
   char *password;
-  bool is_admin; /* of $admins */
+  const char *group; /* "$admins", "$ops", or "" */
 } pump_account;
 
 typedef struct pump_accounts {
@@ -27,9 +29,9 @@ const pump_account *pump_accounts_find(const pump_accounts *accounts, pump_bytes
 /* Who acts as admin without a password: connections of the process that owns the node. */
 extern const pump_account pump_account_owner;
 
-typedef enum pump_right { PUMP_RIGHT_READ, PUMP_RIGHT_WRITE, PUMP_RIGHT_DELETE } pump_right;
-
-/* who NULL: anonymous. */
-bool pump_rights_allow(const pump_account *who, pump_bytes stream, pump_right right);
+/* Whether the stream's $acl, or without one the default, lets them. who NULL: anonymous. right is
+ * to read, write or delete; what it means for a metastream is the stream's to say. */
+bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes stream,
+                       pump_store_right right);
 
 #endif

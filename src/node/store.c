@@ -19,7 +19,8 @@
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE streams (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE,"
-    "  last INTEGER NOT NULL, max_count INTEGER, max_age INTEGER, truncate_before INTEGER);"
+    "  last INTEGER NOT NULL, max_count INTEGER, max_age INTEGER, truncate_before INTEGER,"
+    "  acl TEXT);"
     "CREATE TABLE events (position INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
     "  number INTEGER NOT NULL, id BLOB NOT NULL, type BLOB NOT NULL, created INTEGER NOT NULL,"
     "  is_json INTEGER NOT NULL, metadata BLOB NOT NULL, data BLOB NOT NULL);"
@@ -295,6 +296,25 @@ int64_t pump_store_first_number(const pump_store_stream *stream) {
 bool pump_store_has_stream(pump_store *store, pump_bytes stream) {
   pump_store_stream row;
   return pump_store_find(store, stream, &row) == 0 && row.last >= 0;
+}
+
+int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
+                     pump_store_role_cb role, void *ud, bool *is_set) {
+  static const char *const paths[] = {"$.\"$r\"", "$.\"$w\"", "$.\"$d\"", "$.\"$mr\"", "$.\"$mw\""};
+  *is_set = false;
+  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_ROLES);
+  if (!rows) return PUMP_ESTORE;
+  pump_store_bind(rows, 1, stream);
+  sqlite3_bind_text(rows, 2, paths[right], -1, SQLITE_STATIC);
+  int code;
+  while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+    *is_set = sqlite3_column_int(rows, 0) == 1;
+    if (*is_set && sqlite3_column_type(rows, 1) == SQLITE_TEXT)
+      role(ud, pump_store_column(rows, 1));
+  }
+  int result = code == SQLITE_DONE ? 0 : pump_store_fail(store);
+  sqlite3_reset(rows);
+  return result;
 }
 
 int64_t pump_store_last_position(const pump_store *store) {

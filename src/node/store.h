@@ -77,8 +77,24 @@ int pump_store_read_event(pump_store *store, pump_bytes stream, int64_t number, 
 int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now, pump_store_sink sink,
                         void *ud, pump_store_page *page);
 
+/* Whether "$$name" it is, where the metadata of "name" stands; *of is that name. */
+bool pump_store_is_metastream(pump_bytes name, pump_bytes *of);
+
 /* Whether a stream has (or had) events; deleted for good counts. */
 bool pump_store_has_stream(pump_store *store, pump_bytes stream);
+
+/* Who may do what with a stream, as the $acl of its metadata says: calls role with each name that
+ * is listed for this right. is_set false: it says nothing about that. */
+typedef enum pump_store_right {
+  PUMP_STORE_READ,
+  PUMP_STORE_WRITE,
+  PUMP_STORE_DELETE,
+  PUMP_STORE_READ_METADATA,
+  PUMP_STORE_WRITE_METADATA
+} pump_store_right;
+typedef void (*pump_store_role_cb)(void *ud, pump_bytes name);
+int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
+                     pump_store_role_cb role, void *ud, bool *is_set);
 
 /* The position of the newest event, 0 where there is none, and the one that the next will get. */
 int64_t pump_store_last_position(const pump_store *store);

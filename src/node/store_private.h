@@ -19,8 +19,11 @@
   XX(STREAM, "SELECT id, last, max_count, max_age, truncate_before FROM streams WHERE name = ?1")  \
   XX(ADD_STREAM, "INSERT INTO streams (name, last) VALUES (?1, ?2)")                               \
   XX(MOVE_STREAM, "UPDATE streams SET last = ?2 WHERE id = ?1")                                    \
-  XX(LIMIT_STREAM, "UPDATE streams SET max_count = ?2, max_age = ?3, truncate_before = ?4 "        \
-                   "WHERE id = ?1")                                                                \
+  XX(LIMIT_STREAM, "UPDATE streams SET max_count = ?2, max_age = ?3, truncate_before = ?4, "       \
+                   "acl = CASE json_type(?5, '$.\"$acl\"') WHEN 'object' "                         \
+                   "THEN json_extract(?5, '$.\"$acl\"') END WHERE id = ?1")                        \
+  XX(ROLES, "SELECT json_type(s.acl, ?2) IS NOT NULL, r.value FROM streams s "                     \
+            "LEFT JOIN json_each(s.acl, ?2) r WHERE s.name = ?1 AND s.acl IS NOT NULL")            \
   XX(ADD_EVENT,                                                                                    \
      "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "           \
      "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                       \
@@ -88,7 +91,4 @@ int pump_store_recall(pump_store *store);
 int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *stream);
 /* The first number that the stream's metadata lets through, age aside. */
 int64_t pump_store_first_number(const pump_store_stream *stream);
-/* "$$s" of "s", the other way round: whether it is one, and of whom. */
-bool pump_store_is_metastream(pump_bytes name, pump_bytes *of);
-
 #endif
