@@ -79,8 +79,13 @@ need_packages() {
   rm -f "$log"
 }
 
-# The folder of a preset's build.
+# The folder of a preset's build, and the preset whose build PUMP_BUILD names.
 folder_of() { [ "$1" = release ] && echo build || echo "build-$1"; }
+preset_wanted() {
+  local name
+  name=$(basename "${PUMP_BUILD:-build}")
+  [ "$name" = build ] && echo release || echo "${name#build-}"
+}
 
 # build PRESET TARGET…: configures where that was not done yet and builds what is not fresh.
 # Silent when there is nothing to do, one line when there is, everything when it fails.
