@@ -128,8 +128,11 @@ static void receive_line(traffic *at, const char *line, int number) {
     bool is_same = node_peer_receive(peer_of(at, line), &got) && got.command == expected.command &&
                    memcmp(&got.correlation, &id, sizeof id) == 0 &&
                    (why || is_same_body(at, &expected, got.payload));
-    tap_ok(is_same, "%s line %d: %s %s", at->file, number, pump_tcp_command_name(expected.command),
-           is_same ? "" : at->replay.why);
+    tap_ok(is_same, "%s line %d: %s %s%s", at->file, number,
+           pump_tcp_command_name(expected.command), why ? "came, not compared: " : "",
+           why       ? why
+           : is_same ? ""
+                     : at->replay.why);
   } else {
     tap_ok(true, "%s line %d # SKIP %s", at->file, number, why);
   }

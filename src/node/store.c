@@ -145,16 +145,15 @@ static int64_t pragma(pump_store *store, const char *sql) {
   return value;
 }
 
-/* Makes the tables of a new store; refuses what is none or is from the future. */
-static int check_format(pump_store *store, const char *file, char *error, size_t error_size) {
+/* Refuses what is no store or is from the future. Nothing is changed before this is known. */
+static int check_format(pump_store *store, const char *file, bool *is_new, char *error,
+                        size_t error_size) {
   int64_t application = pragma(store, "PRAGMA application_id");
   int64_t format = pragma(store, "PRAGMA user_version");
   int64_t tables = pragma(store, "SELECT count(*) FROM sqlite_schema");
   if (application < 0 || format < 0 || tables < 0) return explain(store, file, error, error_size);
-  if (application == 0 && tables == 0) {
-    if (sqlite3_exec(store->db, schema, NULL, NULL, NULL) == SQLITE_OK) return 0;
-    return explain(store, file, error, error_size);
-  }
+  *is_new = application == 0 && tables == 0;
+  if (*is_new) return 0;
   if (application != APPLICATION_ID)
     return refuse(error, error_size, "%s: this SQLite database is no store of pump", file);
   if (format > FORMAT_VERSION)
@@ -164,20 +163,16 @@ static int check_format(pump_store *store, const char *file, char *error, size_t
   return 0;
 }
 
-/* locking_mode must stand before the first access: then nobody else can open the file for as long
- * as this connection lives, and WAL needs no shared memory. */
+/* A writing transaction takes the lock that, in exclusive mode, shuts others out for good. */
 static int prepare_file(pump_store *store, const char *file, bool sync_normal, char *error,
                         size_t error_size) {
   char settings[128];
   snprintf(settings, sizeof settings,
-           "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s",
+           "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; BEGIN IMMEDIATE; COMMIT",
            sync_normal ? "NORMAL" : "FULL");
-  if (sqlite3_exec(store->db, settings, NULL, NULL, NULL) != SQLITE_OK)
-    return explain(store, file, error, error_size);
   if (sqlite3_db_readonly(store->db, "main") == 1)
     return refuse(error, error_size, "%s: no permission to write this store", file);
-  /* A writing transaction takes the lock that shuts others out. */
-  if (sqlite3_exec(store->db, "BEGIN IMMEDIATE; COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+  if (sqlite3_exec(store->db, settings, NULL, NULL, NULL) != SQLITE_OK)
     return explain(store, file, error, error_size);
   return 0;
 }
@@ -190,9 +185,13 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   if (sqlite3_open_v2(file ? file : ":memory:", &store->db, flags, NULL) != SQLITE_OK)
     return store->db ? explain(store, name, error, error_size)
                      : refuse(error, error_size, "%s: out of memory", name);
-  sqlite3_extended_result_codes(store->db, 0);
-  int code = file ? prepare_file(store, name, sync_normal, error, error_size) : 0;
-  if (code == 0) code = check_format(store, name, error, error_size);
+  /* Before the first access: then WAL needs no shared memory, and nobody else gets in. */
+  if (file) sqlite3_exec(store->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
+  bool is_new;
+  int code = check_format(store, name, &is_new, error, error_size);
+  if (code == 0 && file) code = prepare_file(store, name, sync_normal, error, error_size);
+  if (code == 0 && is_new && sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+    code = explain(store, name, error, error_size);
   if (code == 0 && pump_store_recall(store) != 0)
     code = refuse(error, error_size, "%s: cannot read the store: %s", name, store->error);
   return code;
