@@ -239,7 +239,7 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->position.commit);
     lua_pushinteger(L, result->position.prepare);
     return 5;
-  case PUMP_LUA_PAGE: pump_lua_push_page(L, &result->page); return 2;
+  case PUMP_LUA_PAGE: pump_lua_push_page(L, answer->loop, &result->page); return 2;
   default: return 1;
   }
 }
@@ -372,6 +372,7 @@ pump_lua_loop *pump_lua_push_loop(lua_State *L) {
   if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
   uv_timer_init(&loop->uv, &loop->timer);
   uv_timer_init(&loop->uv, &loop->limit);
+  loop->page_limit = PUMP_LUA_PAGE_LIMIT;
   loop->open = true;
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
