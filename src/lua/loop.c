@@ -54,6 +54,8 @@ static void enqueue(pump_lua_answer *answer) {
   else
     loop->first = answer;
   loop->last = answer;
+  /* libuv runs timers and then waits for the next event: not when one of them had an answer. */
+  uv_stop(&loop->uv);
 }
 
 static char *copy_text(const char *text) {
@@ -341,7 +343,8 @@ static int loop_gc(lua_State *L) {
   }
   uv_close((uv_handle_t *)&loop->timer, NULL);
   uv_close((uv_handle_t *)&loop->limit, NULL);
-  uv_run(&loop->uv, UV_RUN_DEFAULT);
+  while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+  }
   uv_loop_close(&loop->uv);
   while (loop->first) {
     pump_lua_answer *answer = loop->first;
