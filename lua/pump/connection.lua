@@ -73,7 +73,7 @@ local function settings_of(url, given, where)
     url = os.getenv "PUMP_URL"
     if url == "" then url = nil end
   end
-  local settings, err = { kind = "tcp" }, nil
+  local settings, err = { kind = "tcp" }
   if url then
     settings, err = from_url(url)
     if not settings then return nil, err end

@@ -17,6 +17,8 @@
 typedef struct lua_page {
   pump_page *page; /* NULL once finalised, which can be before the events that look into it */
   size_t next;     /* for the iterator */
+  size_t size;
+  pump_lua_loop *loop; /* as old as the state: its memory is there to the end */
 } lua_page;
 
 typedef struct lua_event {
@@ -27,14 +29,26 @@ typedef struct lua_event {
 
 /* ---- Pages -------------------------------------------------------------------------------- */
 
-void pump_lua_push_page(lua_State *L, pump_page **page) {
+/* The collector sees some words of userdata where a page keeps a megabyte, and a generational one
+ * (lua5.4 runs in that mode) takes a page that was in use for two of its short cycles for old. So
+ * we count ourselves, and ask for a whole cycle when pages have grown as much as the collector
+ * itself would wait for: twofold, or as much as all of Lua's memory. */
+static void pace(lua_State *L, pump_lua_loop *loop) {
+  if (loop->page_bytes <= loop->page_limit || !lua_gc(L, LUA_GCISRUNNING)) return;
+  lua_gc(L, LUA_GCCOLLECT);
+  size_t lua_bytes = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
+  size_t limit = 2 * loop->page_bytes > lua_bytes ? 2 * loop->page_bytes : lua_bytes;
+  loop->page_limit = limit > PUMP_LUA_PAGE_LIMIT ? limit : PUMP_LUA_PAGE_LIMIT;
+}
+
+void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page) {
   lua_page *owner = lua_newuserdatauv(L, sizeof *owner, 1);
-  *owner = (lua_page){.page = NULL};
+  *owner = (lua_page){.loop = loop, .size = pump_page_size(*page)};
   luaL_setmetatable(L, PAGE_TYPE);
   owner->page = *page;
   *page = NULL;
-  /* The collector counts the userdata only; it must hear of the memory behind it. */
-  lua_gc(L, LUA_GCSTEP, (int)(pump_page_size(owner->page) / 1024 + 1));
+  loop->page_bytes += owner->size;
+  pace(L, loop);
 }
 
 static lua_page *check_page(lua_State *L) {
@@ -47,6 +61,7 @@ static int page_gc(lua_State *L) {
   lua_page *owner = luaL_checkudata(L, 1, PAGE_TYPE);
   pump_page *page = owner->page;
   owner->page = NULL;
+  if (page) owner->loop->page_bytes -= owner->size;
   pump_page_unref(page);
   return 0;
 }

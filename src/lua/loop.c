@@ -54,6 +54,8 @@ static void enqueue(pump_lua_answer *answer) {
   else
     loop->first = answer;
   loop->last = answer;
+  /* libuv runs timers and then waits for the next event: not when one of them had an answer. */
+  uv_stop(&loop->uv);
 }
 
 static char *copy_text(const char *text) {
@@ -239,7 +241,7 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->position.commit);
     lua_pushinteger(L, result->position.prepare);
     return 5;
-  case PUMP_LUA_PAGE: pump_lua_push_page(L, &result->page); return 2;
+  case PUMP_LUA_PAGE: pump_lua_push_page(L, answer->loop, &result->page); return 2;
   default: return 1;
   }
 }
@@ -341,7 +343,8 @@ static int loop_gc(lua_State *L) {
   }
   uv_close((uv_handle_t *)&loop->timer, NULL);
   uv_close((uv_handle_t *)&loop->limit, NULL);
-  uv_run(&loop->uv, UV_RUN_DEFAULT);
+  while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+  }
   uv_loop_close(&loop->uv);
   while (loop->first) {
     pump_lua_answer *answer = loop->first;
@@ -372,6 +375,7 @@ pump_lua_loop *pump_lua_push_loop(lua_State *L) {
   if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
   uv_timer_init(&loop->uv, &loop->timer);
   uv_timer_init(&loop->uv, &loop->limit);
+  loop->page_limit = PUMP_LUA_PAGE_LIMIT;
   loop->open = true;
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);

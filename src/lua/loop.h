@@ -52,8 +52,12 @@ typedef struct pump_lua_loop {
   pump_buffer bodies; /* JSON of the events that are being appended */
   pump_new_event *events;
   size_t event_capacity;
+  size_t page_bytes; /* behind the pages that Lua has */
+  size_t page_limit; /* from there on Lua must collect */
   bool open;
 } pump_lua_loop;
+
+#define PUMP_LUA_PAGE_LIMIT ((size_t)8 * 1024 * 1024)
 
 /* Leaves the loop of this state on the stack, made when it is asked for first. */
 pump_lua_loop *pump_lua_push_loop(lua_State *L);
