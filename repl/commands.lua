@@ -205,6 +205,12 @@ local function redirect(session, given)
   if not ok then error("o: " .. message, 0) end
 end
 
+-- A variable of the environment, nil where it is empty.
+local function setting(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
 -- Runs a program that has the terminal meanwhile; the tasks go on behind it.
 local function run_program(session, command)
   session.out:flush()
@@ -221,7 +227,7 @@ local function run_program(session, command)
 end
 
 local function shell_command(session, given)
-  local result = run_program(session, given.COMMAND or os.getenv("SHELL") or "/bin/sh")
+  local result = run_program(session, given.COMMAND or setting("SHELL") or "sh")
   if result ~= 0 then session.out:note(string.format("exit status %d", result)) end
 end
 
@@ -233,7 +239,7 @@ local function edit(session, given, shell)
     file:write(shell.last_chunk or "", "\n")
     file:close()
   end
-  local editor = os.getenv("VISUAL") or os.getenv("EDITOR") or "vi"
+  local editor = setting("VISUAL") or setting("EDITOR") or "vi"
   local result = run_program(session, editor .. " '" .. path:gsub("'", "'\\''") .. "'")
   local file = result == 0 and io.open(path, "r")
   local source = file and file:read("a")

@@ -78,7 +78,11 @@ local function set_globals(session)
   local write = io.write
   rawset(io, "write", function(...)
     if io.output() ~= io.stdout then return write(...) end
-    for _, piece in ipairs { ... } do out:write(piece) end
+    for i = 1, select("#", ...) do
+      local piece = select(i, ...)
+      if type(piece) ~= "string" and type(piece) ~= "number" then return write(piece) end
+      out:write(tostring(piece))
+    end
     return io.stdout
   end)
   require("pump.task").on_error = function(task, err)

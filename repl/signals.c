@@ -77,6 +77,8 @@ static void on_signal(int number) {
 
 static void handle(int number, void (*handler)(int)) {
   struct sigaction action;
+  if (number == SIGHUP && sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+    return; /* nohup */
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART; /* poll returns all the same */

@@ -12,8 +12,9 @@ local transfer = {}
 
 local json = pump.json
 
--- The bytes of a body, and whether they are JSON; or nil and what is wrong. An empty one is "".
-local function body(members, name)
+-- The bytes of a body, and whether they are JSON; or nil and what is wrong. null_is_empty: the
+-- JSON text null stands for no bytes at all.
+local function body(members, name, null_is_empty)
   local raw, encoded = members['"' .. name .. '"'], members['"' .. name .. '_base64"']
   if encoded then
     local decoded = json.decode(encoded)
@@ -21,7 +22,8 @@ local function body(members, name)
     if not bytes then return nil, string.format('"%s_base64" is not Base64', name) end
     return bytes, false
   end
-  return raw or "", raw ~= nil
+  if not raw or raw == "null" and null_is_empty then return "", false end
+  return raw, true
 end
 
 -- The text of a member that must be a string, nil where it is absent.
@@ -44,19 +46,17 @@ function transfer.parse(line)
   if not kind or kind == "" then return nil, problem or '"type" is missing' end
   id, problem = string_of(members, "id")
   if problem then return nil, problem end
-  data, is_json = body(members, "data")
-  if not data then return nil, is_json end
-  metadata, problem = body(members, "metadata")
-  if not metadata then return nil, problem end
-  if problem and metadata == "null" then metadata = "" end
   local said = members['"is_json"']
-  if said == "false" and data == "null" then data = "" end
-  if said == "true" or said == "false" then is_json = said == "true" end
+  data, is_json = body(members, "data", said == "false")
+  if not data then return nil, is_json end
+  metadata, problem = body(members, "metadata", true)
+  if not metadata then return nil, problem end
+  if said then is_json = said == "true" end
   local made, event = pcall(pump.new_event, kind, data, {
     id = id, metadata = metadata ~= "" and metadata or nil,
     content_type = is_json and "json" or nil,
   })
-  if not made then return nil, tostring(event) end
+  if not made then return nil, (tostring(event):gsub("^repl/[%w_./]+:%d+: ", "")) end
   return event
 end
 
