@@ -73,13 +73,14 @@ local function settings_of(url, given, where)
     url = os.getenv "PUMP_URL"
     if url == "" then url = nil end
   end
-  local settings, err = { kind = "tcp" }, nil
+  local settings = { kind = "tcp" }
   if url then
+    local err
     settings, err = from_url(url)
     if not settings then return nil, err end
   end
   for name, value in pairs(given) do settings[name] = value end
-  err = not_supported(settings)
+  local err = not_supported(settings)
   if err then return nil, err end
   return settings
 end
