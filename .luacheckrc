@@ -1,4 +1,4 @@
 std = "lua54"
 max_line_length = 100
-files["spec"] = { std = "lua54+busted", max_line_length = false }
+files["spec"] = { std = "lua54+busted" }
 exclude_files = { "build*" }
