@@ -7,7 +7,9 @@ local result = assert(conn:publish("more_ponies", {
   pump.new_event("PonyJumped", { Pony = "Sparkly Hooves", Height = 12 }),
 }))
 
-local slice = assert(conn:get("more_ponies", { from_event = result.first_event_number, max_count = 2 }))
+local slice = assert(conn:get("more_ponies", {
+  from_event = result.first_event_number, max_count = 2,
+}))
 for _, event in ipairs(slice) do
   print(event.event_number, event:json().Pony)
 end

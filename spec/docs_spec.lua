@@ -1,7 +1,8 @@
--- Every snippet of README.md and docs/ is run. Lua blocks run in their order, one store a page, with
--- `pump` and `conn` there; what they print is held against their comments --> (… stands for anything).
--- Console blocks run line by line in a folder of their own, ./run being the shell that was built.
--- Blocks in C are compiled. Blocks in sh are for people's machines: their commands must exist.
+-- Every snippet of README.md and docs/ is run. Lua blocks run in their order, one store a page,
+-- with `pump` and `conn` there; what they print is held against their comments --> (… stands for
+-- anything). Console blocks run line by line in a folder of their own, ./run being the shell that
+-- was built. Blocks in C are compiled. Blocks in sh are for people's machines: their commands must
+-- exist.
 local pump = require "pump"
 
 local root = assert(io.popen("pwd")):read "l"
@@ -115,8 +116,8 @@ for _, page in ipairs(pages()) do
 
     for _, block in ipairs(blocks_of(page, "c")) do
       it("compiles in the block of line " .. block.line, function()
-        local compiler = assert(io.popen(
-          ("cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -I '%s/src' -x c -"):format(root), "w"))
+        local compile = "cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -I '%s/src' -x c -"
+        local compiler = assert(io.popen(compile:format(root), "w"))
         compiler:write(block.text)
         assert.truthy(compiler:close())
       end)
