@@ -35,7 +35,7 @@ find_root() {
   as_root=()
   [ "$(id -u)" != 0 ] || return 0
   command -v sudo >/dev/null ||
-    die "that needs root and there is no sudo; as root run: apt-get install $packages"
+    die "installing them needs root and there is no sudo; as root run: apt-get install $packages"
   if person_here; then
     read -r -p 'pump: install them with sudo? [Y/n] ' answer </dev/tty 2>/dev/tty
     [[ ${answer:-y} == [Yy]* ]] || die "nothing was installed and nothing built"
@@ -64,8 +64,9 @@ need_packages() {
   fi
   missing=$(packages_missing "$@")
   [ -n "$missing" ] || return 0
-  say "these Debian packages are missing and will be installed: $missing"
+  say "these Debian packages are missing: $missing"
   find_root "$missing"
+  say "installing them"
   log=$(mktemp)
   # Lists that are missing or old are fetched only when it does not work without.
   if ! apt_get install -y --no-install-recommends $missing; then
@@ -78,8 +79,13 @@ need_packages() {
   rm -f "$log"
 }
 
-# The folder of a preset's build.
+# The folder of a preset's build, and the preset whose build PUMP_BUILD names.
 folder_of() { [ "$1" = release ] && echo build || echo "build-$1"; }
+preset_wanted() {
+  local name
+  name=$(basename "${PUMP_BUILD:-build}")
+  [ "$name" = build ] && echo release || echo "${name#build-}"
+}
 
 # build PRESET TARGET…: configures where that was not done yet and builds what is not fresh.
 # Silent when there is nothing to do, one line when there is, everything when it fails.

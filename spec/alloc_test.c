@@ -1,4 +1,4 @@
-/* Base and wire without memory: each allocation fails in turn; the answer is PUMP_ENOMEM, nothing
+/* Base, wire and conversations without memory: each allocation fails in turn; the answer is PUMP_ENOMEM, nothing
  * leaks and nothing falls over. */
 #include "starve.h"
 
@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 #include "base/page.h"
+#include "conversation/conversation.h"
 #include "wire/tcp/events.h"
 #include "wire/tcp/message.h"
 
@@ -168,6 +169,49 @@ static void starve_messages(const recorded_frame *frame, void *ud) {
   if (frame->command == PUMP_TCP_WRITE_EVENTS) add(&tallies[2], read_and_write_write, frame);
 }
 
+/* ---- Conversations ------------------------------------------------------------------------ */
+
+/* Where there is no memory for the words, the code's own sentence stands in their place. */
+static int fail_an_append(void *ud) {
+  (void)ud;
+  const pump_new_event events[] = {{.type = {"a", 1}, .data = {"x", 1}}, {.type = {"b", 1}}};
+  pump_request request = {
+      .kind = PUMP_APPEND, .stream = {"ponies", 6}, .number = 5, .events = events, .count = 2};
+  pump_conversation *conversation;
+  int code = pump_conversation_new(&conversation, &request);
+  if (code != 0) return code;
+  char words[600];
+  memset(words, 'w', sizeof words);
+  pump_reply reply = {
+      .outcome = PUMP_OUTCOME_WRONG_VERSION, .text = {words, sizeof words}, .current_version = 9};
+  pump_conversation_inspect(conversation, &reply);
+  const pump_result *result = &conversation->result;
+  if (result->status != PUMP_EVERSION || result->current_version != 9)
+    code = PUMP_EINVALID;
+  else if (!strstr(result->message, "www)"))
+    code =
+        strcmp(result->message, pump_error_sentence(PUMP_EVERSION)) ? PUMP_EINVALID : PUMP_ENOMEM;
+  pump_conversation_free(conversation);
+  return code;
+}
+
+/* The conversation keeps the page it was given, and gives it back. */
+static int answer_a_read(void *ud) {
+  (void)ud;
+  pump_request request = {.kind = PUMP_READ_STREAM, .stream = {"ponies", 6}, .max_count = 10};
+  pump_conversation *conversation;
+  int code = pump_conversation_new(&conversation, &request);
+  for (int i = 0; code == 0 && i < 2; i++) {
+    pump_reply reply = {.outcome = PUMP_OUTCOME_SUCCESS, .page = pump_page_new(NULL, 3, 3)};
+    if (!reply.page)
+      code = PUMP_ENOMEM;
+    else if (pump_conversation_inspect(conversation, &reply) != PUMP_DONE)
+      code = PUMP_EINVALID;
+  }
+  pump_conversation_free(conversation);
+  return code;
+}
+
 static void check(const char *what, int (*run)(void *ud)) {
   long allocations = starve(run, NULL, PUMP_ENOMEM);
   tap_ok(allocations > 0, "%s, each of %ld allocations failed in turn", what, allocations);
@@ -178,6 +222,8 @@ int main(void) {
   check("a buffer", write_text);
   check("a page", make_a_page);
   check("frames", write_and_read_frames);
+  check("an append that is refused", fail_an_append);
+  check("a read that is answered twice", answer_a_read);
   static const char *const names[] = {"messages", "pages", "writes"};
   tally tallies[3] = {{0}};
   bool found = recorded_each("5.0.8/node.jsonl", starve_messages, tallies) &&

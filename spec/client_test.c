@@ -47,8 +47,7 @@ static void close_all(pump_client *client) {
   pump_client_close(client, on_closed, &closed);
   fake_stop(&server);
   uv_run(&loop, UV_RUN_DEFAULT);
-  if (!closed || uv_loop_alive(&loop))
-    tap_ok(false, "closing leaves nothing open");
+  if (!closed || uv_loop_alive(&loop)) tap_ok(false, "closing leaves nothing open");
 }
 
 static pump_options options(void) {
@@ -173,14 +172,13 @@ static void a_ping_answered_with(const char *what, uint8_t command, const char *
 /* Frames that no client asked for, before the answer that it waits for. */
 static void talks_nonsense(fake_server *to, const pump_tcp_frame *frame) {
   static const pump_tcp_correlation stranger = {{1, 2, 3}};
-  if (fake_handshake(to, frame))
-    return;
+  if (fake_handshake(to, frame)) return;
   pump_tcp_frame odd = {.correlation = stranger};
   fake_reply(to, &odd, PUMP_TCP_PONG, NULL, 0);
   fake_reply(to, &odd, 0x99, "?", 1);
   fake_reply(to, &odd, PUMP_TCP_STREAM_EVENT_APPEARED, "\xff\xff", 2);
-  size_t mark = pump_tcp_frame_begin(&to->out, PUMP_TCP_PONG, &stranger, (pump_bytes){0},
-                                     (pump_bytes){0});
+  size_t mark =
+      pump_tcp_frame_begin(&to->out, PUMP_TCP_PONG, &stranger, (pump_bytes){0}, (pump_bytes){0});
   to->out.data[mark + 5] = PUMP_TCP_FLAG_AUTHENTICATED; /* and no login behind it */
   pump_tcp_frame_end(&to->out, mark);
   fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
@@ -204,8 +202,7 @@ static void nonsense_is_dropped(void) {
 
 static void refuses_all(fake_server *to, const pump_tcp_frame *frame) {
   static const pump_tcp_correlation nobody;
-  if (fake_handshake(to, frame))
-    return;
+  if (fake_handshake(to, frame)) return;
   pump_tcp_frame whole = {.correlation = nobody};
   fake_reply(to, &whole, PUMP_TCP_BAD_REQUEST, "Invalid TCP frame received.", 27);
   to->hang_up = true;
@@ -329,8 +326,7 @@ static void closing_answers_everybody(void) {
 }
 
 static void busy_at_first(fake_server *to, const pump_tcp_frame *frame) {
-  if (fake_handshake(to, frame))
-    return;
+  if (fake_handshake(to, frame)) return;
   if (to->frames < 4)
     fake_reply(to, frame, PUMP_TCP_NOT_HANDLED, "\x08\x01", 2);
   else
@@ -386,8 +382,7 @@ static void on_drip(uv_idle_t *idle) {
   (void)idle;
   if (server.has_peer && dripped < drip.size) {
     uv_buf_t byte = uv_buf_init((char *)drip.data + dripped, 1);
-    if (uv_try_write((uv_stream_t *)&server.peer, &byte, 1) == 1)
-      dripped++;
+    if (uv_try_write((uv_stream_t *)&server.peer, &byte, 1) == 1) dripped++;
   }
 }
 
@@ -410,10 +405,12 @@ static void one_byte_at_a_time(void) {
 
 int main(void) {
   uv_loop_init(&loop);
-  connecting("a server that hangs", NULL, NULL, NULL, PUMP_ETIMEOUT, "did not answer within 300 ms");
+  connecting("a server that hangs", NULL, NULL, NULL, PUMP_ETIMEOUT,
+             "did not answer within 300 ms");
   connecting("an HTTP server", speaks_http, NULL, NULL, PUMP_EPROTOCOL, "it speaks HTTP");
   connecting("random bytes", speaks_noise, NULL, NULL, PUMP_EPROTOCOL, "does not speak EventStore");
-  connecting("a server that hangs up", hangs_up, NULL, NULL, PUMP_ECONNECT, "closed the connection");
+  connecting("a server that hangs up", hangs_up, NULL, NULL, PUMP_ECONNECT,
+             "closed the connection");
   connecting("a refused login", NULL, refuses_login, "admin", PUMP_ENOTAUTHENTICATED,
              "Unauthorized");
   connecting("a server that starts", NULL, is_ready_the_second_time, NULL, 0, "");
@@ -426,8 +423,8 @@ int main(void) {
   a_ping_answered_with("another answer", PUMP_TCP_CLIENT_IDENTIFIED, "", 0, PUMP_EPROTOCOL);
   a_ping_answered_with("an unknown command", 0x99, "", 0, PUMP_EPROTOCOL);
   a_ping_answered_with("read only", PUMP_TCP_NOT_HANDLED, "\x08\x03", 2, PUMP_ENOTHANDLED);
-  a_ping_answered_with("not leader", PUMP_TCP_NOT_HANDLED, "\x08\x02\x12\x0a\x0a\x05ponyx\x10\xd9\x08",
-                       14, PUMP_ENOTLEADER);
+  a_ping_answered_with("not leader", PUMP_TCP_NOT_HANDLED,
+                       "\x08\x02\x12\x0a\x0a\x05ponyx\x10\xd9\x08", 14, PUMP_ENOTLEADER);
   a_ping_answered_with("silence", 0, NULL, 0, PUMP_ETIMEOUT);
   nonsense_is_dropped();
   a_refused_connection();

@@ -80,7 +80,8 @@ static void a_question_is_copied(void) {
   memset(data, '-', 2);
   event = (pump_new_event){0};
   const pump_request *kept = &conversation->request;
-  tap_ok(pump_bytes_is(kept->stream, "ponies") && pump_bytes_is(kept->events[0].type, "PonyJumped") &&
+  tap_ok(pump_bytes_is(kept->stream, "ponies") &&
+             pump_bytes_is(kept->events[0].type, "PonyJumped") &&
              pump_bytes_is(kept->events[0].data, "{}") && kept->events[0].is_json,
          "what was asked stays, whatever becomes of the caller's memory");
   pump_conversation_free(conversation);

@@ -28,8 +28,8 @@ struct fake_server {
 
 static inline void fake_reply(fake_server *server, const pump_tcp_frame *frame, uint8_t command,
                               const char *body, size_t size) {
-  pump_tcp_frame_write(&server->out, command, &frame->correlation, (pump_bytes){0},
-                       (pump_bytes){0}, (pump_bytes){body, size});
+  pump_tcp_frame_write(&server->out, command, &frame->correlation, (pump_bytes){0}, (pump_bytes){0},
+                       (pump_bytes){body, size});
 }
 
 /* The answers that every client needs before it is connected. False: it was another frame. */
@@ -47,8 +47,7 @@ static inline bool fake_handshake(fake_server *server, const pump_tcp_frame *fra
 
 static inline void fake_hang_up(fake_server *server) {
   server->hang_up = false;
-  if (server->has_peer)
-    uv_close((uv_handle_t *)&server->peer, NULL);
+  if (server->has_peer) uv_close((uv_handle_t *)&server->peer, NULL);
   server->has_peer = false;
 }
 
@@ -65,8 +64,7 @@ static inline void fake_flush(fake_server *server) {
     }
   }
   pump_buffer_clear(&server->out);
-  if (server->hang_up)
-    fake_hang_up(server);
+  if (server->hang_up) fake_hang_up(server);
 }
 
 static inline void fake_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
@@ -104,8 +102,7 @@ static inline void fake_accept(uv_stream_t *listener, int status) {
   pump_tcp_reader_free(&server->reader);
   pump_tcp_reader_init(&server->reader, PUMP_MAX_FRAME);
   uv_read_start((uv_stream_t *)&server->peer, fake_alloc, fake_read);
-  if (server->on_connection)
-    server->on_connection(server);
+  if (server->on_connection) server->on_connection(server);
   fake_flush(server);
 }
 

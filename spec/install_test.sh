@@ -60,12 +60,12 @@ check "pkg-config knows the version" test -n "$version"
 check "a program is built with pkg-config" \
   sh -c 'cc -o program program.c $(pkg-config --cflags --libs pump)'
 check "and runs" says ./program
-check "one is configured with find_package" cmake -S . -B by_cmake -DCMAKE_PREFIX_PATH="$prefix"
+check "one is configured with find_package" cmake -G Ninja -S . -B by_cmake -DCMAKE_PREFIX_PATH="$prefix"
 check "and built" cmake --build by_cmake
 check "and runs with the shared library" says by_cmake/shared
 check "and with the static one" says env LD_LIBRARY_PATH= by_cmake/static
 check "but not where a newer version is wanted" \
-  sh -c "! cmake -S . -B newer -DCMAKE_PREFIX_PATH='$prefix' -DVERSION=9"
+  sh -c "! cmake -G Ninja -S . -B newer -DCMAKE_PREFIX_PATH='$prefix' -DVERSION=9"
 
 exports() { nm -D --defined-only "$1" | awk '{print $3}' | grep -v '^pump_[a-z]'; }
 for library in "$prefix"/lib/libpump*.so.0; do

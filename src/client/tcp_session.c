@@ -233,8 +233,8 @@ static const char *stranger(const pump_session *session) {
   const uint8_t *at = session->reader.block->data + session->reader.start;
   size_t size = session->reader.end - session->reader.start;
   if (session->spoke || size < 4) return "";
-  if (memcmp(at, "HTTP", 4) == 0) return "; it speaks HTTP: is that the server's HTTP port?";
-  if ((at[0] == 0x15 || at[0] == 0x16) && at[1] == 3) return "; it speaks TLS";
+  if (memcmp(at, "HTTP", 4) == 0) return ", it speaks HTTP: is that the server's HTTP port?";
+  if ((at[0] == 0x15 || at[0] == 0x16) && at[1] == 3) return ", it speaks TLS";
   return "";
 }
 
@@ -251,8 +251,8 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
     if (code == 0) return 0;
     if (code == PUMP_EPROTOCOL) {
       snprintf(session->words, sizeof session->words,
-               "the server does not speak EventStore's TCP protocol: %s%s", session->reader.error,
-               stranger(session));
+               "it does not speak EventStore's TCP protocol%s (%s)", stranger(session),
+               session->reader.error);
       return code;
     }
     if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */

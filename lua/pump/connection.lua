@@ -1,0 +1,239 @@
+-- Connections: where to, with which options, and their life. What they are asked is in read.lua
+-- and publish.lua.
+local core = require "pump.core"
+local errors = require "pump.error"
+local json = require "pump.json"
+local node = require "pump.node"
+local options = require "pump.options"
+local publish = require "pump.publish"
+local read = require "pump.read"
+local request = require "pump.request"
+local signal = require "pump.signal"
+local task = require "pump.task"
+
+local M = {}
+
+local connection_options = {
+  host = "string", port = "port", username = "string", password = "string", name = "string",
+  discovery_host = "string", discovery_port = "port", seeds = "table", selector = "any",
+  tls = "any", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
+  reconnect = "table", retries = "count", max_in_flight = "count", require_leader = "boolean",
+  log = "callback", json = "codec",
+}
+local heartbeat_options = { interval = "pause", timeout = "seconds" }
+local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "count" }
+
+local log_levels = { "error", "warning", "info", "debug", "trace" }
+
+---- Where to connect ------------------------------------------------------------------------------
+
+local function bad_url(url, why)
+  return nil, errors.new("connect_failed", ("the URL %s: %s"):format(core.redact(url), why))
+end
+
+-- What a URL says, as options.
+local function from_url(url)
+  local parsed, why = core.parse_url(url)
+  if not parsed then return bad_url(url, why) end
+  local found = {
+    kind = parsed.kind, path = parsed.path, host = parsed.host, port = parsed.port,
+    username = parsed.username, password = parsed.password, tls = parsed.tls or nil,
+    shown = core.redact(url),
+  }
+  for name, text in pairs(parsed.options) do
+    local kind = connection_options[name]
+    if not kind then return bad_url(url, ("there is no option %s"):format(name)) end
+    local value = options.from_text(text, kind == "any" and "boolean" or kind)
+    if value == nil then
+      return bad_url(url, ("%s is no value for the option %s"):format(text, name))
+    end
+    found[name] = value
+  end
+  return found
+end
+
+local function not_supported(settings)
+  local what = settings.tls and "TLS"
+    or (settings.kind == "discover" or settings.discovery_host or settings.seeds) and "discovery"
+    or settings.selector and "choosing a member"
+    or settings.kind == "grpc" and "gRPC"
+  if not what then return nil end
+  return errors.new("not_supported",
+    what .. " is not supported yet: connect to one member, as tcp://host:1113")
+end
+
+-- URL and options as one table of settings, or nil and an error.
+local function settings_of(url, given, where)
+  if type(url) == "table" and given == nil then url, given = nil, url end
+  if url ~= nil then options.string_argument(url, 1, where) end
+  given = options.check(given, connection_options, where)
+  options.check(given.heartbeat, heartbeat_options, where)
+  options.check(given.reconnect, reconnect_options, where)
+  if not url and not (given.host or given.port or given.discovery_host or given.seeds) then
+    url = os.getenv "PUMP_URL"
+    if url == "" then url = nil end
+  end
+  local settings, err = { kind = "tcp" }
+  if url then
+    settings, err = from_url(url)
+    if not settings then return nil, err end
+  end
+  for name, value in pairs(given) do settings[name] = value end
+  err = not_supported(settings)
+  if err then return nil, err end
+  return settings
+end
+
+---- The class -------------------------------------------------------------------------------------
+
+local connection_class = {}
+connection_class.__name = "pump.connection"
+
+local methods = {
+  get_event = read.get_event, get = read.get, iter = read.iter,
+  get_all = read.get_all, iter_all = read.iter_all,
+  publish_event = publish.publish_event, publish = publish.publish,
+}
+
+local getters = {}
+
+function connection_class.__index(conn, key)
+  local method = methods[key]
+  if method then return method end
+  local get = getters[key]
+  return get and get(conn)
+end
+
+-- "new", "connecting", "connected" or "closed"
+function getters.state(conn)
+  if conn.closed then return "closed" end
+  return conn.core and conn.core:state() or "new"
+end
+
+-- Where it leads: "127.0.0.1:1113", "memory:", "file:ponies.db"
+function getters.endpoint(conn)
+  local settings = conn.settings
+  if settings.kind == "memory" or settings.kind == "file" then return settings.shown end
+  local endpoint = conn.core and conn.core:endpoint() or ""
+  if endpoint ~= "" then return endpoint end
+  return ("%s:%d"):format(settings.host or "127.0.0.1", settings.port or 1113)
+end
+
+function getters.protocol()
+  return "tcp"
+end
+
+function connection_class:__tostring()
+  return ("pump.connection{%s %s}"):format(self.endpoint, self.state)
+end
+
+-- What the C part has to tell without having been asked.
+function connection_class.__notice(conn, what, code, text)
+  if what == "log" then
+    signal.emit(conn.on_log, log_levels[code] or "info", text, { endpoint = conn.endpoint })
+  else
+    signal.emit(conn.on_disconnected, errors.new(code, text))
+  end
+end
+
+local function new(settings)
+  local codec = settings.json
+  if codec == json then codec = nil end
+  local conn = setmetatable({
+    settings = settings,
+    closed = false,
+    codec = codec,
+    decode = codec and codec.decode,
+  }, connection_class)
+  for _, name in ipairs { "connected", "disconnected", "reconnecting", "closed", "event", "log" } do
+    conn["on_" .. name] = signal.new()
+  end
+  if settings.log then conn.on_log:append(settings.log) end
+  return conn
+end
+
+---- Its life --------------------------------------------------------------------------------------
+
+-- Makes the client, and the node that it connects through where there is one.
+local function make_client(conn)
+  local settings = conn.settings
+  local err
+  if settings.kind == "memory" or settings.kind == "file" then
+    conn.node, err = node.embedded(settings.path)
+    if not conn.node then return nil, err end
+  end
+  local heartbeat = settings.heartbeat or {}
+  local client, ticket, message = core.client({
+    host = settings.host,
+    port = settings.port,
+    username = settings.username,
+    password = settings.password,
+    name = settings.name,
+    timeout = options.milliseconds(settings.timeout),
+    connect_timeout = options.milliseconds(settings.connect_timeout),
+    heartbeat_interval = options.milliseconds(heartbeat.interval),
+    heartbeat_timeout = options.milliseconds(heartbeat.timeout),
+    max_in_flight = settings.max_in_flight,
+    log_level = settings.log and 4 or 3,
+  }, conn.node)
+  if not client then return nil, errors.new(ticket, message) end
+  conn.core = client
+  task.listeners[ticket] = conn
+  return true
+end
+
+-- Returns the connection itself once it is connected and identified.
+function methods.connect(conn)
+  if conn.closed then errors.raise_at_user("closed", "the connection was closed") end
+  if conn.state == "connected" then return conn end
+  if not conn.core then
+    local ok, err = make_client(conn)
+    if not ok then return nil, err end
+  end
+  local _, err = request.call(conn, { endpoint = conn.endpoint }, "connect")
+  if err then return nil, err end
+  signal.emit(conn.on_connected, conn)
+  return conn
+end
+
+-- Seconds that the server took to answer.
+function methods.ping(conn, given)
+  given = options.check(given, options.call, "ping")
+  return request.call(conn, { endpoint = conn.endpoint }, "ping",
+    request.call_arguments(conn, given))
+end
+
+-- Every call that waits gets "closed". May be called again.
+function methods.close(conn)
+  if conn.closed then return true end
+  conn.closed = true
+  for _, part in ipairs { conn.core or false, conn.node or false } do
+    local ticket = part and part:close()
+    if ticket then task.settle(ticket) end
+  end
+  signal.emit(conn.on_closed, conn)
+  return true
+end
+
+connection_class.__close = methods.close
+
+-- A client that is not connected yet.
+function M.client(url, given)
+  local settings, err = settings_of(url, given, "client")
+  if not settings then return nil, err end
+  return new(settings)
+end
+
+-- A client that is, or nil and why it could not be.
+function M.connect(url, given)
+  local settings, err = settings_of(url, given, "connect")
+  if not settings then return nil, err end
+  local conn = new(settings)
+  local ok
+  ok, err = conn:connect()
+  if ok then return conn end
+  conn:close()
+  return nil, err
+end
+
+return M

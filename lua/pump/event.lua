@@ -1,0 +1,118 @@
+-- Events: those to write, and the methods of those that were read.
+local core = require "pump.core"
+local errors = require "pump.error"
+local json = require "pump.json"
+local options = require "pump.options"
+
+local M = {}
+
+local new_event_class = {}
+new_event_class.__name = "pump.new_event"
+
+function new_event_class:__tostring()
+  return ("pump.new_event{%s}"):format(self.type)
+end
+
+M.event_options = { id = "uuid", metadata = "metadata", content_type = "content_type" }
+
+local function check_body(body, content_type)
+  local kind = type(body)
+  if content_type == "binary" and kind ~= "string" and body ~= nil then
+    errors.misuse("a binary body must be a string, got %s", kind)
+  elseif kind == "function" or kind == "thread" or kind == "userdata" and body ~= json.null then
+    errors.misuse("bad body of an event (table, string, number, boolean or pump.null expected, "
+      .. "got %s)", kind)
+  end
+end
+
+local function make(event_type, body, given)
+  return setmetatable({
+    type = event_type,
+    data = body,
+    id = given.id,
+    metadata = given.metadata,
+    content_type = given.content_type,
+  }, new_event_class)
+end
+
+-- An event to write. body: a table, number, boolean or pump.null is stored as JSON, a string byte
+-- for byte, and nil is empty.
+function M.new(event_type, body, given)
+  options.string_argument(event_type, 1, "new_event")
+  if event_type == "" then errors.misuse("bad argument #1 to 'new_event' (a type needs a name)") end
+  given = options.check(given, M.event_options, "new_event")
+  check_body(body, given.content_type)
+  return make(event_type, body, given)
+end
+
+-- What a user hands over to be written, as the C part takes it: what new_event made, a table with
+-- the same fields, or an event that was read. Misuse raises.
+function M.accept(event)
+  if getmetatable(event) == new_event_class then return event end
+  if core.is_event(event) then
+    local metadata = event.metadata
+    return make(event.type, event.data, {
+      metadata = metadata ~= "" and metadata or nil,
+      content_type = event.is_json and "json" or "binary",
+    })
+  end
+  if type(event) ~= "table" then
+    errors.misuse("an event expected (see pump.new_event), got %s", type(event))
+  end
+  local given = {}
+  for name, value in pairs(event) do
+    if name ~= "type" and name ~= "data" then given[name] = value end
+  end
+  return M.new(event.type, event.data, given)
+end
+
+local function encode_by(codec, value)
+  local ok, text, err = pcall(codec.encode, value)
+  if ok and type(text) == "string" then return text end
+  return nil, errors.new("json_error", tostring(ok and err or text))
+end
+
+-- The event ready to be sent, or nil and an error: what another codec has to encode is encoded,
+-- and what is said to be JSON is.
+function M.prepare(event, codec)
+  local data, metadata = event.data, event.metadata
+  if type(data) == "string" then
+    if event.content_type == "json" then
+      local value, err = json.decode(data)
+      if value == nil then return nil, err end
+    end
+    if not codec or type(metadata) ~= "table" then return event end
+  elseif not codec then
+    return event
+  end
+  local err
+  local ready = make(event.type, data, event)
+  if data ~= nil and type(data) ~= "string" then
+    ready.data, err = encode_by(codec, data)
+    if not ready.data then return nil, err end
+    ready.content_type = "json"
+  end
+  if type(metadata) == "table" then
+    ready.metadata, err = encode_by(codec, metadata)
+    if not ready.metadata then return nil, err end
+  end
+  return ready
+end
+
+local function decode(event, field)
+  local text = event[field]
+  if not text or text == "" then
+    return nil, errors.new("json_error", ("the event has no %s"):format(field))
+  end
+  local decoder = core.decoder(event)
+  if not decoder then return json.decode(text) end
+  local ok, value, err = pcall(decoder, text)
+  if ok and value ~= nil then return value end
+  return nil, errors.new("json_error", tostring(ok and err or value))
+end
+
+core.event_methods(
+  function(event) return decode(event, "data") end,
+  function(event) return decode(event, "metadata") end)
+
+return M

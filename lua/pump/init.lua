@@ -1,0 +1,24 @@
+-- pump: an EventStore client. See docs/ and library/pump.lua for all that is here.
+local connection = require "pump.connection"
+local core = require "pump.core"
+local event = require "pump.event"
+local json = require "pump.json"
+local node = require "pump.node"
+local task = require "pump.task"
+
+return {
+  version = core.version,
+  connect = connection.connect,
+  client = connection.client,
+  node = node.new,
+  new_event = event.new,
+  uuid = core.guid,
+  json = json,
+  array = json.array,
+  null = json.null,
+  run = task.run,
+  spawn = task.spawn,
+  sleep = task.sleep,
+  wrap = task.wrap,
+  loop = task.loop,
+}

@@ -1,0 +1,70 @@
+-- The embedded node: a small EventStore in this process.
+local core = require "pump.core"
+local errors = require "pump.error"
+local options = require "pump.options"
+local task = require "pump.task"
+
+local node_class = {}
+node_class.__name = "pump.node"
+
+local methods = {}
+
+function node_class.__index(node, key)
+  if key == "address" then return node.core:address() end
+  return methods[key]
+end
+
+function node_class:__tostring()
+  return ("pump.node{%s %s}"):format(self.file or "memory", self.address or "closed")
+end
+
+-- Ends every connection to it and closes the store.
+function methods.close(node)
+  local ticket = node.core:close()
+  if ticket then task.settle(ticket) end
+  return true
+end
+
+node_class.__close = methods.close
+
+local M = {}
+
+local node_options = {
+  file = "string", listen = "string", http = "string", users = "table", like = "string",
+  insecure_listen = "boolean",
+}
+
+local function check_users(users)
+  for name, password in pairs(users or {}) do
+    if type(name) ~= "string" or type(password) ~= "string" then
+      errors.misuse("bad option 'users' to 'node' (a table of names and passwords expected)")
+    end
+  end
+end
+
+-- A node without an address of its own, for one connection.
+function M.embedded(file)
+  local made, code, message = core.node { file = file }
+  if not made then return nil, errors.new(code, message) end
+  return made
+end
+
+-- A node that other programs reach at node.address.
+function M.new(given)
+  given = options.check(given, node_options, "node")
+  check_users(given.users)
+  if given.http then
+    return nil, errors.new("not_supported", "the node has no HTTP yet: leave out http")
+  end
+  local made, code, message = core.node {
+    file = given.file,
+    listen = given.listen or "127.0.0.1:1113",
+    users = given.users,
+    like = given.like,
+    insecure_listen = given.insecure_listen,
+  }
+  if not made then return nil, errors.new(code, message) end
+  return setmetatable({ core = made, file = given.file }, node_class)
+end
+
+return M

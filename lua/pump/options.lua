@@ -1,0 +1,171 @@
+-- Options tables: every name is known and every value of its kind, or it is a misuse that says
+-- what was meant perhaps.
+local core = require "pump.core"
+local errors = require "pump.error"
+
+local M = {}
+
+-- How many letters must change to make one word of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      row[j], diagonal = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost), row[j]
+    end
+  end
+  return row[#b]
+end
+
+local function near_names(name, known)
+  local near = {}
+  for candidate in pairs(known) do
+    if distance(name, candidate) <= 2 or candidate:find(name, 1, true) and #name > 2 then
+      near[#near + 1] = candidate
+    end
+  end
+  if #near == 0 then
+    for candidate in pairs(known) do near[#near + 1] = candidate end
+    table.sort(near)
+    return "known are " .. table.concat(near, ", ")
+  end
+  table.sort(near)
+  return "did you mean " .. table.concat(near, " or ") .. "?"
+end
+
+local function is_type(name)
+  return function(value) return type(value) == name, "a " .. name end
+end
+
+local function whole(low, high, text)
+  return function(value)
+    local number = math.tointeger(value)
+    return type(value) == "number" and number ~= nil and number >= low and number <= high, text
+  end
+end
+
+-- The kinds of values: functions that say whether a value is one, and what would be.
+M.kinds = {
+  string = is_type "string",
+  boolean = is_type "boolean",
+  table = is_type "table",
+  port = whole(1, 65535, "a port, 1 to 65535"),
+  count = whole(1, 1 << 31, "a whole number above 0"),
+  page = whole(1, core.MAX_PAGE, "a whole number from 1 to " .. core.MAX_PAGE),
+  seconds = function(value)
+    return type(value) == "number" and value > 0 and value < math.huge, "seconds, above 0"
+  end,
+  pause = function(value)
+    return type(value) == "number" and value >= 0 and value < math.huge, "seconds, 0 or more"
+  end,
+  direction = function(value)
+    return value == "forward" or value == "backward", '"forward" or "backward"'
+  end,
+  event_number = function(value)
+    local number = type(value) == "number" and math.tointeger(value)
+    return value == "start" or value == "end" or number and number >= 0,
+      'a number of an event, "start" or "end"'
+  end,
+  expected_version = function(value)
+    local number = type(value) == "number" and math.tointeger(value)
+    return value == "any" or value == "no_stream" or value == "stream_exists"
+      or number and number >= 0,
+      'a number of an event, "any", "no_stream" or "stream_exists"'
+  end,
+  position = function(value)
+    return value == "start" or value == "end" or type(value) == "table"
+      and math.type(value.commit) == "integer" and math.type(value.prepare) == "integer",
+      'a position (with commit and prepare), "start" or "end"'
+  end,
+  uuid = function(value)
+    return type(value) == "string" and core.is_guid(value), "a UUID as text"
+  end,
+  content_type = function(value)
+    return value == "json" or value == "binary", '"json" or "binary"'
+  end,
+  metadata = function(value)
+    return type(value) == "string" or type(value) == "table", "a table or a string"
+  end,
+  codec = function(value)
+    return type(value) == "table" and value.encode and value.decode and true or false,
+      "a codec with encode and decode"
+  end,
+  callback = is_type "function",
+  any = function() return true end,
+}
+
+local function shown(value)
+  if type(value) == "string" then return ("%q"):format(value:sub(1, 40)) end
+  return type(value) == "number" and tostring(value) or type(value)
+end
+
+-- Names of options to their kinds, from several lists; {} as value to start with.
+function M.list(...)
+  local list = {}
+  for _, part in ipairs { ... } do
+    for name, kind in pairs(part) do list[name] = kind end
+  end
+  return list
+end
+
+-- What every request takes.
+M.call = {
+  timeout = "seconds", username = "string", password = "string", require_leader = "boolean",
+}
+
+local none = {}
+
+-- options as given, checked; an empty table for nil. where: "'get'"
+function M.check(options, known, where)
+  if options == nil then return none end
+  if type(options) ~= "table" then
+    errors.misuse("bad options to '%s' (table expected, got %s)", where, type(options))
+  end
+  for name, value in pairs(options) do
+    local kind = known[name]
+    if not kind then
+      errors.misuse("unknown option %s to '%s'; %s", shown(name), where,
+        near_names(tostring(name), known))
+    end
+    local right, wanted = M.kinds[kind](value)
+    if not right then
+      errors.misuse("bad option '%s' to '%s' (%s expected, got %s)", name, where, wanted,
+        shown(value))
+    end
+  end
+  return options
+end
+
+-- The value of a text that stands in a URL, by its kind; nil if it is none.
+function M.from_text(text, kind)
+  if kind == "string" then return text end
+  if kind == "boolean" then
+    if text == "true" or text == "1" then return true end
+    if text == "false" or text == "0" then return false end
+    return nil
+  end
+  local value = tonumber(text)
+  if value and M.kinds[kind](value) then return value end
+  return nil
+end
+
+function M.string_argument(value, number, where)
+  if type(value) ~= "string" then
+    errors.misuse("bad argument #%d to '%s' (string expected, got %s)", number, where, type(value))
+  end
+end
+
+function M.stream_argument(value, where)
+  M.string_argument(value, 1, where)
+  if value == "" then errors.misuse("bad argument #1 to '%s' (a stream needs a name)", where) end
+end
+
+-- Seconds as the C part takes them.
+function M.milliseconds(seconds)
+  return seconds and math.ceil(math.min(seconds, 1e9) * 1000) or nil
+end
+
+return M

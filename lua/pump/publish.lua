@@ -1,0 +1,188 @@
+-- Writing: publish_event, and publish for lists and generators.
+local core = require "pump.core"
+local errors = require "pump.error"
+local events = require "pump.event"
+local options = require "pump.options"
+local request = require "pump.request"
+
+local M = {}
+
+-- A batch of a generator's events is sent when it has batch_size events or this many bytes.
+local MAX_BYTES = 4 * 1024 * 1024
+-- A generator that takes longer than this for an event (a ticker, a socket) should not have it
+-- wait for others: batches start with one event and grow while events come fast.
+local SLOW = 0.002
+
+local write_options = options.list(options.call, { expected_version = "expected_version" })
+local publish_event_options = options.list(write_options, events.event_options)
+local publish_options =
+  options.list(write_options, { batch_size = "count", max_in_flight = "count" })
+
+local function expected_of(given)
+  local expected = given.expected_version
+  if expected == nil then return core.ANY end
+  return request.expected_versions[expected] or math.tointeger(expected)
+end
+
+local function result_of(count, first, last, commit, prepare)
+  return {
+    count = count,
+    first_event_number = first,
+    last_event_number = last,
+    position = { commit = commit, prepare = prepare },
+  }
+end
+
+-- All of the list in one write, which happens as a whole or not at all.
+local function publish_list(conn, stream, list, given)
+  local expected = expected_of(given)
+  local first, last, commit, prepare = request.call(conn,
+    { stream = stream, expected = expected }, "append", stream, expected, list, 1, #list,
+    math.maxinteger, request.call_arguments(conn, given))
+  if not first then return nil, last end
+  return result_of(#list, first, last, commit, prepare)
+end
+
+-- Writes one event.
+function M.publish_event(conn, stream, event_type, body, given)
+  options.stream_argument(stream, "publish_event")
+  given = options.check(given, publish_event_options, "publish_event")
+  options.string_argument(event_type, 2, "publish_event")
+  local event, err = events.prepare(events.new(event_type, body, {
+    id = given.id, metadata = given.metadata, content_type = given.content_type,
+  }), conn.codec)
+  if not event then
+    err.stream = stream
+    return nil, err
+  end
+  return publish_list(conn, stream, { event }, given)
+end
+
+---- Generators ------------------------------------------------------------------------------------
+
+-- A writer sends batches, some of them before the first is answered, and keeps count.
+local writer_class = {}
+writer_class.__index = writer_class
+
+local function new_writer(conn, stream, given)
+  return setmetatable({
+    conn = conn,
+    stream = stream,
+    call = table.pack(request.call_arguments(conn, given)),
+    expected = expected_of(given),
+    max_in_flight = given.max_in_flight or 4,
+    flight = {},
+    count = 0,
+  }, writer_class)
+end
+
+-- Takes in the answer of the oldest batch. The first failure stays.
+function writer_class:settle()
+  local batch = table.remove(self.flight, 1)
+  local about = { stream = self.stream, expected = batch.expected }
+  local first, last, commit, prepare = request.receive(about, batch.box)
+  if not first then
+    self.err = self.err or last
+    return
+  end
+  if self.count == 0 then self.first = first end
+  self.count = self.count + batch.count
+  self.last, self.commit, self.prepare = last, commit, prepare
+end
+
+-- Sends the first n events of the list, as one write or, if they are large, several.
+function writer_class:send(list, n)
+  local from = 1
+  while from <= n and not self.err do
+    while #self.flight >= self.max_in_flight do self:settle() end
+    if self.err then return end
+    local box, count = request.send(self.conn, "append", self.stream, self.expected, list, from,
+      n, MAX_BYTES, table.unpack(self.call, 1, self.call.n))
+    count = math.type(count) == "integer" and count or n - from + 1
+    self.flight[#self.flight + 1] = { box = box, count = count, expected = self.expected }
+    -- Behind "no_stream" (-1) and numbers the next number is known before the answer.
+    if self.expected >= core.NO_STREAM then self.expected = self.expected + count end
+    from = from + count
+  end
+end
+
+function writer_class:finish()
+  while #self.flight > 0 do self:settle() end
+  if self.err then
+    self.err.count = self.count
+    return nil, self.err
+  end
+  return result_of(self.count, self.first, self.last, self.commit, self.prepare)
+end
+
+local function size_of(event)
+  local data, metadata = event.data, event.metadata
+  return (type(data) == "string" and #data or 0) + (type(metadata) == "string" and #metadata or 0)
+end
+
+local function publish_generated(conn, stream, generate, given)
+  request.client(conn)
+  local writer = new_writer(conn, stream, given)
+  local limit = given.batch_size or 500
+  local list, n, bytes, wanted = {}, 0, 0, 1
+  local before = core.hrtime()
+  local event = generate()
+  while event ~= nil do
+    local ready, err = events.prepare(events.accept(event), conn.codec)
+    if not ready then
+      err.stream = stream
+      writer.err = writer.err or err
+      break
+    end
+    n = n + 1
+    list[n] = ready
+    bytes = bytes + size_of(ready)
+    local slow = core.hrtime() - before > SLOW
+    if slow then wanted = 1 end
+    if n >= wanted or bytes >= MAX_BYTES then
+      writer:send(list, n)
+      if writer.err then break end
+      n, bytes = 0, 0
+      wanted = math.min(wanted * 2, limit)
+    end
+    before = core.hrtime()
+    event = generate()
+  end
+  if not writer.err then writer:send(list, n) end
+  return writer:finish()
+end
+
+local function accept_list(conn, stream, given_list)
+  if #given_list == 0 and next(given_list) ~= nil then
+    errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, "
+      .. "got one event: write { event })")
+  end
+  local list = {}
+  for index, event in ipairs(given_list) do
+    local ready, err = events.prepare(events.accept(event), conn.codec)
+    if not ready then
+      err.stream = stream
+      return nil, err
+    end
+    list[index] = ready
+  end
+  return list
+end
+
+-- Writes a list of events, all of them or none; or what a function returns, call by call, until it
+-- returns nil: those in batches, in their order.
+function M.publish(conn, stream, given_events, given)
+  options.stream_argument(stream, "publish")
+  given = options.check(given, publish_options, "publish")
+  if type(given_events) == "function" then
+    return publish_generated(conn, stream, given_events, given)
+  elseif type(given_events) ~= "table" then
+    errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, got %s)",
+      type(given_events))
+  end
+  local list, err = accept_list(conn, stream, given_events)
+  if not list then return nil, err end
+  return publish_list(conn, stream, list, given)
+end
+
+return M

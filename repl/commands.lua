@@ -1,0 +1,335 @@
+-- The one table of commands. The shell's \name, the command line's `pumpsh name`, \?, --help and
+-- completion all come from it. run(session, given, shell) does the work and raises what fails;
+-- shell is nil on the command line. only = "shell" or "cli" says where a command makes sense.
+
+local driver = require "repl.driver"
+local format = require "repl.format"
+local system = require "repl.system"
+local text = require "repl.text"
+local transfer = require "repl.transfer"
+local pump = require "pump"
+
+local commands = {}
+
+-- What a call of the module returned, or its error raised.
+local function check(value, err)
+  if value == nil then error(err, 0) end
+  return value
+end
+
+local poll_interval = 0.5
+
+-- Where a read starts, as the module wants it: $all has positions, other streams numbers.
+local function start_of(stream, from)
+  if stream ~= "$all" then return { from_event = from } end
+  return { from_position = from and { commit = from, prepare = from } }
+end
+
+-- Events as they come, by asking again and again from where the last page ended.
+local function follow(conn, writer, stream, from)
+  local ask = stream == "$all" and conn.get_all or function(_, options)
+    return conn:get(stream, options)
+  end
+  local options = start_of(stream, from)
+  options.max_count = 500
+  while true do
+    local slice, err = ask(conn, options)
+    if not slice and err.code ~= "stream_not_found" then error(err, 0) end
+    for _, event in ipairs(slice or {}) do writer:add(event) end
+    if slice then
+      options.from_event, options.from_position = slice.next_event_number, slice.next_position
+    end
+    if not slice or slice.is_end_of_stream then
+      writer:settle()
+      pump.sleep(poll_interval)
+    end
+  end
+end
+
+local function read(session, given)
+  if given.follow and (given.backward or given.count) then
+    error("read: --follow goes forward and on, without --backward and --count", 0)
+  end
+  local conn, stream = session:connection(), given.STREAM
+  local is_all = stream == "$all"
+  local writer = session:events { with_stream = is_all }
+  if given.follow then return follow(conn, writer, stream, given.from) end
+  local options = start_of(stream, given.from)
+  options.direction = given.backward and "backward" or "forward"
+  options.max_count = given.count
+  options.batch_size = given.count and math.min(given.count, 500) or nil
+  local events
+  if is_all then events = conn:iter_all(options) else events = conn:iter(stream, options) end
+  for event in events do writer:add(event) end
+  writer:finish()
+end
+
+local function show_event(session, given)
+  local number = given.NUMBER
+  if number ~= "last" then
+    number = number:find("^%d+$") and math.tointeger(tonumber(number))
+    if not number then
+      error(string.format("event: NUMBER is a whole number from 0 on, or last, not \"%s\"",
+        text.safe(given.NUMBER)), 0)
+    end
+  end
+  local event = check(session:connection():get_event(given.STREAM, number))
+  local writer = session:events { expanded = true }
+  writer:add(event)
+  writer:finish()
+end
+
+local function publish(session, given)
+  local body = given.BODY
+  if body == "-" then
+    body = driver.read_all():gsub("\n$", "")
+  elseif body then
+    body = body:match("^'(.*)'$") or body
+  end
+  if body then
+    local value, problem = pump.json.decode(body)
+    if value == nil then error("publish: BODY is not JSON: " .. tostring(problem), 0) end
+  end
+  local result = check(session:connection():publish_event(given.STREAM, given.TYPE, body,
+    { content_type = body and "json" or nil }))
+  local position = result.position
+  session:record({
+    { "stream", given.STREAM },
+    { "first_event_number", result.first_event_number },
+    { "last_event_number", result.last_event_number },
+    { "position", position and { commit = position.commit, prepare = position.prepare } },
+  }, string.format("%s@%d %s", given.STREAM, result.last_event_number, given.TYPE))
+end
+
+local function import(session, given)
+  if system.is_terminal(0) then
+    error("import: it reads lines of JSON from standard input: pumpsh import STREAM < FILE", 0)
+  end
+  local count = transfer.import(session:connection(), session.out, given.STREAM)
+  session:record({ { "stream", given.STREAM }, { "imported", count } },
+    string.format("%s: %s events imported", given.STREAM, text.count(count)))
+end
+
+local function ping(session, given)
+  local conn = session:connection()
+  for i = 1, given.count or 1 do
+    if i > 1 then pump.sleep(1) end
+    local seconds = check(conn:ping())
+    session:record({ { "seconds", seconds } },
+      string.format("%s answered in %s", session:place(), text.duration(seconds)))
+    session.out:flush()
+  end
+end
+
+local function conninfo(session)
+  local conn = session:connection()
+  local members = { { "url", session.public_url(session.url) } }
+  for _, name in ipairs { "endpoint", "state", "protocol", "server_version", "name" } do
+    local value = conn[name]
+    if value ~= nil and type(value) ~= "function" then
+      members[#members + 1] = { name, value }
+    end
+  end
+  if session.username then members[#members + 1] = { "username", session.username } end
+  session:record(members)
+end
+
+local function serve(session, given)
+  local place = given.STORE or "memory:"
+  local file = place:match("^file:(.+)$")
+  if not file and place ~= "memory:" then
+    error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
+      text.safe(place)), 0)
+  end
+  local users = session.password and { [session.username or "admin"] = session.password } or nil
+  local node = check(pump.node {
+    file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
+    insecure_listen = given["insecure-listen"], users = users,
+  })
+  local closing <close> = setmetatable({}, { __close = function() node:close() end })
+  session.out:write("tcp://" .. tostring(node.address) .. "\n")
+  if not session.quiet then
+    session.out:note(string.format("pumpsh: %s listens at tcp://%s; Ctrl-C ends it", place,
+      node.address))
+  end
+  pump.sleep(math.huge)
+  return closing
+end
+
+local function settings(session, given)
+  if not given.NAME then
+    for _, name in ipairs { "traceback" } do
+      session.out:print(name .. " " .. session.settings[name])
+    end
+    return
+  end
+  if session.settings[given.NAME] == nil then
+    error(string.format("set: there is no setting \"%s\"; there is traceback",
+      text.safe(given.NAME)), 0)
+  elseif given.VALUE and given.VALUE ~= "on" and given.VALUE ~= "off" then
+    error("set: " .. given.NAME .. " is on or off", 0)
+  end
+  session.settings[given.NAME] = given.VALUE or "on"
+end
+
+local function switch(name, sentence)
+  return function(session)
+    session[name] = not session[name]
+    session.out:note(string.format(sentence, session[name] and "on" or "off"))
+  end
+end
+
+local function choose_format(session, given)
+  if not given.FORMAT then return session.out:print(session.format) end
+  for _, name in ipairs(format.names) do
+    if name == given.FORMAT then
+      session.format = name
+      return
+    end
+  end
+  error(string.format("format: it is one of %s, not \"%s\"", table.concat(format.names, ", "),
+    text.safe(given.FORMAT)), 0)
+end
+
+local function include(_, given, shell)
+  local file, message = io.open(given.FILE, "r")
+  if not file then error("i: " .. message, 0) end
+  local source = file:read("a")
+  file:close()
+  if not source then error("i: " .. given.FILE .. " cannot be read", 0) end
+  shell:feed_first(source)
+end
+
+local function redirect(session, given)
+  local ok, message = session.out:redirect(given.FILE)
+  if not ok then error("o: " .. message, 0) end
+end
+
+-- A variable of the environment, nil where it is empty.
+local function setting(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+-- Runs a program that has the terminal meanwhile; the tasks go on behind it.
+local function run_program(session, command)
+  session.out:flush()
+  local pid, message = system.spawn(command)
+  if not pid then error(message, 0) end
+  session.program = true
+  local over <close> = setmetatable({}, { __close = function() session.program = nil end })
+  local result = system.reap(pid)
+  while not result do
+    pump.sleep(0.02)
+    result = system.reap(pid)
+  end
+  return result, over
+end
+
+local function shell_command(session, given)
+  local result = run_program(session, given.COMMAND or setting("SHELL") or "sh")
+  if result ~= 0 then session.out:note(string.format("exit status %d", result)) end
+end
+
+local function edit(session, given, shell)
+  local path = given.FILE or os.tmpname()
+  local is_ours = not given.FILE
+  if is_ours then
+    local file = assert(io.open(path, "w"))
+    file:write(shell.last_chunk or "", "\n")
+    file:close()
+  end
+  local editor = setting("VISUAL") or setting("EDITOR") or "vi"
+  local result = run_program(session, editor .. " '" .. path:gsub("'", "'\\''") .. "'")
+  local file = result == 0 and io.open(path, "r")
+  local source = file and file:read("a")
+  if file then file:close() end
+  if is_ours then os.remove(path) end
+  if not source then error(string.format("e: %s did not end well", editor), 0) end
+  shell:feed_first(source)
+end
+
+local function count(what)
+  return { "count", "N", integer = 1, help = what }
+end
+
+commands.list = {
+  { name = "read", arguments = { "STREAM" }, help = "the events of a stream, or of $all",
+    options = {
+      { "from", "N", integer = 0, help = "the first event number (in $all: position)" },
+      count "at most so many",
+      { "backward", help = "newest first" },
+      { "follow", help = "go on with what is written later" },
+    }, run = read },
+  { name = "event", arguments = { "STREAM", "NUMBER" }, help = "one event, whole; or the last",
+    run = show_event },
+  { name = "publish", arguments = { "STREAM", "TYPE", "[BODY]" }, rest = true, run = publish,
+    help = "write one event; BODY is JSON, or - for standard input" },
+  { name = "import", arguments = { "STREAM" }, run = import,
+    help = "write events from lines of JSON: type, data, metadata, id" },
+  { name = "export", arguments = { "STREAM" }, help = "a stream as import takes it",
+    run = function(session, given)
+      transfer.export(session:connection(), session.out, given.STREAM)
+    end },
+  { name = "ping", options = { count "so often, once a second" }, run = ping,
+    help = "how long a round trip takes" },
+  { name = "conninfo", help = "where we are connected", run = conninfo },
+  { name = "serve", arguments = { "[STORE]" }, only = "cli", run = serve,
+    help = "be a server: STORE is memory: or file:PATH",
+    options = {
+      { "listen", "HOST:PORT", help = "where; 127.0.0.1:1113" },
+      { "insecure-listen", help = "also where other machines can reach it" },
+      { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
+    } },
+  { name = "connect", arguments = { "URL" }, only = "shell", help = "go elsewhere",
+    run = function(session, given)
+      session:connect(given.URL)
+    end },
+  { name = "format", arguments = { "[FORMAT]" }, only = "shell", run = choose_format,
+    help = "show results as table, json, jsonl or raw" },
+  { name = "x", only = "shell", help = "events as blocks, or as a table again",
+    run = switch("expanded", "blocks are %s") },
+  { name = "timing", only = "shell", help = "tell how long each line took, or no more",
+    run = switch("timing", "timing is %s") },
+  { name = "set", arguments = { "[NAME]", "[VALUE]" }, only = "shell", run = settings,
+    help = "settings: traceback on or off" },
+  { name = "i", arguments = { "FILE" }, rest = true, only = "shell", run = include,
+    help = "run the lines of a file" },
+  { name = "o", arguments = { "[FILE]" }, rest = true, only = "shell", run = redirect,
+    help = "write results to a file, or to the terminal again" },
+  { name = "e", arguments = { "[FILE]" }, rest = true, only = "shell", run = edit,
+    help = "edit the last lines of Lua, or a file, and run it" },
+  { name = "!", arguments = { "[COMMAND]" }, rest = true, only = "shell", run = shell_command,
+    help = "run a command of the system's shell" },
+  { name = "q", only = "shell", help = "leave (Ctrl-D does too)",
+    run = function(_, _, shell) shell:leave() end },
+  { name = "?", arguments = { "[COMMAND]" }, only = "shell", help = "this list, or one command",
+    run = function(session, given)
+      local help = require "repl.help"
+      local command = given.COMMAND and check(commands.find(given.COMMAND:gsub("^\\", ""), "shell"))
+      session.out:write(command and help.command(command, "\\") or help.shell(commands.list))
+    end },
+}
+
+-- Their names, where ("shell" or "cli") they make sense.
+function commands.names(where)
+  local names = {}
+  for _, command in ipairs(commands.list) do
+    if not command.only or command.only == where then names[#names + 1] = command.name end
+  end
+  return names
+end
+
+-- The command of that name; or nil and what to say, with the nearest name.
+function commands.find(name, where)
+  for _, command in ipairs(commands.list) do
+    if command.name == name and (not command.only or command.only == where) then return command end
+  end
+  local near = text.near(name, commands.names(where))
+  local prefix = where == "shell" and "\\" or ""
+  return nil, string.format("there is no command %s%s%s", prefix, text.safe(name),
+    near and string.format("; did you mean %s%s?", prefix, near)
+    or where == "shell" and "; \\? lists them" or "; pumpsh --help lists them")
+end
+
+return commands

@@ -1,0 +1,183 @@
+/* Line editing by GNU readline in callback mode: the shell's loop hands over each key as it comes
+ * and never waits for a line. Only pumpsh is linked with it (and is GPL for that). */
+#include "pumpsh.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <readline/history.h>
+#include <readline/readline.h>
+
+static bool shown;            /* the prompt stands on the terminal */
+static bool ended;            /* a line was finished, or the end of input came */
+static char *line;            /* the finished line, NULL for the end of input */
+static lua_State *completing; /* the state in which read runs; completer is called in it */
+static int completer = LUA_NOREF;
+
+static void on_line(char *text) {
+  ended = true;
+  line = text;
+  shown = false;
+  rl_callback_handler_remove();
+}
+
+/* start(prompt[, history]): shows the prompt. */
+static int start(lua_State *L) {
+  rl_callback_handler_install(luaL_checkstring(L, 1), on_line);
+  shown = true;
+  ended = false;
+  return 0;
+}
+
+/* read() -> false while the line is not finished, the line, or nil at the end of input */
+static int read_key(lua_State *L) {
+  completing = L;
+  rl_callback_read_char();
+  completing = NULL;
+  if (!ended) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  ended = false;
+  if (!line) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushstring(L, line);
+  free(line);
+  line = NULL;
+  return 1;
+}
+
+/* stop(): gives the terminal back, with the line gone. */
+static int stop(lua_State *L) {
+  (void)L;
+  if (shown) rl_callback_handler_remove();
+  shown = false;
+  return 0;
+}
+
+/* hide(): takes the prompt and what is typed off the terminal, for output above them. */
+static int hide(lua_State *L) {
+  (void)L;
+  if (shown) {
+    rl_clear_visible_line();
+    fflush(rl_outstream);
+  }
+  return 0;
+}
+
+/* show(): puts them back. */
+static int show(lua_State *L) {
+  (void)L;
+  if (shown) {
+    rl_on_new_line();
+    rl_redisplay();
+  }
+  return 0;
+}
+
+/* drop(prompt): forgets what is typed and starts anew on the next line. */
+static int drop(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  if (!shown) return 0;
+  rl_callback_sigcleanup();
+  rl_point = rl_end;
+  rl_redisplay();
+  fputs("^C\n", rl_outstream);
+  rl_callback_handler_remove();
+  rl_callback_handler_install(prompt, on_line);
+  return 0;
+}
+
+/* resized(): the terminal has another size now. */
+static int resized(lua_State *L) {
+  (void)L;
+  rl_resize_terminal();
+  return 0;
+}
+
+/* release(), then regain(): the terminal is somebody else's in between. */
+static int release(lua_State *L) {
+  (void)L;
+  if (shown) rl_deprep_terminal();
+  return 0;
+}
+
+static int regain(lua_State *L) {
+  (void)L;
+  if (!shown) return 0;
+  rl_prep_terminal(1);
+  rl_forced_update_display();
+  return 0;
+}
+
+/* remember(text): one entry of the history. */
+static int remember(lua_State *L) {
+  add_history(luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* completion(fn): fn(line, first, word) -> a list of words; first is where the word starts. */
+static int completion(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, completer);
+  completer = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static char *next_word(const char *text, int state) {
+  (void)text;
+  static lua_Integer at;
+  lua_State *L = completing;
+  at = state ? at + 1 : 1;
+  char *word = NULL;
+  if (lua_geti(L, -1, at) == LUA_TSTRING) word = strdup(lua_tostring(L, -1));
+  lua_pop(L, 1);
+  return word;
+}
+
+static char **complete(const char *text, int first, int last) {
+  (void)last;
+  lua_State *L = completing;
+  char **words = NULL;
+  rl_attempted_completion_over = 1;
+  rl_completion_append_character = '\0';
+  if (!L || completer == LUA_NOREF || !lua_checkstack(L, 8)) return NULL;
+  int top = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, completer);
+  lua_pushstring(L, rl_line_buffer);
+  lua_pushinteger(L, first + 1);
+  lua_pushstring(L, text);
+  if (lua_pcall(L, 3, 1, 0) == LUA_OK && lua_istable(L, -1))
+    words = rl_completion_matches(text, next_word);
+  lua_settop(L, top);
+  return words;
+}
+
+int luaopen_repl_editor(lua_State *L) {
+  static const luaL_Reg functions[] = {{"start", start},
+                                       {"read", read_key},
+                                       {"stop", stop},
+                                       {"hide", hide},
+                                       {"show", show},
+                                       {"drop", drop},
+                                       {"resized", resized},
+                                       {"release", release},
+                                       {"regain", regain},
+                                       {"remember", remember},
+                                       {"completion", completion},
+                                       {NULL, NULL}};
+  rl_readline_name = "pumpsh";
+  rl_catch_signals = 0;
+  rl_catch_sigwinch = 0;
+  rl_change_environment = 0;
+  rl_basic_word_break_characters = " \t\n\"'`@$><=;|&{}(),+-*/%[]#~^.:";
+  rl_attempted_completion_function = complete;
+  using_history();
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,235 @@
+-- Events and records in the four formats: table (for people), json, jsonl, raw.
+--
+-- In JSON an event has the keys stream, type, id, event_number, data, metadata, created (seconds
+-- since 1970), is_json and position. A body that is JSON stands there as it was written; other
+-- bodies stand as data_base64 instead of data, and an empty one is null (the JSON text `null` is
+-- told from it by is_json). Metadata alike: the JSON itself, or metadata_base64, or null when
+-- there is none.
+
+local base64 = require "repl.base64"
+local json_text = require "repl.json_text"
+local text = require "repl.text"
+local json = require("pump").json
+
+local format = {}
+
+format.names = { "table", "json", "jsonl", "raw" }
+
+local function is_valid(s)
+  return utf8.len(s) ~= nil and json.decode(s) ~= nil
+end
+
+local function quote(s)
+  return (json.encode(utf8.len(s) and s or text.safe(s)))
+end
+
+-- Bytes as a member. An exact one gives the very same bytes back when it is imported: JSON that
+-- would not survive standing in a line is put in Base64.
+local function body(name, bytes, is_json, exact)
+  local null_is_empty = not (is_json and name == "data")
+  if bytes == "" and null_is_empty then return string.format('"%s":null', name) end
+  local fits = is_json ~= false and bytes ~= "" and is_valid(bytes)
+    and not (null_is_empty and bytes == "null")
+  if fits and exact then fits = not bytes:find("[\r\n]") and not bytes:find("^%s") and
+    not bytes:find("%s$") end
+  if not fits then return string.format('"%s_base64":"%s"', name, base64.encode(bytes)) end
+  return string.format('"%s":%s', name, (bytes:gsub("[\r\n]", " ")))
+end
+
+local function position(of)
+  if not of or (of.commit or -1) < 0 then return "null" end
+  return string.format('{"commit":%d,"prepare":%d}', of.commit, of.prepare)
+end
+
+-- One event as one line of JSON, without the line's end.
+function format.event_json(event, exact)
+  local is_json = event.is_json or false
+  return string.format(
+    '{"stream":%s,"type":%s,"id":%s,"event_number":%d,%s,%s,"created":%.6f,"is_json":%s,'
+      .. '"position":%s}',
+    quote(event.stream or ""), quote(event.type or ""), quote(event.id or ""),
+    event.event_number, body("data", event.data or "", is_json, exact),
+    body("metadata", event.metadata or "", nil, exact), event.created or 0, is_json,
+    position(event.position))
+end
+
+local function time_text(seconds)
+  if not seconds then return "" end
+  return os.date("%Y-%m-%d %H:%M:%S", math.floor(seconds))
+end
+
+-- A body in a cell: one line.
+local function brief(bytes, is_json)
+  if bytes == "" then return "" end
+  if is_json ~= false and is_valid(bytes) then
+    return json_text.safe(json_text.compact(bytes))
+  end
+  if text.is_text(bytes) then return text.safe(bytes) end
+  return text.hex(bytes)
+end
+
+-- A body in a block: as many lines as it needs.
+local function full(bytes, is_json, width, paint)
+  if bytes == "" then return nil end
+  if is_json ~= false and is_valid(bytes) then
+    return json_text.indent(json_text.safe(bytes), width, paint)
+  end
+  if text.is_text(bytes) then return text.safe(bytes, true) end
+  return paint(text.hex(bytes, 64), "dim")
+end
+
+-- One event as a block of lines.
+function format.event_block(event, width, paint)
+  local title = string.format("%s@%d %s", event.stream or "", event.event_number,
+    event.type or "(its event is gone)")
+  local lines = { paint(text.safe(title), "title") }
+  local function add(name, value)
+    if not value or value == "" then return end
+    local margin = string.rep(" ", 10)
+    lines[#lines + 1] = paint(text.pad(name, 10), "dim") .. value:gsub("\n", "\n" .. margin)
+  end
+  width = math.min(width, 100) - 10
+  add("id", text.safe(event.id or ""))
+  add("created", time_text(event.created))
+  local at = event.position
+  if at and (at.commit or -1) >= 0 then add("position", string.format("%d", at.commit)) end
+  add("data", full(event.data or "", event.is_json, width, paint))
+  add("metadata", full(event.metadata or "", nil, width, paint))
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function row_of(event, with_stream)
+  local row = { tostring(event.event_number), text.safe(event.type or ""),
+    time_text(event.created), brief(event.data or "", event.is_json) }
+  if with_stream then table.insert(row, 2, text.safe(event.stream or "")) end
+  return row
+end
+
+local widest_name = 32
+
+local function measure(rows)
+  local widths = {}
+  for column = 1, #rows[1] - 1 do
+    widths[column] = 0
+    for _, row in ipairs(rows) do
+      widths[column] = math.min(widest_name, math.max(widths[column], text.width(row[column])))
+    end
+  end
+  return widths
+end
+
+local function table_line(row, widths, width)
+  local cells = {}
+  for column, columns in ipairs(widths) do
+    cells[column] = text.pad(text.clip(row[column], columns), columns, column == 1)
+  end
+  local left = table.concat(cells, "  ") .. "  "
+  local last = row[#row]
+  if width < math.huge then last = text.clip(last, math.max(8, width - text.width(left))) end
+  return (left .. last):gsub("%s+$", "")
+end
+
+local measured = 100 -- rows that decide how wide the columns are
+
+local function table_writer(out, with_stream)
+  local rows, widths = {}, nil
+  local head = { "number", "type", "created", "data" }
+  if with_stream then table.insert(head, 2, "stream") end
+  local function settle()
+    if widths or #rows == 0 then return end
+    table.insert(rows, 1, head)
+    widths = measure(rows)
+    local width, paint = out:width(), out:painter()
+    for i, row in ipairs(rows) do
+      local line = table_line(row, widths, width)
+      out:write((i == 1 and paint(line, "title") or line) .. "\n")
+    end
+  end
+  return {
+    add = function(_, event)
+      local row = row_of(event, with_stream)
+      if widths then return out:write(table_line(row, widths, out:width()) .. "\n") end
+      rows[#rows + 1] = row
+      if #rows >= measured then settle() end
+    end,
+    -- What is there is shown, whatever may follow.
+    settle = settle,
+    finish = settle,
+  }
+end
+
+local function plain_writer(out, render)
+  return {
+    add = function(_, event) out:write(render(event)) end,
+    settle = function() end,
+    finish = function() end,
+  }
+end
+
+local function on_terminal(out, s)
+  return out:is_terminal() and json_text.safe(s) or s
+end
+
+local function array_writer(out)
+  local opened = false
+  return {
+    add = function(_, event)
+      out:write(opened and ",\n" or "[\n")
+      opened = true
+      local laid_out = json_text.indent(format.event_json(event), 80, out:painter())
+      out:write(on_terminal(out, laid_out))
+    end,
+    settle = function() end,
+    finish = function() out:write(opened and "\n]\n" or "[]\n") end,
+  }
+end
+
+-- Takes events one by one: add(event), then finish(). options: format, expanded (blocks instead
+-- of a table), with_stream (a column for the stream), exact.
+function format.events(out, options)
+  local name = options.format
+  if name == "jsonl" then
+    return plain_writer(out, function(event)
+      return on_terminal(out, format.event_json(event, options.exact)) .. "\n"
+    end)
+  elseif name == "json" then
+    return array_writer(out)
+  elseif name == "raw" then
+    return plain_writer(out, function(event)
+      local data = event.data or ""
+      return (out:is_terminal() and text.safe(data, true) or data) .. "\n"
+    end)
+  elseif options.expanded then
+    return plain_writer(out, function(event)
+      return format.event_block(event, out:width(), out:painter())
+    end)
+  end
+  return table_writer(out, options.with_stream)
+end
+
+-- One answer that is no event: members is a list of { name, value }, sentence what people read
+-- instead of it (a table of the members, if it is nil).
+function format.record(out, name, members, sentence)
+  if name == "json" or name == "jsonl" then
+    local pieces = {}
+    for i, member in ipairs(members) do
+      local value = member[2]
+      value = type(value) == "string" and quote(value) or json.encode(value)
+      pieces[i] = quote(member[1]) .. ":" .. value
+    end
+    local line = "{" .. table.concat(pieces, ",") .. "}"
+    if name == "json" then line = json_text.indent(line, 80, out:painter()) end
+    return out:write(on_terminal(out, line) .. "\n")
+  elseif name == "table" and sentence then
+    return out:print(sentence)
+  end
+  local widest = 0
+  for _, member in ipairs(members) do widest = math.max(widest, #member[1]) end
+  for _, member in ipairs(members) do
+    local value = text.safe(tostring(member[2]))
+    if name == "raw" then out:write(value .. "\n")
+    else out:write(out:painter()(text.pad(member[1], widest + 2), "dim") .. value .. "\n") end
+  end
+end
+
+return format

@@ -1,0 +1,130 @@
+-- JSON as text: looked into and laid out without being decoded, so that numbers, the order of
+-- keys and doubled keys stay as they were written. All of it wants text that is known to be JSON
+-- (pump.json.decode took it).
+
+local text = require "repl.text"
+
+local json_text = {}
+
+-- The position behind the string that starts at `at`.
+local function string_end(s, at)
+  at = at + 1
+  while true do
+    at = s:find('["\\]', at)
+    if s:sub(at, at) == '"' then return at + 1 end
+    at = at + 2
+  end
+end
+
+-- The position behind the value that starts at `at`.
+local function value_end(s, at)
+  local first = s:sub(at, at)
+  if first == '"' then return string_end(s, at) end
+  if first ~= "{" and first ~= "[" then return s:find("[%s,%]}]", at) or #s + 1 end
+  local depth = 0
+  while true do
+    at = s:find('["%[%]{}]', at)
+    local char = s:sub(at, at)
+    if char == '"' then
+      at = string_end(s, at)
+    else
+      depth = depth + ((char == "{" or char == "[") and 1 or -1)
+      at = at + 1
+      if depth == 0 then return at end
+    end
+  end
+end
+
+-- The members of an object as they are written: { ['"key"'] = "text of the value" }, the last of
+-- doubled keys. nil when the text is no object.
+function json_text.members(s)
+  local at = s:match("^%s*{()")
+  if not at then return nil end
+  local members = {}
+  while true do
+    at = s:match("^[%s,]*()", at)
+    if s:sub(at, at) ~= '"' then return members end
+    local key_end = string_end(s, at)
+    local value = s:match("^%s*:%s*()", key_end)
+    local stop = value_end(s, value)
+    members[s:sub(at, key_end - 1)] = s:sub(value, stop - 1)
+    at = stop
+  end
+end
+
+-- On one line, without a blank that is not in a string.
+function json_text.compact(s)
+  local pieces, at = {}, 1
+  while at <= #s do
+    local stop
+    if s:sub(at, at) == '"' then
+      stop = string_end(s, at)
+      pieces[#pieces + 1] = s:sub(at, stop - 1)
+    else
+      stop = s:find('"', at, true) or #s + 1
+      pieces[#pieces + 1] = (s:sub(at, stop - 1):gsub("%s+", ""))
+    end
+    at = stop
+  end
+  return table.concat(pieces)
+end
+
+-- Characters that act on a terminal, as JSON writes them: the text still means the same.
+function json_text.safe(s)
+  if not s:find("[\x7f-\xff]") then return s end
+  return (text.safe(s, true):gsub("\\u{(%x+)}", function(code)
+    return string.format("\\u%04x", tonumber(code, 16))
+  end))
+end
+
+local kinds = { ['"'] = "string", t = "word", f = "word", n = "word" }
+
+-- Indented by two blanks a level, or on one line where that is no wider than `width`. paint(s,
+-- kind) may colour: kinds are key, string, number, word.
+function json_text.indent(s, width, paint)
+  paint = paint or function(piece) return piece end
+  local pieces = {}
+  local function put(piece) pieces[#pieces + 1] = piece end
+
+  local layout
+  local function container(at, margin, close)
+    local stop = value_end(s, at)
+    local short = json_text.compact(s:sub(at, stop - 1))
+    local flat = margin + text.width(short) <= width
+    local inner = margin + 2
+    put(s:sub(at, at))
+    at = s:match("^%s*()", at + 1)
+    local empty = s:sub(at, at) == close
+    while s:sub(at, at) ~= close do
+      if not flat then put("\n" .. string.rep(" ", inner)) end
+      at = layout(at, inner, close == "}")
+      at = s:match("^%s*()", at)
+      if s:sub(at, at) == "," then
+        put(flat and ", " or ",")
+        at = s:match("^%s*()", at + 1)
+      end
+    end
+    if not flat and not empty then put("\n" .. string.rep(" ", margin)) end
+    put(close)
+    return stop
+  end
+
+  function layout(at, margin, is_member)
+    if is_member then
+      local stop = string_end(s, at)
+      put(paint(s:sub(at, stop - 1), "key") .. ": ")
+      at = s:match("^%s*:%s*()", stop)
+    end
+    local first = s:sub(at, at)
+    if first == "{" then return container(at, margin, "}") end
+    if first == "[" then return container(at, margin, "]") end
+    local stop = value_end(s, at)
+    put(paint(s:sub(at, stop - 1), kinds[first] or "number"))
+    return stop
+  end
+
+  layout(s:match("^%s*()"), 0, false)
+  return table.concat(pieces)
+end
+
+return json_text

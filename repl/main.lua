@@ -1,0 +1,212 @@
+-- pumpsh from its arguments to its exit status.
+
+require "repl.coroutines"
+local system = require "repl.system"
+local text = require "repl.text"
+text.width = system.width
+
+local pump = require "pump"
+local args = require "repl.args"
+local commands = require "repl.commands"
+local driver = require "repl.driver"
+local format = require "repl.format"
+local output = require "repl.output"
+local session_of = require "repl.session"
+local shell_of = require "repl.shell"
+local status = require "repl.status"
+
+local options = {
+  { "url", "URL", short = "u", help = "where to: tcp://…, memory:, file:PATH (else PUMP_URL, "
+    .. "else memory:)" },
+  { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
+  { "ask-password", short = "W", help = "ask for the password" },
+  { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },
+  { "timeout", "S", number = true, help = "seconds that an answer may take" },
+  { "execute", "CHUNK", short = "e", many = true, help = "run a chunk of Lua; may be repeated" },
+  { "interactive", short = "i", help = "stay in the shell after -e" },
+  { "quiet", short = "q", help = "no remarks" },
+  { "no-color", help = "no colours" },
+  { "no-init", short = "X", help = "without the init file" },
+  { "version", help = "which one this is" },
+  { "help", help = "this" },
+}
+
+-- Raises a usage error: one line for standard error.
+local function refuse(message, ...)
+  error(string.format(message, ...), 0)
+end
+
+local function password(given)
+  if given["ask-password"] then
+    local typed = system.password("Password: ")
+    if not typed then refuse("-W wants a terminal to ask on") end
+    return typed
+  end
+  local secret = os.getenv("PUMP_PASSWORD")
+  if given.user and not secret then
+    refuse("--user wants a password: set PUMP_PASSWORD, or -W asks for it")
+  end
+  return given.user and secret
+end
+
+local function open_session(out, given)
+  local url = given.url or os.getenv("PUMP_URL")
+  if url == "" then url = nil end
+  local secret = password(given)
+  if given["no-color"] then out:set_colour(false) end
+  return session_of.new {
+    url = url or "memory:", is_default = url == nil,
+    username = given.user or secret and "admin" or nil, password = secret or nil,
+    timeout = given.timeout, out = out, quiet = given.quiet,
+    format = given.format or (out.terminal and "table" or "jsonl"),
+  }
+end
+
+-- Everything that Lua code may expect: conn (made when it is first used), pump, and output that
+-- knows the prompt.
+local function set_globals(session)
+  local out = session.out
+  rawset(_G, "pump", pump)
+  setmetatable(_G, { __index = function(_, name)
+    if name == "conn" then return session:connection() end
+  end })
+  rawset(_G, "print", function(...)
+    local pieces = table.pack(...)
+    for i = 1, pieces.n do pieces[i] = tostring(pieces[i]) end
+    out:print(table.concat(pieces, "\t"))
+  end)
+  local write = io.write
+  rawset(io, "write", function(...)
+    if io.output() ~= io.stdout then return write(...) end
+    for i = 1, select("#", ...) do
+      local piece = select(i, ...)
+      if type(piece) ~= "string" and type(piece) ~= "number" then return write(piece) end
+      out:write(tostring(piece))
+    end
+    return io.stdout
+  end)
+  require("pump.task").on_error = function(task, err)
+    out:error(string.format("%s: %s", task.name, tostring(err):match("^[^\n]*")))
+  end
+end
+
+-- Runs fn as a task; its end as an exit status, its error as one line.
+local function run(out, fn, ends_well)
+  local job, signal = driver.run(out, fn)
+  if signal == "interrupt" then return ends_well and status.fine or status.interrupted end
+  if signal == "terminate" then return ends_well and status.fine or 128 + 15 end
+  if not job.failed then return status.fine end
+  local code = status.of(job.err)
+  if job.err ~= output.nobody_reads then out:error(tostring(job.err):match("^[^\n]*")) end
+  return code
+end
+
+local function run_command(session, command, given)
+  return run(session.out, function() command.run(session, given) end, command.name == "serve")
+end
+
+local function run_script(session, path, source, argv)
+  local chunk, err = loadfile(path)
+  if not chunk then refuse("%s", (err:gsub("^cannot open ", "cannot open script "))) end
+  local script = table.pack(table.unpack(source.remaining()))
+  script.n = nil
+  script[0], script[-1] = path, argv[0]
+  rawset(_G, "arg", script)
+  return run(session.out, function() chunk(table.unpack(script)) end)
+end
+
+local function run_chunks(session, chunks)
+  for i, source in ipairs(chunks) do
+    local chunk, err = load(source, #chunks == 1 and "=-e" or "=-e " .. i, "t")
+    if not chunk then refuse("%s", err) end
+    local code = run(session.out, chunk)
+    if code ~= status.fine then return code end
+  end
+  return status.fine
+end
+
+local function banner(session)
+  if session.quiet then return end
+  session.out:note(string.format("pumpsh %s on %s%s. \\? for help, \\q to leave.", pump.version,
+    session:place(), session.is_default and ", which is gone in the end (-u URL goes elsewhere)"
+    or ""))
+  session.is_default = nil
+end
+
+local function run_lines(session, given)
+  local shell = shell_of.new(session)
+  if not system.is_terminal(0) then return shell:run_piped() end
+  banner(session)
+  return shell:run { init = not given["no-init"] }
+end
+
+local function is_file(path)
+  local file = io.open(path, "r")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- The arguments of a command, with the program's options among them.
+local function parse_command(command, source, given)
+  local spec = setmetatable({ options = {} }, { __index = command })
+  table.move(command.options or {}, 1, #(command.options or {}), 1, spec.options)
+  table.move(options, 1, #options, #spec.options + 1, spec.options)
+  local mine, err = args.parse(spec, source)
+  if mine and mine.help then return mine end
+  if not mine then
+    refuse("%s: %s (pumpsh %s)", command.name, err, args.usage(command))
+  end
+  for name, value in pairs(given) do
+    if mine[name] == nil then mine[name] = value end
+  end
+  return mine
+end
+
+local function program(out, argv)
+  local source = args.from_list(argv)
+  local given, err = args.parse({ options = options }, source, true)
+  if not given then refuse("%s", err) end
+  local help = require "repl.help"
+  if given.help then
+    out:write(help.program(commands.list, options))
+    return status.fine
+  elseif given.version then
+    out:write("pumpsh " .. pump.version .. "\n")
+    return status.fine
+  end
+  local word, command, unknown = given.word, nil, nil
+  if word then command, unknown = commands.find(word, "cli") end
+  if word and not command and not word:find("%.lua$") and not is_file(word) then
+    refuse("%s", unknown)
+  end
+  if command then
+    given = parse_command(command, source, given)
+    if given.help then
+      out:write(help.command(command, "pumpsh "))
+      return status.fine
+    end
+  end
+  local session <close> = open_session(out, given)
+  set_globals(session)
+  local code = status.fine
+  if given.execute then code = run_chunks(session, given.execute) end
+  if code ~= status.fine and not given.interactive then return code end
+  if command then return run_command(session, command, given) end
+  if word then return run_script(session, word, source, argv) end
+  if given.execute and not given.interactive then return code end
+  return run_lines(session, given)
+end
+
+return function(argv)
+  local out = output.new()
+  local ok, result = pcall(program, out, argv)
+  local flushed, problem = pcall(out.settle, out)
+  if not ok then
+    out:error(tostring(result):match("^[^\n]*"))
+    return status.of(result)
+  elseif not flushed and problem ~= output.nobody_reads then
+    out:error(tostring(problem))
+    return status.usage
+  end
+  return result
+end

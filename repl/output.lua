@@ -1,0 +1,142 @@
+-- Where results and remarks go: data to standard output (or a file, \o), everything else to
+-- standard error; both above the prompt while one stands on the terminal.
+
+local text = require "repl.text"
+local system = require "repl.system"
+local paint = require "repl.paint"
+
+local output = {}
+output.__index = output
+
+-- Raised when nobody reads standard output any more: the end of `pumpsh … | head -1`.
+output.nobody_reads = setmetatable({ code = "nobody_reads" }, {
+  __tostring = function() return "nobody reads the output" end,
+})
+
+local broken_pipe = 32 -- EPIPE on Linux
+
+function output.new()
+  local self = setmetatable({ terminal = system.is_terminal(1), fresh = true }, output)
+  self.notes_terminal = system.is_terminal(2)
+  self:set_colour(true)
+  return self
+end
+
+function output:set_colour(wanted)
+  local no = os.getenv("NO_COLOR")
+  self.colour = wanted and self.terminal and (no == nil or no == "") and
+    os.getenv("TERM") ~= "dumb"
+  self.paint = paint(self.colour)
+end
+
+-- Columns that a table may take; no end when people don't look.
+function output:width()
+  if not self:is_terminal() then return math.huge end
+  local _, columns = system.size()
+  return columns
+end
+
+function output:is_terminal()
+  return self.terminal and not self.file
+end
+
+-- The painter of what is written now.
+function output:painter()
+  return self.file and paint(false) or self.paint
+end
+
+-- An editor whose prompt stands on the terminal is taken out of the way before anything is
+-- written, and put back by settle.
+function output:make_way()
+  if self.editor and not self.hidden then
+    self.editor.hide()
+    self.hidden = true
+  end
+end
+
+local function check(self, ok, message, number)
+  if ok then return end
+  if number == broken_pipe then
+    self.broken = true
+    error(output.nobody_reads, 0)
+  end
+  error("cannot write the output: " .. message, 0)
+end
+
+function output:write(s)
+  if s == "" then return end
+  if self.file then
+    check(self, self.file:write(s))
+  else
+    if self.terminal then self:make_way() end
+    self.fresh = s:sub(-1) == "\n"
+    check(self, io.stdout:write(s))
+  end
+end
+
+-- Data that is meant for people or came from outside: nothing in it may act on a terminal.
+function output:print(s)
+  self:write((self:is_terminal() and text.safe(s, true) or s) .. "\n")
+end
+
+-- A line of standard error.
+function output:note(s)
+  self:flush()
+  if self.notes_terminal then
+    if self.progress then
+      io.stderr:write("\r\27[K")
+      self.progress = nil
+    end
+    if not self.fresh and self.terminal then io.stderr:write("\n") end
+    self:make_way()
+    self.fresh = true
+  end
+  io.stderr:write(text.safe(s, true), "\n")
+end
+
+function output:error(message)
+  self:note("pumpsh: " .. message)
+end
+
+-- How far something is: one line that is written over, on a terminal only. nil takes it away.
+function output:show_progress(s)
+  if not self.notes_terminal or (s == nil and not self.progress) then return end
+  self:flush()
+  self:make_way()
+  io.stderr:write("\r\27[K", s and text.safe(s) or "")
+  self.progress = s
+end
+
+function output:flush()
+  if self.broken then return end
+  check(self, io.stdout:flush())
+  if self.file then check(self, self.file:flush()) end
+end
+
+-- Everything written is seen, and the prompt stands below it.
+function output:settle()
+  self:flush()
+  if self.hidden then
+    self.hidden = nil
+    if not self.fresh then
+      io.stdout:write("\n")
+      io.stdout:flush()
+      self.fresh = true
+    end
+    self.editor.show()
+  end
+end
+
+-- Redirects data to a file, or back with nil.
+function output:redirect(path)
+  local file, message
+  if path then
+    file, message = io.open(path, "w")
+    if not file then return nil, message end
+  end
+  if self.file then self.file:close() end
+  self.file = file
+  return true
+end
+
+return output

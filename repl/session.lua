@@ -1,0 +1,108 @@
+-- What one run of pumpsh is about: the connection, how results are shown, the settings.
+
+local format = require "repl.format"
+local pretty = require "repl.pretty"
+local pump = require "pump"
+
+local session = {}
+session.__index = session
+
+-- options: url, is_default (nobody chose that url), username, password, timeout, format, quiet,
+-- out
+function session.new(options)
+  return setmetatable({
+    url = options.url, is_default = options.is_default, quiet = options.quiet,
+    username = options.username, password = options.password, timeout = options.timeout,
+    format = options.format, out = options.out,
+    expanded = false, timing = false, settings = { traceback = "off" },
+  }, session)
+end
+
+-- The connection, made when it is first asked for; raises what the attempt ended with.
+function session:connection()
+  local conn = self.conn
+  if conn and conn.state ~= "closed" then return conn end
+  if self.is_default and not self.quiet then
+    self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, gone in the end")
+  end
+  self.is_default = nil
+  local made, err = pump.connect(self.url, {
+    username = self.username, password = self.password, timeout = self.timeout,
+  })
+  if not made then error(err, 0) end
+  self.conn = made
+  return made
+end
+
+-- Goes elsewhere; stays where it is when that fails.
+function session:connect(url)
+  local before, old_url = self.conn, self.url
+  self.conn, self.url = nil, url
+  local ok, err = pcall(self.connection, self)
+  if not ok then
+    self.conn, self.url = before, old_url
+    error(err, 0)
+  end
+  if before then before:close() end
+end
+
+function session:close()
+  if self.conn then self.conn:close() end
+  self.conn = nil
+end
+
+session.__close = session.close
+
+-- A URL without its secrets.
+function session.public_url(url)
+  return (url:gsub("://([^/@]*)@", function(user) return "://" .. user:match("^[^:]*") .. "@" end)
+    :gsub("([?&]pass%w*=)[^&]*", "%1…"))
+end
+
+-- Where we are, for the prompt.
+function session:place()
+  local url = self.public_url(self.url)
+  local shown = url:gsub("^tcp://", ""):gsub("^[^@/]*@", "")
+  if self.conn and self.conn.state == "reconnecting" then return "(reconnecting)" end
+  return shown
+end
+
+local function is_event(value)
+  local meta = debug.getmetatable(value)
+  return type(value) ~= "string" and type(meta) == "table" and meta.__name == "pump.event"
+end
+
+function session:events(options)
+  options = options or {}
+  return format.events(self.out, {
+    format = self.format, expanded = options.expanded or self.expanded,
+    with_stream = options.with_stream, exact = options.exact,
+  })
+end
+
+-- A value that a line of Lua gave.
+function session:show(value)
+  local events = is_event(value) and { value }
+    or type(value) == "table" and is_event(value[1]) and value
+  if not events then
+    return self.out:write(pretty.value(value, math.min(self.out:width(), 100),
+      self.out:painter()) .. "\n")
+  end
+  local writer = self:events { expanded = #events == 1 }
+  for _, event in ipairs(events) do writer:add(event) end
+  writer:finish()
+end
+
+-- The values of a line of Lua. nil and an error is the error.
+function session:echo(values)
+  if values.n >= 2 and values[1] == nil and type(values[2]) ~= "string" and values[2] ~= nil then
+    error(values[2], 0)
+  end
+  for i = 1, values.n do self:show(values[i]) end
+end
+
+function session:record(members, sentence)
+  format.record(self.out, self.format, members, sentence)
+end
+
+return session

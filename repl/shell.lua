@@ -1,0 +1,283 @@
+-- The interactive shell, and the same lines when they are piped in.
+
+local args = require "repl.args"
+local commands = require "repl.commands"
+local driver = require "repl.driver"
+local eval = require "repl.eval"
+local history = require "repl.history"
+local signals = require "repl.signals"
+local status = require "repl.status"
+local system = require "repl.system"
+local text = require "repl.text"
+
+local shell = {}
+shell.__index = shell
+
+function shell.new(session)
+  return setmetatable({
+    session = session, out = session.out, scope = eval.scope(_G),
+    queue = {}, chunk = nil, status = status.fine,
+  }, shell)
+end
+
+function shell:leave()
+  self.leaving = true
+end
+
+-- An error in one line, or with its traceback where that is wanted.
+function shell:report(err, traceback)
+  local message = tostring(err)
+  if self.session.settings.traceback == "on" then
+    message = message .. (traceback or "")
+  else
+    message = message:match("^[^\n]*")
+  end
+  if self.status == status.fine then self.status = status.of(err) end
+  self.out:error(message)
+end
+
+---- Lines ---------------------------------------------------------------------------------------
+
+-- Puts the lines of a text before those that wait.
+function shell:feed_first(source)
+  local lines = {}
+  for line in (source:gsub("\n$", "") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  lines[#lines + 1] = false -- the text ends here: what is not finished now is an error
+  table.move(self.queue, 1, #self.queue, #lines + 1)
+  table.move(lines, 1, #lines, 1, self.queue)
+end
+
+local function words_of(line)
+  local name, rest = line:match("^%s*\\(!)%s*(.*)$")
+  if not name then name, rest = line:match("^%s*\\(%S*)%s*(.*)$") end
+  return name, rest
+end
+
+-- The function that a \command line is, or nil when it is wrong.
+function shell:command(line)
+  local name, rest = words_of(line)
+  local command, err = commands.find(name, "shell")
+  local given
+  if command then
+    given, err = args.parse(command, args.from_line(rest))
+    if not given then
+      err = string.format("%s: %s (\\%s)", command.name, err, args.usage(command))
+    end
+  end
+  if not given then
+    self:report(err)
+    return nil
+  end
+  return function() command.run(self.session, given, self) end
+end
+
+-- The function that lines of Lua are; nil when they are wrong or want another line.
+function shell:lua(source)
+  local fn, err, unfinished = self.scope:compile(source)
+  if unfinished then
+    self.chunk = source
+    return nil
+  end
+  self.chunk = nil
+  self:remember(source)
+  if not fn then
+    self:report(err)
+    return nil
+  end
+  self.last_chunk = source
+  return function()
+    local values = table.pack(fn())
+    if values.n > 0 then rawset(_G, "_", values[1]) end
+    self.session:echo(values)
+  end
+end
+
+local words = { help = "\\?", exit = "\\q", quit = "\\q" }
+
+-- What is to be run for one more line, if anything is.
+function shell:understand(line)
+  if not line then
+    local unfinished = self.chunk
+    self.chunk = nil
+    if unfinished then self:report("the last lines are not finished: " .. unfinished) end
+    return nil
+  end
+  if self.chunk then return self:lua(self.chunk .. "\n" .. line) end
+  local bare = line:match("^%s*(.-)%s*$")
+  if bare == "" then return nil end
+  bare = words[bare] or bare
+  if bare:sub(1, 1) ~= "\\" then return self:lua(line) end
+  self:remember(line)
+  return self:command(bare)
+end
+
+function shell:remember(entry)
+  if not self.typed or entry:find("^%s") or entry == self.last_entry then return end
+  self.last_entry = entry
+  if history.is_secret(entry) then return end
+  self.editor.remember(entry)
+  history.add(entry)
+end
+
+-- After a job: what went wrong, how long it took.
+function shell:conclude(job, seconds)
+  if job.interrupted then
+    self.out:note("interrupted")
+    if self.status == status.fine then self.status = status.interrupted end
+  elseif job.failed then
+    self:report(job.err, job.traceback)
+  end
+  if self.session.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
+end
+
+---- Piped lines ---------------------------------------------------------------------------------
+
+function shell:run_piped()
+  local function next_line()
+    if #self.queue > 0 then return table.remove(self.queue, 1) end
+    local line
+    local _, signal = driver.run(self.out, function() line = driver.read_line() end)
+    if signal then self.status = status.interrupted end
+    return line or nil, true
+  end
+  while not self.leaving do
+    local line, is_read = next_line()
+    local fn = self:understand(line)
+    if not line and is_read then break end
+    if fn then
+      local started = system.clock()
+      local job, signal = driver.run(self.out, fn)
+      self:conclude(job, system.clock() - started)
+      if signal or self.out.broken then break end
+    end
+  end
+  return self.status
+end
+
+---- The terminal --------------------------------------------------------------------------------
+
+local function choose_editor()
+  local found, editor = pcall(require, "repl.editor")
+  if found and system.is_terminal(1) and os.getenv("TERM") ~= "dumb" then return editor end
+  return require "repl.plain"
+end
+
+function shell:prompt()
+  local place = text.safe(self.session:place())
+  if self.chunk then return string.rep(" ", text.width(place) + 3) .. ".. " end
+  return "pump " .. place .. "> "
+end
+
+function shell:show_prompt()
+  self.out:flush()
+  if not self.out.fresh then self.out:write("\n") end
+  self.out:flush()
+  signals.handled()
+  signals.suspendable(true)
+  self.editor.start(self:prompt())
+  self.out.editor = self.editor
+  self.prompting = true
+end
+
+function shell:prompt_is_gone()
+  signals.suspendable(false)
+  self.out.editor, self.out.hidden = nil, nil
+  self.prompting = false
+end
+
+function shell:read_key()
+  local line = self.editor.read()
+  if line == false then return end
+  self:prompt_is_gone()
+  if line == nil then
+    self:leave()
+  elseif line:find("\n") then
+    self:feed_first(line)
+  else
+    self.queue[#self.queue + 1] = line
+    self.typed = true
+  end
+end
+
+function shell:start_next()
+  local line = table.remove(self.queue, 1)
+  local fn = self:understand(line)
+  if #self.queue == 0 then self.typed = false end
+  if not fn then return end
+  self.started = system.clock()
+  self.job = driver.start(fn)
+end
+
+function shell:on_interrupt()
+  if self.session.program then
+    signals.handled() -- it is for the program that has the terminal
+  elseif self.job then
+    self.queue = {}
+    self.job.abandoned = self.job.interrupted
+    self.job:cancel()
+  elseif self.prompting then
+    self.chunk = nil
+    self.editor.drop(self:prompt())
+    signals.handled()
+  end
+end
+
+function shell:on_signals(caught)
+  if caught.interrupt then self:on_interrupt() end
+  if caught.terminate then self:leave() end
+  if caught.resize then self.editor.resized() end
+  if caught.suspend then
+    self.editor.release()
+    signals.suspend()
+    self.editor.regain()
+  end
+end
+
+function shell:turn()
+  if not self.job and #self.queue == 0 and not self.prompting then self:show_prompt() end
+  local busy = not self.prompting and not self.job
+  if not busy then
+    local ready, caught = driver.turn(self.out, self.prompting)
+    self:on_signals(caught)
+    if ready and self.prompting then self:read_key() end
+  end
+  if self.job and self.job:is_done() then
+    local job = self.job
+    self.job = nil
+    self:conclude(job, system.clock() - self.started)
+  end
+  if not self.job and not self.prompting and #self.queue > 0 then self:start_next() end
+end
+
+local function init_path()
+  local home, config = os.getenv("HOME"), os.getenv("XDG_CONFIG_HOME")
+  if config and config:sub(1, 1) == "/" then return config .. "/pumpsh/init.lua" end
+  return home and home .. "/.config/pumpsh/init.lua"
+end
+
+function shell:run_init()
+  local path = init_path()
+  local file = path and io.open(path, "r")
+  if not file then return end
+  file:close()
+  local chunk, err = loadfile(path)
+  if not chunk then return self:report(err) end
+  local job = driver.run(self.out, chunk)
+  self:conclude(job, 0)
+end
+
+function shell:run(options)
+  self.editor = choose_editor()
+  local complete = require "repl.complete"
+  self.editor.completion(function(line, first, word)
+    return complete.words(line, first, word, _G, { conn = self.session.conn or false })
+  end)
+  for _, entry in ipairs(history.load()) do self.editor.remember(entry) end
+  if options.init then self:run_init() end
+  while not self.leaving and not self.out.broken do self:turn() end
+  self.editor.stop()
+  self:prompt_is_gone()
+  return status.fine
+end
+
+return shell

@@ -1,0 +1,30 @@
+-- Exit statuses: 0 fine, 1 usage or Lua error, 2 cannot connect or connection lost, 3 the server
+-- refused, 130 interrupted.
+
+local status = { fine = 0, usage = 1, connection = 2, refused = 3, interrupted = 130 }
+
+local of_code = { nobody_reads = status.fine, interrupted = status.interrupted }
+for code in ([[connect_failed discovery_failed closed timeout tls_error protocol_error store_failed
+    not_handled not_ready too_busy not_leader slow_consumer]]):gmatch("%S+") do
+  of_code[code] = status.connection
+end
+for code in ([[not_authenticated access_denied stream_not_found stream_deleted event_not_found
+    wrong_expected_version invalid_transaction bad_request too_large subscription_exists
+    subscription_not_found subscription_failed subscription_dropped
+    max_subscribers]]):gmatch("%S+") do
+  of_code[code] = status.refused
+end
+
+local function code_of(err)
+  local ok, code = pcall(function() return err.code end)
+  return ok and type(code) == "string" and code or nil
+end
+
+-- Whatever was raised, as an exit status.
+function status.of(err)
+  local kind = type(err)
+  if kind ~= "table" and kind ~= "userdata" then return status.usage end
+  return of_code[code_of(err)] or status.usage
+end
+
+return status

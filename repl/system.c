@@ -1,0 +1,218 @@
+/* What the shell needs from the operating system beyond Lua's own library. */
+#define _GNU_SOURCE
+#include "pumpsh.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+
+extern char **environ;
+
+/* nil, "No such file or directory" */
+static int failure(lua_State *L, int error) {
+  luaL_pushfail(L);
+  lua_pushstring(L, strerror(error));
+  return 2;
+}
+
+static int is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* size() -> rows, columns of the terminal */
+static int terminal_size(lua_State *L) {
+  struct winsize window;
+  int known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+  lua_pushinteger(L, known ? window.ws_row : 24);
+  lua_pushinteger(L, known ? window.ws_col : 80);
+  return 2;
+}
+
+/* wait(input, fd, seconds): until standard input can be read (if input is true), fd is ready, a
+ * signal came, or the time is over (nil: no end). Returns whether input can be read. */
+static int wait_for(lua_State *L) {
+  struct pollfd fds[3];
+  nfds_t count = 0;
+  int input = lua_toboolean(L, 1);
+  double seconds = luaL_optnumber(L, 3, -1);
+  if (input) fds[count++] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
+  fds[count++] = (struct pollfd){.fd = pumpsh_signals_fd(), .events = POLLIN};
+  if (!lua_isnoneornil(L, 2))
+    fds[count++] = (struct pollfd){.fd = (int)luaL_checkinteger(L, 2), .events = POLLIN};
+  int timeout = seconds < 0 ? -1 : seconds > 3600 ? 3600 * 1000 : (int)(seconds * 1000 + 0.999);
+  int ready = poll(fds, count, timeout);
+  lua_pushboolean(L, ready > 0 && input && fds[0].revents != 0);
+  return 1;
+}
+
+/* read() -> what stands ready on standard input, "" at its end */
+static int read_input(lua_State *L) {
+  static char bytes[65536];
+  ssize_t got;
+  do
+    got = read(STDIN_FILENO, bytes, sizeof bytes);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return failure(L, errno);
+  lua_pushlstring(L, bytes, (size_t)got);
+  return 1;
+}
+
+/* width(text) -> the columns that it takes on a terminal */
+static int width(lua_State *L) {
+  size_t left;
+  const char *text = luaL_checklstring(L, 1, &left);
+  lua_Integer columns = 0;
+  mbstate_t state;
+  memset(&state, 0, sizeof state);
+  while (left > 0) {
+    wchar_t character;
+    size_t used = mbrtowc(&character, text, left, &state);
+    int wide = 1;
+    if (used == 0 || used > left) {
+      used = 1;
+      memset(&state, 0, sizeof state);
+    } else if ((wide = wcwidth(character)) < 0) {
+      wide = 1;
+    }
+    columns += wide;
+    text += used;
+    left -= used;
+  }
+  lua_pushinteger(L, columns);
+  return 1;
+}
+
+/* clock() -> seconds since some time in the past, never going back */
+static int monotonic(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* mkdir(path) -> true, also where there is one already */
+static int make_folder(lua_State *L) {
+  if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) return failure(L, errno);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* append_private(path, text) -> true: to a file that nobody else can read */
+static int append_private(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  size_t size;
+  const char *text = luaL_checklstring(L, 2, &size);
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return failure(L, errno);
+  fchmod(fd, 0600);
+  ssize_t put = write(fd, text, size);
+  int error = put < 0 ? errno : (size_t)put < size ? ENOSPC : 0;
+  close(fd);
+  if (error) return failure(L, error);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* spawn(command) -> the process id of a shell that runs it. Signals are as a program expects. */
+static int spawn(lua_State *L) {
+  const char *command = luaL_checkstring(L, 1);
+  char *arguments[] = {"sh", "-c", (char *)command, NULL};
+  posix_spawnattr_t attributes;
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGPIPE);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  pid_t pid;
+  int error = posix_spawn(&pid, "/bin/sh", NULL, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  if (error) return failure(L, error);
+  lua_pushinteger(L, pid);
+  return 1;
+}
+
+/* reap(pid) -> its exit status, or nil while it runs */
+static int reap(lua_State *L) {
+  int status;
+  pid_t pid = waitpid((pid_t)luaL_checkinteger(L, 1), &status, WNOHANG);
+  if (pid == 0) return 0;
+  lua_pushinteger(L, pid < 0             ? 127
+                     : WIFEXITED(status) ? WEXITSTATUS(status)
+                                         : 128 + WTERMSIG(status));
+  return 1;
+}
+
+/* Reads until the line ends, or a signal comes. Returns its length or -1. */
+static ssize_t read_unseen(int fd, char *line, size_t size) {
+  size_t used = 0;
+  while (used < size) {
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+                           {.fd = pumpsh_signals_fd(), .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0 || fds[1].revents) return -1;
+    ssize_t got = read(fd, line + used, 1);
+    if (got <= 0) return -1;
+    if (line[used] == '\n') break;
+    used++;
+  }
+  return (ssize_t)used;
+}
+
+static void tell(int fd, const char *text) {
+  ssize_t ignored = write(fd, text, strlen(text));
+  (void)ignored;
+}
+
+/* password(prompt) -> a line from the terminal, typed unseen; nil without one */
+static int password(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  char line[1024];
+  struct termios before, unseen;
+  int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0 || tcgetattr(fd, &before) != 0) {
+    if (fd >= 0) close(fd);
+    return 0;
+  }
+  unseen = before;
+  unseen.c_lflag &= ~(tcflag_t)ECHO;
+  tcsetattr(fd, TCSAFLUSH, &unseen);
+  tell(fd, prompt);
+  ssize_t used = read_unseen(fd, line, sizeof line);
+  tcsetattr(fd, TCSAFLUSH, &before);
+  tell(fd, "\n");
+  close(fd);
+  if (used < 0) return 0;
+  lua_pushlstring(L, line, (size_t)used);
+  explicit_bzero(line, sizeof line);
+  return 1;
+}
+
+int luaopen_repl_system(lua_State *L) {
+  static const luaL_Reg functions[] = {{"is_terminal", is_terminal},
+                                       {"size", terminal_size},
+                                       {"wait", wait_for},
+                                       {"read", read_input},
+                                       {"width", width},
+                                       {"clock", monotonic},
+                                       {"mkdir", make_folder},
+                                       {"append_private", append_private},
+                                       {"spawn", spawn},
+                                       {"reap", reap},
+                                       {"password", password},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,137 @@
+-- Every snippet of README.md and docs/ is run. Lua blocks run in their order, one store a page,
+-- with `pump` and `conn` there; what they print is held against their comments --> (… stands for
+-- anything). Console blocks run line by line in a folder of their own, ./run being the shell that
+-- was built. Blocks in C are compiled. Blocks in sh are for people's machines: their commands must
+-- exist.
+local pump = require "pump"
+
+local root = assert(io.popen("pwd")):read "l"
+local build = os.getenv "PUMP_BUILD" or root .. "/build"
+local pumpsh = build .. "/pumpsh"
+
+local function read_file(name)
+  local file = assert(io.open(name))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- All ```kind blocks of a page, each with the line it starts at.
+local function blocks_of(name, kind)
+  local blocks, block, line = {}, nil, 0
+  for text in (read_file(name) .. "\n"):gmatch "(.-)\n" do
+    line = line + 1
+    if block and text:find "^```" then
+      blocks[#blocks + 1] = { text = table.concat(block, "\n") .. "\n", line = block.line }
+      block = nil
+    elseif block then
+      block[#block + 1] = text
+    elseif text == "```" .. kind then
+      block = { line = line + 1 }
+    end
+  end
+  return blocks
+end
+
+-- A pattern for a text in which … stands for anything.
+local function pattern_of(text)
+  return "^" .. text:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("…", ".-") .. "$"
+end
+
+local function pages()
+  local names = { "README.md" }
+  for name in assert(io.popen("ls docs/*.md")):lines() do names[#names + 1] = name end
+  return names
+end
+
+local function run_lua(page, block, env)
+  local said = {}
+  env.print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    said[#said + 1] = table.concat(parts, "\t")
+  end
+  local chunk = assert(load(("\n"):rep(block.line - 1) .. block.text, "@" .. page, "t", env))
+  chunk()
+  local promised = {}
+  for text in block.text:gmatch "%-%->%s?([^\n]*)" do promised[#promised + 1] = text end
+  for i = 1, math.max(#said, #promised) do
+    assert.truthy(promised[i], ("%s:%d prints more than it says: %s"):format(page, block.line,
+      said[i]))
+    assert.truthy((said[i] or ""):find(pattern_of(promised[i])),
+      ("%s:%d\nsays   %s\nprints %s"):format(page, block.line, promised[i], said[i]))
+  end
+end
+
+local function run_console(page, block, folder)
+  local expected, command = {}, nil
+  local function check()
+    if not command then return end
+    local line = ("cd '%s' && env -u PUMP_URL HOME='%s' bash -c '%s'"):format(folder, folder,
+      command:gsub("^%./run", pumpsh):gsub("'", "'\\''"))
+    local pipe = assert(io.popen(line .. " 2>&1 </dev/null"))
+    local said = pipe:read "a"
+    pipe:close()
+    local promised = table.concat(expected, "\n") .. (#expected > 0 and "\n" or "")
+    assert.truthy(said:find(pattern_of(promised)),
+      ("%s:%d\n$ %s\nsays:\n%sprints:\n%s"):format(page, block.line, command, promised, said))
+  end
+  for text in block.text:gmatch "([^\n]*)\n" do
+    local typed = text:match "^%$ (.*)"
+    if typed then
+      check()
+      command, expected = typed, {}
+    else
+      expected[#expected + 1] = text
+    end
+  end
+  check()
+end
+
+for _, page in ipairs(pages()) do
+  describe(page, function()
+    local lua = blocks_of(page, "lua")
+    if #lua > 0 then
+      local conn
+      setup(function() conn = assert(pump.connect("memory:")) end)
+      teardown(function() conn:close() end)
+      for _, block in ipairs(lua) do
+        it("holds in the block of line " .. block.line, function()
+          run_lua(page, block, setmetatable({ pump = pump, conn = conn }, { __index = _G }))
+        end)
+      end
+    end
+
+    local consoles = blocks_of(page, "console")
+    if #consoles > 0 then
+      local folder
+      setup(function() folder = assert(io.popen("mktemp -d")):read "l" end)
+      teardown(function() os.execute("rm -r '" .. folder .. "'") end)
+      for _, block in ipairs(consoles) do
+        it("holds in the console of line " .. block.line, function()
+          run_console(page, block, folder)
+        end)
+      end
+    end
+
+    for _, block in ipairs(blocks_of(page, "c")) do
+      it("compiles in the block of line " .. block.line, function()
+        local compile = "cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -I '%s/src' -x c -"
+        local compiler = assert(io.popen(compile:format(root), "w"))
+        compiler:write(block.text)
+        assert.truthy(compiler:close())
+      end)
+    end
+
+    for _, block in ipairs(blocks_of(page, "sh")) do
+      it("names commands that exist in the block of line " .. block.line, function()
+        for program in block.text:gmatch "%./([%w_/]+)" do
+          assert.truthy(io.open(root .. "/" .. program), program)
+        end
+        for preset in block.text:gmatch "%-%-preset (%w+)" do
+          assert.truthy(read_file("CMakePresets.json"):find('"name": "' .. preset .. '"', 1, true))
+        end
+      end)
+    end
+  end)
+end

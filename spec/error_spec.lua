@@ -1,0 +1,45 @@
+local errors = require "pump.error"
+local helper = require "helper"
+
+describe("an error", function()
+  it("has a code, a message and what belongs to the case", function()
+    local err = errors.new("wrong_expected_version", "at 5, not 3", { stream = "s", current = 5 })
+    assert.equal("wrong_expected_version", err.code)
+    assert.equal("at 5, not 3", err.message)
+    assert.equal(5, err.current)
+    assert.is_false(err.retryable)
+    assert.is_true(errors.is(err))
+    assert.is_false(errors.is { code = "timeout" })
+  end)
+
+  it("is one line as text, also joined to another", function()
+    local err = errors.new("timeout", "no answer\n  in time")
+    assert.equal("timeout: no answer in time", tostring(err))
+    assert.equal("failed: timeout: no answer in time", "failed: " .. err)
+    assert.equal("timeout: no answer in time!", err .. "!")
+    assert.equal(2 * #tostring(err), #(err .. err))
+  end)
+
+  it("has a sentence where nobody gave one", function()
+    assert.matches("came in time", errors.new("timeout").message)
+  end)
+
+  it("passes through error and pcall as it is", function()
+    local err = errors.new("timeout")
+    local ok, caught = pcall(error, err)
+    assert.is_false(ok)
+    assert.equal(err, caught)
+  end)
+end)
+
+describe("a misuse", function()
+  it("is told with the place of the caller", function()
+    helper.misuses("a pony expected, got nil", errors.misuse, "a %s expected, got %s", "pony", "nil")
+  end)
+
+  it("may stand behind a pcall", function()
+    local ok, err = pcall(require("pump").sleep, "long")
+    assert.is_false(ok)
+    assert.matches("error_spec.lua:%d+: bad argument #1 to 'sleep'", err)
+  end)
+end)

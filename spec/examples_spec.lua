@@ -1,0 +1,54 @@
+-- Every example runs by itself, and says what it should.
+local folder = "examples/"
+local url = os.getenv "PUMP_TEST_URL"
+
+local function output_of(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "a"
+  local ok, _, status = pipe:close()
+  return text, ok and 0 or status
+end
+
+local function run(name, arguments)
+  local environment = url and ("PUMP_URL='%s' "):format(url) or "env -u PUMP_URL "
+  return output_of(environment .. "lua5.4 " .. folder .. name .. ".lua " .. (arguments or ""))
+end
+
+local function count(text, pattern)
+  return select(2, text:gsub(pattern, ""))
+end
+
+describe("the example", function()
+  local expected = {
+    write_one = "^written as event %d+\n$",
+    read_one = "Derpy Hooves jumped 10 feet high\n$",
+    write_two = "^written as events %d+ to %d+\n$",
+    read_two = "^%d+\tPeculiar Hooves\n%d+\tSparkly Hooves\n$",
+    read_backwards = "^%d+\t18\n%d+\t15\n%d+\t12\n$",
+    ticker = "^10 ticks\n$",
+    tick_reader = "^tick 1\n.*tick 10\n$",
+    feet_to_metres = "^2.74 m\n3.66 m\n4.57 m\n5.49 m\n$",
+  }
+
+  for name, pattern in pairs(expected) do
+    it(name .. " prints what it says", function()
+      local text, status = run(name)
+      assert.equal(0, status, text)
+      assert.truthy(text:find(pattern), text)
+    end)
+  end
+
+  it("ticker stops after as many ticks as it is told", function()
+    assert.equal("3 ticks\n", (run("ticker", "3")))
+  end)
+
+  it("tick_reader stops after as many", function()
+    assert.equal(4, count(run("tick_reader", "4"), "tick %d+\n"))
+  end)
+
+  it("has a test here if it is a Lua file", function()
+    for name in output_of("cd " .. folder .. " && ls *.lua"):gmatch "([%w_]+)%.lua" do
+      assert.truthy(expected[name], name .. " has none")
+    end
+  end)
+end)

@@ -1,0 +1,87 @@
+-- What the specs of the Lua module share: a connection, names that nobody else has, and the rule
+-- that no spec leaves anything behind.
+local assert = require "luassert"
+local core = require "pump.core"
+local pump = require "pump"
+local task = require "pump.task"
+
+local M = {}
+
+-- The server that the specs run against, when it is not the embedded store.
+M.server = os.getenv "PUMP_TEST_URL"
+if M.server == "" then M.server = nil end
+
+function M.connect(options)
+  return assert(pump.connect(M.server or "memory:", options))
+end
+
+local unique = core.guid():sub(1, 8)
+local count = 0
+
+-- "ponies-5f0c2a11-3"
+function M.stream(name)
+  count = count + 1
+  return ("%s-%s-%d"):format(name or "spec", unique, count)
+end
+
+-- A node that listens, and its address.
+function M.node(options)
+  local all = { listen = "127.0.0.1:0" }
+  for name, value in pairs(options or {}) do all[name] = value end
+  local node = assert(pump.node(all))
+  return node, node.address
+end
+
+-- Runs a program in a Lua of its own. Returns what it wrote and its exit status.
+function M.lua(program)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  assert(file:write(program))
+  file:close()
+  local pipe = assert(io.popen(("lua5.4 %s 2>&1; echo \"status $?\""):format(name)))
+  local text = pipe:read "a"
+  pipe:close()
+  os.remove(name)
+  local output, status = text:match "^(.*)status (%d+)\n$"
+  return output, math.tointeger(status)
+end
+
+local function left_behind()
+  return core.handles(), core.pending(), task.count()
+end
+
+-- To be called with busted's after_each: after each test no handle is open, no ticket unanswered and no task
+-- alive. What is being closed gets a moment to.
+function M.leaves_nothing(after_each)
+  after_each(function()
+    collectgarbage()
+    collectgarbage()
+    local deadline = core.hrtime() + 2
+    while core.handles() > 0 and core.hrtime() < deadline do pump.loop:step(0.01) end
+    pump.loop:step(0)
+    local handles, tickets, tasks = left_behind()
+    assert.are.same({ handles = 0, tickets = 0, tasks = 0 },
+      { handles = handles, tickets = tickets, tasks = tasks })
+  end)
+end
+
+-- Asserts nil and an error with the code; returns the error.
+function M.fails(code, value, err)
+  assert.is_nil(value)
+  assert.equal("pump.error", (getmetatable(err) or {}).__name, tostring(err))
+  assert.equal(code, err.code, tostring(err))
+  assert.is_nil(tostring(err):find "\n")
+  return err
+end
+
+-- Asserts that fn(...) raises a text that matches and begins with the place of the call, which is
+-- here, and not in pump.
+function M.misuses(pattern, fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert.is_false(ok)
+  assert.equal("string", type(err))
+  assert.matches(pattern, err)
+  assert.matches("helper%.lua:%d+: ", err)
+end
+
+return M

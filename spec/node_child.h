@@ -1,0 +1,164 @@
+/* A node in a process of its own, and a plain blocking socket to it: specs of the node know
+ * nothing of the client, and may kill what they test. */
+#ifndef SPEC_NODE_CHILD_H
+#define SPEC_NODE_CHILD_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <pump_node.h>
+#include "base/bytes.h"
+#include "wire/tcp/command.h"
+#include "wire/tcp/frame.h"
+
+typedef struct node_child {
+  pid_t pid;
+  int control; /* closing it ends the child in order */
+  int port;
+} node_child;
+
+static pump_node *child_node;
+
+static void child_stop(uv_poll_t *control, int status, int events) {
+  (void)status;
+  (void)events;
+  uv_close((uv_handle_t *)control, NULL);
+  pump_node_close(child_node, NULL, NULL);
+}
+
+static inline void child_run(const pump_node_options *options, int control, int report) {
+  uv_loop_t loop;
+  uv_poll_t poll_control;
+  char error[256] = "";
+  int port = 0;
+  uv_loop_init(&loop);
+  if (pump_node_new(&child_node, &loop, options, error, sizeof error) == 0)
+    port = atoi(strrchr(pump_node_address(child_node), ':') + 1);
+  else
+    fprintf(stderr, "# %s\n", error);
+  if (write(report, &port, sizeof port) != sizeof port || port == 0) _exit(1);
+  close(report);
+  uv_poll_init(&loop, &poll_control, control);
+  uv_poll_start(&poll_control, UV_READABLE | UV_DISCONNECT, child_stop);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  exit(uv_loop_close(&loop) == 0 ? 0 : 2);
+}
+
+/* port is 0 where it could not start. */
+static inline node_child node_child_start(const pump_node_options *options) {
+  int control[2], report[2];
+  node_child child = {0};
+  if (pipe(control) != 0 || pipe(report) != 0) abort();
+  fflush(stdout);
+  child.pid = fork();
+  if (child.pid == 0) {
+    close(control[1]);
+    close(report[0]);
+    child_run(options, control[0], report[1]);
+  }
+  close(control[0]);
+  close(report[1]);
+  child.control = control[1];
+  if (read(report[0], &child.port, sizeof child.port) != sizeof child.port) child.port = 0;
+  close(report[0]);
+  return child;
+}
+
+/* Whether it ended in order, with nothing left on its loop. */
+static inline bool node_child_stop(node_child *child) {
+  int status = -1;
+  close(child->control);
+  waitpid(child->pid, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static inline void node_child_kill(node_child *child) {
+  kill(child->pid, SIGKILL);
+  waitpid(child->pid, NULL, 0);
+  close(child->control);
+}
+
+/* ---- A peer ------------------------------------------------------------------------------- */
+
+typedef struct node_peer {
+  int fd;
+  pump_tcp_reader reader;
+  pump_buffer out;
+} node_peer;
+
+static inline bool node_peer_connect(node_peer *peer, int port) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  struct timeval patience = {.tv_sec = 10};
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  peer->fd = socket(AF_INET, SOCK_STREAM, 0);
+  setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(peer->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  pump_tcp_reader_init(&peer->reader, PUMP_MAX_FRAME);
+  pump_buffer_init(&peer->out);
+  return connect(peer->fd, (struct sockaddr *)&to, sizeof to) == 0;
+}
+
+static inline void node_peer_close(node_peer *peer) {
+  close(peer->fd);
+  pump_tcp_reader_free(&peer->reader);
+  pump_buffer_free(&peer->out);
+}
+
+static inline bool node_peer_send_bytes(node_peer *peer, const void *data, size_t size) {
+  const char *at = data;
+  while (size > 0) {
+    ssize_t sent = send(peer->fd, at, size, MSG_NOSIGNAL);
+    if (sent <= 0) return false;
+    at += sent;
+    size -= (size_t)sent;
+  }
+  return true;
+}
+
+/* Everything in peer->out. */
+static inline bool node_peer_flush(node_peer *peer) {
+  bool sent = node_peer_send_bytes(peer, peer->out.data, peer->out.size);
+  pump_buffer_clear(&peer->out);
+  return sent;
+}
+
+/* login NULL: no credentials. */
+static inline bool node_peer_send(node_peer *peer, uint8_t command,
+                                  const pump_tcp_correlation *correlation, const char *login,
+                                  const char *password, pump_bytes body) {
+  pump_tcp_frame_write(&peer->out, command, correlation, pump_bytes_of(login),
+                       pump_bytes_of(password), body);
+  return node_peer_flush(peer);
+}
+
+/* The next frame that is no heartbeat, which is answered; false when the connection ended or
+ * nothing came for ten seconds. */
+static inline bool node_peer_receive(node_peer *peer, pump_tcp_frame *frame) {
+  for (;;) {
+    int code = pump_tcp_reader_next(&peer->reader, frame);
+    if (code == 1 && frame->command == PUMP_TCP_HEARTBEAT_REQUEST) {
+      node_peer_send(peer, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation, NULL, NULL,
+                     (pump_bytes){0});
+      continue;
+    }
+    if (code != 0) return code == 1;
+    uint8_t *to;
+    size_t room;
+    if (pump_tcp_reader_space(&peer->reader, &to, &room) != 0) return false;
+    ssize_t got = recv(peer->fd, to, room, 0);
+    if (got <= 0) return false;
+    pump_tcp_reader_filled(&peer->reader, (size_t)got);
+  }
+}
+
+#endif

@@ -1,0 +1,295 @@
+/* The questions that real servers were asked (spec/recorded/.../semantics.jsonl), sent to the
+ * embedded node byte for byte; its answers compared with theirs field by field. Times are not
+ * compared, and of positions only their order. */
+#include "tap.h"
+
+#include "replay.h"
+#include "wire/tcp/events.h"
+
+/* ---- What is left out, by the name of the step -------------------------------------------- */
+
+typedef struct left_out {
+  const char *step;
+  const char *why;
+} left_out;
+
+#define TRANSACTIONS "transactions are not there yet"
+#define SUBSCRIPTION "subscriptions are not there yet"
+#define GROUPS       "persistent subscriptions are not there yet"
+#define HTTP         "HTTP is not there yet"
+
+static const left_out left_outs[] = {
+    {"read $all forward from the start as admin", "starts with a server's own system events"},
+    {"anonymous subscribe under that ACL", SUBSCRIPTION},
+    {"subscribe to a hard-deleted stream", SUBSCRIPTION},
+    {"transaction start, expected NoStream", TRANSACTIONS},
+    {"transaction write 2", TRANSACTIONS},
+    {"transaction write 1", TRANSACTIONS},
+    {"transaction commit", TRANSACTIONS},
+    {"transaction commit again", TRANSACTIONS},
+    {"transaction start with a wrong expected version", TRANSACTIONS},
+    {"its commit", TRANSACTIONS},
+    {"subscribe to a stream that does not exist yet", SUBSCRIPTION},
+    {"what the subscriber gets after an append of 2", SUBSCRIPTION},
+    {"what the subscriber gets after a hard delete", SUBSCRIPTION},
+    {"unsubscribe", SUBSCRIPTION},
+    {"create a group without credentials", GROUPS},
+    {"create a group", GROUPS},
+    {"create it again", GROUPS},
+    {"create with an unknown strategy", GROUPS},
+    {"create on $all", GROUPS},
+    {"update a group that does not exist", GROUPS},
+    {"delete a group that does not exist", GROUPS},
+    {"connect to a group that does not exist", GROUPS},
+    {"connect, 3 in flight, 6 events there", GROUPS},
+    {"ack the first", GROUPS},
+    {"nak the second: retry", GROUPS},
+    {"nak the third: park", GROUPS},
+    {"what comes while nothing is acked (timeout 1.5 s, 2 retries)", GROUPS},
+    {"info of the group over HTTP", GROUPS},
+    {"read the parked stream, resolved", GROUPS},
+    {"replay what is parked over HTTP", GROUPS},
+    {"what comes after replayParked", GROUPS},
+    {"update the group while a consumer is connected", GROUPS},
+    {"what the consumer gets on update", GROUPS},
+    {"connect again after the update", GROUPS},
+    {"ack all of them", GROUPS},
+    {"delete the group while a consumer is connected", GROUPS},
+    {"what the consumer gets on delete", GROUPS},
+    {"RoundRobin: first consumer (3 in flight) after an append of 6", GROUPS},
+    {"RoundRobin: second consumer (3 in flight)", GROUPS},
+    {"DispatchToSingle: first consumer (3 in flight) after an append of 6", GROUPS},
+    {"DispatchToSingle: second consumer (3 in flight)", GROUPS},
+    {"Pinned: first consumer (3 in flight) after an append of 6", GROUPS},
+    {"Pinned: second consumer (3 in flight)", GROUPS},
+    {"connect beyond subscriber_max_count", GROUPS},
+    {"read $users", "a server's own system events are not there yet"},
+    {"gossip", HTTP},
+    {"info", HTTP},
+    {"subscriptions", HTTP},
+};
+
+static const char *why_left_out(const char *step) {
+  for (size_t i = 0; i < sizeof left_outs / sizeof *left_outs; i++) {
+    if (strcmp(left_outs[i].step, step) == 0) return left_outs[i].why;
+  }
+  return NULL;
+}
+
+/* ---- What had been done between the recorded questions ------------------------------------ */
+
+typedef struct preparation {
+  const char *before; /* the step */
+  const char *stream; /* less its suffix; NULL: only wait */
+  int events;
+  const char *type;
+  const char *data; /* %d: the event's number */
+} preparation;
+
+static const preparation preparations[] = {
+    {"read forward 0, 4", "reading-", 10, "thing", "{\"n\":%d}"},
+    {"set an ACL for admins", "acl-", 1, "thing", "{\"a\":1}"},
+    {"read with $maxAge 1 s, at once", "$$age-", 1, "$metadata", "{\"$maxAge\":1}"},
+    {"read with $maxAge 1 s, at once", "age-", 2, "thing", "{\"a\":1}"},
+    {"read with $maxAge 1 s, 2 s later", NULL, 0, NULL, NULL},
+    {"soft delete, wrong expected version", "soft-", 3, "thing", "{\"a\":1}"},
+    {"hard delete", "hard-", 3, "thing", "{\"a\":1}"},
+    {"write links: 0@, 2@, missing 9@, missing stream, malformed", "target-", 3, "thing",
+     "{\"n\":%d}"},
+    {"read links resolved after the target was hard-deleted", "target-", 0, NULL, NULL},
+};
+
+/* The ids of what was prepared are not known, nor those of metadata that a server writes itself. */
+static bool was_prepared(pump_bytes stream) {
+  for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
+    if (preparations[i].stream && pump_bytes_starts(stream, preparations[i].stream)) return true;
+  }
+  return pump_bytes_starts(stream, "$$soft-");
+}
+
+typedef struct asking {
+  node_peer peer;
+  uint8_t counter;
+  char suffix[32];
+  replay replay;
+} asking;
+
+static bool ask(asking *at, uint8_t command, const char *login, const char *password,
+                pump_bytes body, pump_tcp_frame *answer) {
+  pump_tcp_correlation id = {{++at->counter, 1, 2}};
+  return node_peer_send(&at->peer, command, &id, login, password, body) &&
+         node_peer_receive(&at->peer, answer) && memcmp(&answer->correlation, &id, sizeof id) == 0;
+}
+
+static bool write_events(asking *at, const preparation *what, const char *stream) {
+  pump_tcp_correlation id = {{++at->counter, 3}};
+  for (int i = 0; i < what->events; i++) {
+    char data[64];
+    static unsigned char counter;
+    snprintf(data, sizeof data, what->data, i);
+    pump_new_event event = {.id = {{9, ++counter, at->counter}},
+                            .type = pump_bytes_of(what->type),
+                            .data = pump_bytes_of(data),
+                            .is_json = true};
+    pump_tcp_encode_write(&at->peer.out, &id, pump_bytes_of("admin"), pump_bytes_of("changeit"),
+                          pump_bytes_of(stream), PUMP_ANY, false, &event, 1);
+    pump_tcp_frame answer;
+    if (!node_peer_flush(&at->peer) || !node_peer_receive(&at->peer, &answer)) return false;
+    if (answer.command != PUMP_TCP_WRITE_EVENTS_COMPLETED) return false;
+  }
+  return true;
+}
+
+static bool hard_delete(asking *at, const char *stream) {
+  uint8_t body[128] = {0x0a, (uint8_t)strlen(stream)};
+  uint8_t *end = body + 2 + body[1];
+  memcpy(body + 2, stream, body[1]);
+  end = pump_pb_put_number(end, 2, (uint64_t)PUMP_ANY);
+  end = pump_pb_put_number(end, 3, 0);
+  end = pump_pb_put_number(end, 4, 1);
+  pump_tcp_frame answer;
+  return ask(at, PUMP_TCP_DELETE_STREAM, NULL, NULL,
+             (pump_bytes){(char *)body, (size_t)(end - body)}, &answer) &&
+         answer.command == PUMP_TCP_DELETE_STREAM_COMPLETED;
+}
+
+static bool prepare(asking *at, const char *step) {
+  bool is_good = true;
+  for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
+    const preparation *what = &preparations[i];
+    if (strcmp(what->before, step) != 0) continue;
+    char stream[64];
+    snprintf(stream, sizeof stream, "%s%s", what->stream ? what->stream : "", at->suffix);
+    if (!what->stream)
+      sleep(2);
+    else if (what->events == 0)
+      is_good = hard_delete(at, stream) && is_good;
+    else
+      is_good = write_events(at, what, stream) && is_good;
+  }
+  return is_good;
+}
+
+/* ---- Replaying ---------------------------------------------------------------------------- */
+
+/* The bodies that were too large to be recorded whole. */
+static bool big_body(asking *at, const char *step, pump_buffer *body) {
+  size_t size = strcmp(step, "one event of 4 MiB") == 0    ? 4u << 20
+                : strcmp(step, "one event of 17 MiB") == 0 ? 17u << 20
+                                                           : 0;
+  if (size == 0) return false;
+  char stream[64];
+  snprintf(stream, sizeof stream, "big-%s", at->suffix);
+  char *data = malloc(size);
+  if (!data) abort();
+  memset(data, 'x', size);
+  pump_new_event event = {.id = {{8}}, .type = pump_bytes_of("thing"), .data = {data, size}};
+  static const pump_tcp_correlation none;
+  pump_tcp_encode_write(body, &none, (pump_bytes){0}, (pump_bytes){0}, pump_bytes_of(stream),
+                        PUMP_ANY, false, &event, 1);
+  memmove(body->data, body->data + PUMP_TCP_HEAD_SIZE, body->size - PUMP_TCP_HEAD_SIZE);
+  body->size -= PUMP_TCP_HEAD_SIZE;
+  free(data);
+  return true;
+}
+
+/* A position in a question is one that an earlier answer gave. */
+static void put_positions(asking *at, uint8_t command, pump_buffer *body, pump_bytes recorded) {
+  if (command != PUMP_TCP_READ_ALL_FORWARD && command != PUMP_TCP_READ_ALL_BACKWARD) return;
+  pump_pb_cursor cursor = pump_pb_start(recorded);
+  pump_pb_field field;
+  while (pump_pb_next(&cursor, &field)) {
+    for (size_t i = 0; field.number <= 2 && i < at->replay.position_count; i++) {
+      if (at->replay.positions[i].theirs != (int64_t)field.value) continue;
+      field.value = (uint64_t)at->replay.positions[i].ours;
+      break;
+    }
+    uint8_t *to = pump_buffer_reserve(body, 16);
+    if (!to) abort();
+    pump_buffer_grew(body, (size_t)(pump_pb_put_number(to, field.number, field.value) - to));
+  }
+}
+
+static void run_step(asking *at, const char *file, const char *step, const char *question,
+                     const char *answers) {
+  recorded_frame sent = {0}, expected = {0};
+  pump_buffer large;
+  pump_buffer_init(&large);
+  at->replay.why[0] = '\0';
+  bool is_admin = strstr(question, "\"auth\": [\"admin\", \"changeit\"]") != NULL;
+  bool has_question = recorded_next(&question, &sent);
+  if (!has_question && big_body(at, step, &large)) {
+    sent.command = PUMP_TCP_WRITE_EVENTS;
+    has_question = true;
+  }
+  put_positions(at, sent.command, &large, sent.body);
+  pump_bytes body = large.size ? (pump_bytes){(char *)large.data, large.size} : sent.body;
+  bool is_same = has_question && prepare(at, step) && recorded_next(&answers, &expected);
+  pump_tcp_frame got = {0};
+  if (is_same) is_same = ask(at, sent.command, is_admin ? "admin" : NULL, "changeit", body, &got);
+  if (is_same && got.command != expected.command) {
+    snprintf(at->replay.why, sizeof at->replay.why, "command %02x there, %02x here",
+             expected.command, got.command);
+    is_same = false;
+  }
+  if (is_same)
+    is_same = same_message(&at->replay, message_of(got.command), expected.body, got.payload);
+  tap_ok(is_same, "%s: %s%s%s", file, step, is_same ? "" : ": ", is_same ? "" : at->replay.why);
+  free((char *)(uintptr_t)sent.body.data);
+  free((char *)(uintptr_t)expected.body.data);
+  pump_buffer_free(&large);
+}
+
+static void replay_line(asking *at, const char *file, char *line) {
+  char *step = strstr(line, "\"step\": \"");
+  if (!step) return;
+  step += strlen("\"step\": \"");
+  char *end = strchr(step, '"');
+  *end = '\0';
+  char *question = end + 1;
+  const char *why = why_left_out(step);
+  if (why) {
+    tap_ok(true, "%s: %s # SKIP %s", file, step, why);
+    return;
+  }
+  char *answers = strstr(question, "\"got\":");
+  if (!answers) {
+    tap_ok(false, "%s: %s has no answers", file, step);
+    return;
+  }
+  answers[-1] = '\0';
+  if (!at->suffix[0]) {
+    const char *name = strstr(question, "versions-");
+    if (name) snprintf(at->suffix, sizeof at->suffix, "%.8s", name + strlen("versions-"));
+  }
+  run_step(at, file, step, question, answers);
+}
+
+static void replay_file(const char *file) {
+  pump_node_options options;
+  pump_node_options_init(&options);
+  options.listen = "127.0.0.1:0";
+  node_child child = node_child_start(&options);
+  static asking at;
+  at = (asking){.replay.is_id_unknown = was_prepared};
+  char path[128];
+  snprintf(path, sizeof path, "spec/recorded/%s", file);
+  FILE *input = fopen(path, "r");
+  if (!tap_ok(child.port && input && node_peer_connect(&at.peer, child.port), "%s can be replayed",
+              file))
+    return;
+  char *line = NULL;
+  size_t room = 0;
+  while (getline(&line, &room, input) > 0)
+    replay_line(&at, file, line);
+  free(line);
+  fclose(input);
+  node_peer_close(&at.peer);
+  tap_ok(node_child_stop(&child), "%s: the node ends with nothing open", file);
+}
+
+int main(void) {
+  replay_file("5.0.8/semantics.jsonl");
+  replay_file("4.1.4/semantics.jsonl");
+  return tap_done();
+}

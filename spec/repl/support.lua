@@ -1,0 +1,72 @@
+-- What the shell's specs share: the shell's pure modules, and the real binary run to its end.
+
+local support = {}
+
+local root = debug.getinfo(1, "S").source:match("^@(.*)/spec/repl/[^/]*$") or "."
+package.path = root .. "/?.lua;" .. package.path
+
+support.binary = (os.getenv("PUMP_BUILD") or root .. "/build") .. "/pumpsh"
+support.root = root
+
+function support.quote(s)
+  return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+function support.read_file(path)
+  local file = assert(io.open(path, "rb"))
+  local content = file:read("a")
+  file:close()
+  return content
+end
+
+function support.write_file(path, content)
+  local file = assert(io.open(path, "wb"))
+  file:write(content)
+  file:close()
+end
+
+local made = {}
+
+-- The path of a file that is not there yet, and gone after the specs.
+function support.path(suffix)
+  local path = os.tmpname()
+  os.remove(path)
+  path = path .. (suffix or "")
+  made[#made + 1] = path
+  return path
+end
+
+function support.clean()
+  for _, path in ipairs(made) do os.execute("rm -rf " .. support.quote(path) .. "*") end
+  made = {}
+end
+
+-- Runs pumpsh with a list of arguments: what came out, what was remarked, the exit status.
+-- options: input (standard input), env (a list of "NAME=value"), shell (a command line in which
+-- $PUMPSH is the binary, instead of the arguments).
+function support.run(arguments, options)
+  options = options or {}
+  local input, out, err = support.path(), support.path(), support.path()
+  support.write_file(input, options.input or "")
+  local words = {}
+  for i, argument in ipairs(arguments) do words[i] = support.quote(argument) end
+  local command = options.shell and "sh -c " .. support.quote(options.shell)
+    or support.binary .. " " .. table.concat(words, " ")
+  local env = "PUMPSH=" .. support.binary .. " XDG_STATE_HOME=/nonexistent "
+  for _, setting in ipairs(options.env or {}) do env = env .. support.quote(setting) .. " " end
+  local _, how, status = os.execute(string.format("env %s timeout -k 1 30 %s <%s >%s 2>%s", env,
+    command, input, out, err))
+  local result = { out = support.read_file(out), err = support.read_file(err),
+    status = how == "exit" and status or 128 + status }
+  os.remove(input)
+  os.remove(out)
+  os.remove(err)
+  return result
+end
+
+-- How many lines a text has.
+function support.lines(s)
+  return select(2, s:gsub("\n", ""))
+end
+
+return support

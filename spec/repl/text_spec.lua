@@ -1,0 +1,151 @@
+-- Text for terminals, values for people, JSON as text, Base64: no terminal and no server needed.
+dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
+
+local base64 = require "repl.base64"
+local json_text = require "repl.json_text"
+local pretty = require "repl.pretty"
+local text = require "repl.text"
+
+describe("text", function()
+  it("writes out what could act on a terminal", function()
+    assert.equal("a\\x1b[1m", text.safe("a\27[1m"))
+    assert.equal("\\x00\\r\\n\\t", text.safe("\0\r\n\t"))
+    assert.equal("a\n\tb\\x07", text.safe("a\n\tb\7", true))
+    assert.equal("\\u{9b}31m", text.safe("\u{9b}31m"))
+    assert.equal("\\u{202e}x", text.safe("\u{202e}x"))
+    assert.equal("\\u{7f}", text.safe("\127"))
+    assert.equal("\\xff\\xfeé日", text.safe("\xff\xfeé日"))
+    assert.equal("plain", text.safe("plain"))
+  end)
+
+  it("tells text from bytes", function()
+    assert.is_true(text.is_text("Grüße\n\tund so"))
+    assert.is_false(text.is_text("a\0b"))
+    assert.is_false(text.is_text("\xff"))
+    assert.is_false(text.is_text("\27[0m"))
+  end)
+
+  it("clips and pads by characters", function()
+    assert.equal("abc", text.clip("abc", 3))
+    assert.equal("ab…", text.clip("abcd", 3))
+    assert.equal("éé…", text.clip("éééé", 3))
+    assert.equal("é  ", text.pad("é", 3))
+    assert.equal("  é", text.pad("é", 3, true))
+  end)
+
+  it("shows bytes as hex with their number", function()
+    assert.equal("0 bytes", text.hex(""))
+    assert.equal("1 byte: 00", text.hex("\0"))
+    assert.equal("1,000 bytes: 78 78 …", text.hex(("x"):rep(1000), 2))
+  end)
+
+  it("groups digits", function()
+    assert.equal("0", text.count(0))
+    assert.equal("999", text.count(999))
+    assert.equal("1,000", text.count(1000))
+    assert.equal("1,234,567", text.count(1234567))
+  end)
+
+  it("finds what was meant", function()
+    local names = { "read", "event", "publish" }
+    assert.equal("read", text.near("raed", names))
+    assert.equal("publish", text.near("publsih", names))
+    assert.equal("publish", text.near("pub", names))
+    assert.is_nil(text.near("frobnicate", names))
+  end)
+end)
+
+describe("pretty", function()
+  it("sorts keys and keeps to one line what fits", function()
+    assert.equal('{ 1, 2, a = true, ["b c"] = "x" }',
+      pretty.value { 1, 2, ["b c"] = "x", a = true })
+    assert.equal("{}", pretty.value {})
+    assert.equal("nil", pretty.value(nil))
+    assert.equal("9007199254740993", pretty.value(9007199254740993))
+  end)
+
+  it("breaks lines that are too long", function()
+    assert.equal('{\n  first = "xxxxxxxxxx",\n  second = "yyyyyyyyyy"\n}',
+      pretty.value({ first = ("x"):rep(10), second = ("y"):rep(10) }, 30))
+  end)
+
+  it("bounds cycles, depth, length and long strings", function()
+    local cycle = {}
+    cycle.me = cycle
+    assert.equal("{ me = <cycle> }", pretty.value(cycle))
+    local deep = {}
+    for _ = 1, 50 do deep = { deep } end
+    assert.matches("{…}", pretty.value(deep), 1, true)
+    local many = {}
+    for i = 1, 1000 do many[i] = i end
+    assert.matches("… 900 more", pretty.value(many), 1, true)
+    assert.matches("(5,000 bytes)", pretty.value(("x"):rep(5000)), 1, true)
+  end)
+
+  it("shows bytes as hex and nothing that acts on a terminal", function()
+    assert.equal("<2 bytes: 00 ff>", pretty.value("\0\xff"))
+    assert.is_nil(pretty.value({ ["\27[1m"] = "\27]0;x\7" }):find("[\27\7]"))
+    local evil = setmetatable({}, { __tostring = function() return "\27[2J" end })
+    assert.equal("\\x1b[2J", pretty.value(evil))
+  end)
+
+  it("says the same thing in colours", function()
+    local value = { a = { 1, "x" }, b = false }
+    local coloured = pretty.value(value, 80, require("repl.paint")(true))
+    assert.matches("\27[", coloured, 1, true)
+    assert.equal(pretty.value(value), (coloured:gsub("\27%[%d*m", "")))
+  end)
+end)
+
+describe("json_text", function()
+  it("finds members as they were written", function()
+    local members = json_text.members(' {"a" : {"x":"}\\""} , "n":9007199254740993,"t":1.10 }')
+    assert.same({ ['"a"'] = '{"x":"}\\""}', ['"n"'] = "9007199254740993", ['"t"'] = "1.10" },
+      members)
+    assert.same({}, json_text.members("{}"))
+    assert.is_nil(json_text.members("[1]"))
+  end)
+
+  it("takes the last of doubled keys", function()
+    assert.equal("2", json_text.members('{"a":1,"a":2}')['"a"'])
+  end)
+
+  it("takes out blanks, but none in strings", function()
+    assert.equal('{"a b":[1,"x  \\" y"]}', json_text.compact('{ "a b" : [ 1,\n "x  \\" y" ] }'))
+  end)
+
+  it("indents what is too wide", function()
+    assert.equal('{\n  "a": 1,\n  "b": [1, 2],\n  "c": {}\n}',
+      json_text.indent('{"a":1,"b":[1,2],"c":{}}', 12))
+    assert.equal('{"a": 1}', json_text.indent('{"a":1}', 80))
+    assert.equal("9007199254740993", json_text.indent(" 9007199254740993 ", 80))
+  end)
+
+  it("escapes as JSON does what acts on a terminal", function()
+    assert.equal('"\\u009b\\u007f"', json_text.safe('"\u{9b}\127"'))
+  end)
+end)
+
+describe("base64", function()
+  it("knows the vectors of RFC 4648", function()
+    local vectors = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
+      fooba = "Zm9vYmE=", foobar = "Zm9vYmFy" }
+    for bytes, encoded in pairs(vectors) do
+      assert.equal(encoded, base64.encode(bytes))
+      assert.equal(bytes, base64.decode(encoded))
+    end
+  end)
+
+  it("gives every byte back", function()
+    local all = {}
+    for byte = 0, 255 do all[byte + 1] = string.char(byte) end
+    local bytes = table.concat(all)
+    assert.equal(bytes, base64.decode(base64.encode(bytes)))
+  end)
+
+  it("refuses what is none", function()
+    for _, bad in ipairs { "Zg", "Zg=", "Z===", "Zm9v!", "Zm9v\n", "====", "=Zg=" } do
+      assert.is_nil(base64.decode(bad), bad)
+    end
+  end)
+end)

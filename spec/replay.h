@@ -1,0 +1,144 @@
+/* Comparing a node's answer with a recorded one, field by field: times count as equal, positions
+ * by their order, ids of events that the recording does not show being written as well. */
+#ifndef SPEC_REPLAY_H
+#define SPEC_REPLAY_H
+
+#include "node_child.h"
+#include "recorded.h"
+#include "wire/protobuf.h"
+
+typedef struct replay {
+  bool (*is_id_unknown)(pump_bytes stream); /* NULL: all ids are known */
+  char why[512];                            /* the first difference */
+  struct {
+    int64_t theirs, ours;
+  } positions[1000];
+  size_t position_count;
+} replay;
+
+typedef enum rule { EXACT, POSITION, TIME, ID, MESSAGE } rule;
+typedef enum message {
+  PLAIN,
+  WRITTEN,
+  DELETED,
+  EVENT_READ,
+  PAGE,
+  ALL_PAGE,
+  RESOLVED,
+  RECORD
+} message;
+
+static const struct {
+  message in;
+  uint32_t field;
+  rule rule;
+  message message;
+} rules[] = {
+    {WRITTEN, 5, POSITION, PLAIN},
+    {WRITTEN, 6, POSITION, PLAIN},
+    {DELETED, 3, POSITION, PLAIN},
+    {DELETED, 4, POSITION, PLAIN},
+    {EVENT_READ, 2, MESSAGE, RESOLVED},
+    {PAGE, 1, MESSAGE, RESOLVED},
+    {PAGE, 6, POSITION, PLAIN},
+    {ALL_PAGE, 1, POSITION, PLAIN},
+    {ALL_PAGE, 2, POSITION, PLAIN},
+    {ALL_PAGE, 3, MESSAGE, RESOLVED},
+    {ALL_PAGE, 4, POSITION, PLAIN},
+    {ALL_PAGE, 5, POSITION, PLAIN},
+    {RESOLVED, 1, MESSAGE, RECORD},
+    {RESOLVED, 2, MESSAGE, RECORD},
+    {RESOLVED, 3, POSITION, PLAIN},
+    {RESOLVED, 4, POSITION, PLAIN},
+    {RECORD, 3, ID, PLAIN},
+    {RECORD, 9, TIME, PLAIN},
+    {RECORD, 10, TIME, PLAIN},
+};
+
+static inline message message_of(uint8_t command) {
+  switch (command) {
+  case PUMP_TCP_WRITE_EVENTS_COMPLETED: return WRITTEN;
+  case PUMP_TCP_DELETE_STREAM_COMPLETED: return DELETED;
+  case PUMP_TCP_READ_EVENT_COMPLETED: return EVENT_READ;
+  case PUMP_TCP_READ_STREAM_FORWARD_COMPLETED:
+  case PUMP_TCP_READ_STREAM_BACKWARD_COMPLETED: return PAGE;
+  case PUMP_TCP_READ_ALL_FORWARD_COMPLETED:
+  case PUMP_TCP_READ_ALL_BACKWARD_COMPLETED: return ALL_PAGE;
+  default: return PLAIN;
+  }
+}
+
+/* Whatever two positions are to each other there, they are here; 0 and less are as they are. */
+static inline bool same_position(replay *at, int64_t theirs, int64_t ours) {
+  if (theirs <= 0) return ours == theirs;
+  for (size_t i = 0; i < at->position_count; i++) {
+    int64_t a = at->positions[i].theirs, b = at->positions[i].ours;
+    if ((a < theirs) != (b < ours) || (a == theirs) != (b == ours)) {
+      snprintf(at->why, sizeof at->why, "position %lld is %lld here, though %lld is %lld",
+               (long long)theirs, (long long)ours, (long long)a, (long long)b);
+      return false;
+    }
+  }
+  if (at->position_count < sizeof at->positions / sizeof *at->positions) {
+    at->positions[at->position_count].theirs = theirs;
+    at->positions[at->position_count++].ours = ours;
+  }
+  return ours >= 0;
+}
+
+static inline bool is_id_unknown(const replay *at, pump_bytes record) {
+  pump_pb_cursor cursor = pump_pb_start(record);
+  pump_pb_field field;
+  return at->is_id_unknown && pump_pb_next(&cursor, &field) && field.number == 1 &&
+         at->is_id_unknown(field.bytes);
+}
+
+static inline bool same_message(replay *at, message in, pump_bytes theirs, pump_bytes ours);
+
+static inline bool same_field(replay *at, message in, pump_bytes record,
+                              const pump_pb_field *theirs, const pump_pb_field *ours) {
+  rule how = EXACT;
+  message sub = PLAIN;
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+    if (rules[i].in != in || rules[i].field != theirs->number) continue;
+    how = rules[i].rule;
+    sub = rules[i].message;
+  }
+  switch (how) {
+  case POSITION: return same_position(at, (int64_t)theirs->value, (int64_t)ours->value);
+  case TIME: return ours->value != 0;
+  case ID:
+    return ours->bytes.size == 16 &&
+           (is_id_unknown(at, record) || pump_bytes_equal(theirs->bytes, ours->bytes));
+  case MESSAGE: return same_message(at, sub, theirs->bytes, ours->bytes);
+  default: return theirs->value == ours->value && pump_bytes_equal(theirs->bytes, ours->bytes);
+  }
+}
+
+static inline bool same_message(replay *at, message in, pump_bytes theirs, pump_bytes ours) {
+  if (in == PLAIN) {
+    if (pump_bytes_equal(theirs, ours)) return true;
+    snprintf(at->why, sizeof at->why, "'%.*s' there, '%.*s' here", (int)theirs.size,
+             theirs.size ? theirs.data : "", (int)ours.size, ours.size ? ours.data : "");
+    return false;
+  }
+  pump_pb_cursor their_cursor = pump_pb_start(theirs), our_cursor = pump_pb_start(ours);
+  for (;;) {
+    pump_pb_field a = {0}, b = {0};
+    bool more = pump_pb_next(&their_cursor, &a);
+    bool more_here = pump_pb_next(&our_cursor, &b);
+    if (!more && !more_here) return !our_cursor.malformed;
+    if (more == more_here && a.number == b.number && a.type == b.type) {
+      if (same_field(at, in, theirs, &a, &b)) continue;
+    }
+    if (!at->why[0])
+      snprintf(at->why, sizeof at->why,
+               "message %d: field %u (%lld, '%.*s') there, field %u (%lld, '%.*s') here", in,
+               a.number, (long long)a.value, (int)(a.bytes.size > 60 ? 60 : a.bytes.size),
+               a.bytes.size ? a.bytes.data : "", b.number, (long long)b.value,
+               (int)(b.bytes.size > 60 ? 60 : b.bytes.size), b.bytes.size ? b.bytes.data : "");
+    return false;
+  }
+}
+
+#endif

@@ -1,0 +1,296 @@
+/* The embedded node's store by itself: what it keeps, recognises, refuses and forgets. */
+#include "tap.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "node/recent.h"
+#include "node/store.h"
+
+static char folder[64];
+static char error[256];
+
+static const char *path_of(const char *name) {
+  static char path[128];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static pump_new_event event_of(unsigned char id, const char *data) {
+  return (pump_new_event){
+      .id = {{1, id}}, .type = pump_bytes_of("t"), .data = pump_bytes_of(data), .is_json = true};
+}
+
+static pump_store_written append(pump_store *store, const char *stream, int64_t expected,
+                                 unsigned char id, const char *data) {
+  pump_new_event event = event_of(id, data);
+  pump_store_written written;
+  if (pump_store_append(store, pump_bytes_of(stream), expected, &event, 1, 1000000, &written) != 0)
+    written.result = (pump_store_result)-1;
+  return written;
+}
+
+typedef struct seen {
+  int count;
+  int most;
+  int64_t numbers[16];
+  char data[16][16];
+} seen;
+
+static bool see(void *ud, const pump_event *event) {
+  seen *all = ud;
+  if (all->count >= all->most) return false;
+  all->numbers[all->count] = event->record->number;
+  snprintf(all->data[all->count], 16, "%.*s", (int)event->record->data.size,
+           event->record->data.data);
+  all->count++;
+  return true;
+}
+
+static pump_store_page read_some(pump_store *store, const char *stream, int64_t from, int32_t count,
+                                 bool backward, int most, seen *all) {
+  pump_read read = {.from = from, .max_count = count, .backward = backward};
+  pump_store_page page;
+  *all = (seen){.most = most};
+  if (pump_store_read_stream(store, pump_bytes_of(stream), &read, 1000000, see, all, &page) != 0)
+    page.result = (pump_store_result)-1;
+  return page;
+}
+
+static pump_store *open_store(const char *file) {
+  pump_store *store;
+  error[0] = '\0';
+  pump_store_open(&store, file, false, error, sizeof error);
+  return store;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------ */
+
+static void refuses(const char *what, const char *file, const char *words) {
+  pump_store *store = open_store(file);
+  bool is_line = strstr(error, file) && strstr(error, words) && !strchr(error, '\n');
+  tap_ok(!store && is_line, "%s: %s", what, error);
+  pump_store_close(store);
+}
+
+static void run_sql(const char *file, const char *sql) {
+  sqlite3 *db;
+  sqlite3_open(file, &db);
+  sqlite3_exec(db, sql, NULL, NULL, NULL);
+  sqlite3_close(db);
+}
+
+static void test_opening(void) {
+  FILE *text = fopen(path_of("text"), "w");
+  if (text) {
+    for (int i = 0; i < 1000; i++)
+      fputs("this is no database\n", text);
+    fclose(text);
+  }
+  refuses("a file that is no database", path_of("text"), "no store");
+  refuses("a folder that is not there", path_of("none/x.db"), "No such file or directory");
+  refuses("a folder", folder, "cannot open");
+  run_sql(path_of("other.db"), "CREATE TABLE a (b)");
+  refuses("somebody else's database", path_of("other.db"), "no store of pump");
+
+  pump_store *store = open_store(path_of("new.db"));
+  tap_ok(store != NULL, "a new store is made %s", error);
+  refuses("a store that is open already", path_of("new.db"), "another program");
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    pump_store *second = open_store(path_of("new.db"));
+    _exit(!second && strstr(error, "another program") ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  tap_ok(status == 0, "a store that another process has open");
+  append(store, "s", PUMP_ANY, 1, "x");
+  pump_store_commit(store);
+  pump_store_close(store);
+  run_sql(path_of("new.db"), "PRAGMA user_version = 99");
+  refuses("a store of a later format", path_of("new.db"), "use a newer pump");
+  run_sql(path_of("new.db"), "PRAGMA user_version = 1");
+  store = open_store(path_of("new.db"));
+  tap_ok(store != NULL, "and opens again with its own");
+  pump_store_close(store);
+  if (geteuid() == 0) {
+    tap_ok(true, "no permission # SKIP root may write everything");
+    return;
+  }
+  chmod(path_of("new.db"), 0400);
+  refuses("no permission", path_of("new.db"), "no permission");
+}
+
+/* ---- Writing ------------------------------------------------------------------------------ */
+
+static void test_keeping(void) {
+  pump_store *store = open_store(path_of("keep.db"));
+  append(store, "s", PUMP_NO_STREAM, 1, "one");
+  append(store, "s", 0, 2, "two");
+  tap_ok(pump_store_commit(store) == 0, "writes are committed");
+  append(store, "s", 1, 3, "three");
+  pump_store_close(store);
+
+  store = open_store(path_of("keep.db"));
+  seen all;
+  pump_store_page page = read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(page.result == PUMP_STORE_SUCCESS && all.count == 2 && strcmp(all.data[1], "two") == 0,
+         "what was committed is there after reopening, what was not is not");
+  tap_ok(pump_store_last_position(store) == 1 && pump_store_end_position(store) == 2,
+         "positions go on where they were");
+  pump_store_written again = append(store, "s", PUMP_ANY, 2, "two");
+  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 1 && again.position == -1,
+         "a write is recognised after reopening, with Any");
+  again = append(store, "s", PUMP_NO_STREAM, 1, "one");
+  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 0 && again.position == -1,
+         "and with an expected version that has passed");
+  pump_store_close(store);
+}
+
+static void test_undoing(void) {
+  pump_store *store = open_store(NULL);
+  append(store, "s", PUMP_ANY, 1, "one");
+  pump_store_commit(store);
+  append(store, "s", PUMP_ANY, 2, "two");
+  pump_store_rollback(store);
+  pump_store_written written = append(store, "s", PUMP_ANY, 2, "two");
+  tap_ok(written.first == 1 && written.position == 1,
+         "after a rollback a write is new, with the number and position it had");
+  written = append(store, "s", 7, 3, "three");
+  tap_ok(written.result == PUMP_STORE_WRONG_VERSION && written.version == 1,
+         "a wrong expected version tells the right one");
+  tap_ok(pump_store_commit(store) == 0, "and harms nobody else in the transaction");
+  seen all;
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 2 && strcmp(all.data[1], "two") == 0, "which is there");
+  pump_store_close(store);
+}
+
+static void test_names(void) {
+  pump_store *store = open_store(NULL);
+  pump_new_event event = event_of(1, "");
+  event.data = (pump_bytes){"a\0b", 3};
+  pump_store_written written;
+  pump_bytes with_nul = {"s\0x", 3};
+  pump_store_append(store, with_nul, PUMP_NO_STREAM, &event, 1, 0, &written);
+  tap_ok(pump_store_has_stream(store, with_nul) &&
+             !pump_store_has_stream(store, pump_bytes_of("s")),
+         "a NUL is a letter of a name like any other");
+  pump_store_close(store);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------ */
+
+static void test_short_pages(void) {
+  pump_store *store = open_store(NULL);
+  for (unsigned char i = 0; i < 6; i++)
+    append(store, "s", PUMP_ANY, (unsigned char)(10 + i), "x");
+  pump_store_commit(store);
+  seen all;
+  pump_store_page page = read_some(store, "s", 1, 4, false, 2, &all);
+  tap_ok(all.count == 2 && page.next == 3 && !page.is_end,
+         "forward: a page that is cut short says where it goes on");
+  page = read_some(store, "s", 2, 10, false, 2, &all);
+  tap_ok(all.count == 2 && page.next == 4 && !page.is_end,
+         "also where it would have been the last");
+  page = read_some(store, "s", PUMP_END, 6, true, 2, &all);
+  tap_ok(all.count == 2 && all.numbers[0] == 5 && page.next == 3 && !page.is_end, "backward too");
+  pump_read read = {.max_count = 4};
+  all = (seen){.most = 2};
+  pump_store_read_all(store, &read, 0, see, &all, &page);
+  tap_ok(all.count == 2 && page.next == 2, "$all forward too");
+  read = (pump_read){.max_count = 4, .position = {6, 6}, .backward = true};
+  all = (seen){.most = 2};
+  pump_store_read_all(store, &read, 0, see, &all, &page);
+  tap_ok(all.count == 2 && all.numbers[0] == 5 && page.next == 4, "$all backward too");
+  page = read_some(store, "s", INT64_MAX, 10, false, 10, &all);
+  tap_ok(page.next == 6 && page.is_end, "a page from the largest number on is empty");
+  page = read_some(store, "s", INT64_MAX, 10, true, 10, &all);
+  tap_ok(all.count == 0 && page.next == 5 && !page.is_end, "and leads to the last, backward");
+  pump_store_close(store);
+}
+
+static void count_role(void *ud, pump_bytes name) {
+  (void)name;
+  ++*(int *)ud;
+}
+
+static void test_metadata(void) {
+  pump_store *store = open_store(NULL);
+  for (unsigned char i = 0; i < 5; i++)
+    append(store, "s", PUMP_ANY, (unsigned char)(10 + i), "x");
+  append(store, "$$s", PUMP_ANY, 30,
+         "{\"$maxCount\":2,\"$acl\":{\"$r\":[\"a\",\"b\",7],\"$w\":[]}}");
+  seen all;
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 2 && all.numbers[0] == 3, "$maxCount hides the older ones");
+  int roles = 0;
+  bool is_set;
+  pump_store_roles(store, pump_bytes_of("s"), PUMP_STORE_READ, count_role, &roles, &is_set);
+  tap_ok(is_set && roles == 2, "$r names two");
+  roles = 0;
+  pump_store_roles(store, pump_bytes_of("s"), PUMP_STORE_WRITE, count_role, &roles, &is_set);
+  tap_ok(is_set && roles == 0, "$w names nobody");
+  pump_store_roles(store, pump_bytes_of("s"), PUMP_STORE_DELETE, count_role, &roles, &is_set);
+  tap_ok(!is_set, "$d says nothing");
+  append(store, "$$s", PUMP_ANY, 31, "{\"$maxCount\":\"two\"}");
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 5, "metadata with a value that makes no sense hides nothing");
+  append(store, "$$s", PUMP_ANY, 32, "no json");
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 5, "nor does what is no JSON");
+  append(store, "$$s", PUMP_ANY, 33, "{\"$tb\":9223372036854775807,\"mine\":1}");
+  pump_store_page page = read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(page.result == PUMP_STORE_NO_STREAM && page.last == 4, "a soft-deleted stream is none");
+  append(store, "s", PUMP_NO_STREAM, 20, "back");
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 1 && all.numbers[0] == 5, "and comes back with the next number");
+  read_some(store, "$$s", PUMP_END, 1, true, 1, &all);
+  tap_ok(strcmp(all.data[0], "{\"$tb\":5,\"mine\"") == 0, "its metadata is kept: %s", all.data[0]);
+  pump_store_close(store);
+}
+
+static void test_recent(void) {
+  pump_recent recent;
+  pump_recent_init(&recent, 1024);
+  for (int i = 0; i < 5000; i++) {
+    pump_guid id = {{(unsigned char)i, (unsigned char)(i >> 8)}};
+    pump_recent_add(&recent, &id, 1, i);
+  }
+  int known = 0;
+  bool is_right = true;
+  for (int i = 0; i < 5000; i++) {
+    pump_guid id = {{(unsigned char)i, (unsigned char)(i >> 8)}};
+    const pump_recent_entry *entry = pump_recent_find(&recent, &id);
+    known += entry != NULL;
+    is_right = is_right && (entry != NULL) == (i >= 5000 - 1024) && (!entry || entry->number == i);
+  }
+  tap_ok(known == 1024 && is_right, "the newest ids are known, the oldest forgotten");
+  pump_guid same = {{255, 255, 255}};
+  for (int i = 0; i < 3000; i++)
+    pump_recent_add(&recent, &same, 1, i);
+  tap_ok(pump_recent_find(&recent, &same)->number == 2999, "of one id the newest counts");
+  pump_recent_free(&recent);
+}
+
+int main(void) {
+  snprintf(folder, sizeof folder, "/tmp/pump-store-XXXXXX");
+  if (!mkdtemp(folder)) return 1;
+  test_opening();
+  test_keeping();
+  test_undoing();
+  test_names();
+  test_short_pages();
+  test_metadata();
+  test_recent();
+  char command[128];
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  if (system(command) != 0) return 1;
+  return tap_done();
+}

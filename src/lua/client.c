@@ -1,0 +1,330 @@
+#include "lua/client.h"
+
+#include <lauxlib.h>
+#include <pump_node.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+
+#define CLIENT_TYPE "pump.client"
+
+typedef struct lua_client {
+  pump_lua_child child;
+  pump_client *client;      /* NULL once it is being closed */
+  pump_lua_answer *closing; /* who wants to know that it is closed */
+  pump_lua_node *node;      /* what it connects through, or NULL */
+  lua_Integer ticket;       /* under which its notices come */
+  size_t references;        /* the userdata's, and libpump's until it is closed */
+} lua_client;
+
+static void client_unref(lua_client *self) {
+  if (--self->references > 0) return;
+  pump_lua_disown(&self->child);
+  if (self->node) pump_lua_node_unref(self->node);
+  free(self);
+}
+
+static lua_client *check_client(lua_State *L) {
+  return *(lua_client **)luaL_checkudata(L, 1, CLIENT_TYPE);
+}
+
+/* ---- What libpump calls ------------------------------------------------------------------- */
+
+static int open_node(void *ud, int *fd) {
+  const pump_lua_node *node = ud;
+  return node->node ? pump_node_opener(node->node, fd) : PUMP_ECLOSED;
+}
+
+static void on_log(void *ud, int level, const char *line) {
+  const lua_client *self = ud;
+  pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_LOG, level, line);
+}
+
+static void on_disconnected(pump_client *client, int code, const char *reason, void *ud) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_DISCONNECTED, code, reason);
+}
+
+static void on_closed(void *ud) {
+  lua_client *self = ud;
+  if (self->closing) pump_lua_answer_with(self->closing, NULL);
+  self->closing = NULL;
+  client_unref(self);
+}
+
+static void on_result(pump_client *client, const pump_result *result, void *ud) {
+  (void)client;
+  pump_lua_answer_with(ud, result);
+}
+
+/* ---- Making and closing ------------------------------------------------------------------- */
+
+static void shut(pump_lua_child *child) {
+  lua_client *self = (lua_client *)(void *)child; /* its first member */
+  pump_client *client = self->client;
+  self->client = NULL;
+  if (client) pump_client_close(client, on_closed, self);
+}
+
+static const char *string_option(lua_State *L, const char *name) {
+  /* The table keeps the string alive. */
+  lua_getfield(L, 1, name);
+  const char *text = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return text;
+}
+
+static lua_Integer integer_option(lua_State *L, const char *name, lua_Integer otherwise) {
+  int is_integer;
+  lua_getfield(L, 1, name);
+  lua_Integer value = lua_tointegerx(L, -1, &is_integer);
+  lua_pop(L, 1);
+  return is_integer ? value : otherwise;
+}
+
+static void read_options(lua_State *L, pump_options *options) {
+  pump_options_init(options);
+  const char *host = string_option(L, "host");
+  if (host) options->host = host;
+  options->port = (int)integer_option(L, "port", options->port);
+  options->username = string_option(L, "username");
+  options->password = string_option(L, "password");
+  options->name = string_option(L, "name");
+#define NUMBER(name, type)                                                                         \
+  options->name = (type)integer_option(L, #name, (lua_Integer)options->name)
+  NUMBER(timeout, uint64_t);
+  NUMBER(connect_timeout, uint64_t);
+  NUMBER(heartbeat_interval, uint64_t);
+  NUMBER(heartbeat_timeout, uint64_t);
+  NUMBER(max_in_flight, unsigned);
+  NUMBER(max_queued, unsigned);
+  NUMBER(log_level, int);
+#undef NUMBER
+}
+
+/* core.client(options[, node]) -> client, ticket of its notices. Options are named as in
+ * pump_options, checked by the caller; times are milliseconds. Or nil, code, message. */
+static int core_client(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  pump_options options;
+  read_options(L, &options);
+  lua_client **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, CLIENT_TYPE);
+  lua_client *self = calloc(1, sizeof *self);
+  if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+  self->child.shut = shut;
+  self->references = 1;
+  self->ticket = ++loop->last_ticket;
+  if (!lua_isnil(L, 2)) {
+    self->node = pump_lua_to_node(L, 2);
+    self->node->references++;
+    options.open = open_node;
+    options.open_ud = self->node;
+  }
+  options.log = options.log_level > 0 ? on_log : NULL;
+  options.log_ud = self;
+  pump_lua_adopt(loop, &self->child);
+  *box = self;
+  int status = pump_client_new(&self->client, &loop->uv, &options);
+  if (status < 0) return pump_lua_refuse(L, status, NULL);
+  self->references++;
+  pump_client_on_disconnected(self->client, on_disconnected, self);
+  lua_pushinteger(L, self->ticket);
+  return 2;
+}
+
+static int client_gc(lua_State *L) {
+  lua_client **box = luaL_checkudata(L, 1, CLIENT_TYPE);
+  lua_client *self = *box;
+  *box = NULL;
+  if (!self) return 0;
+  if (self->child.loop->open) shut(&self->child);
+  client_unref(self);
+  return 0;
+}
+
+/* A request: what it was answered at once, as Lua gets it. */
+static int accepted(lua_State *L, pump_lua_answer *answer, int status) {
+  if (status < 0) {
+    pump_lua_break_promise(answer);
+    return pump_lua_refuse(L, status, NULL);
+  }
+  lua_pushinteger(L, answer->ticket);
+  return 1;
+}
+
+/* The client and an answer for a request to it, or NULL when it is refused already. */
+static pump_client *begin(lua_State *L, pump_lua_kind kind, pump_lua_answer **answer) {
+  lua_client *self = check_client(L);
+  if (!self || !self->client) {
+    pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+    return NULL;
+  }
+  *answer = pump_lua_promise(self->child.loop, kind);
+  if (!*answer) {
+    pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+    return NULL;
+  }
+  return self->client;
+}
+
+/* client:close() -> ticket, or nil when it is closing already */
+static int client_close(lua_State *L) {
+  lua_client *self = check_client(L);
+  if (!self || !self->client) return 0;
+  self->closing = pump_lua_promise(self->child.loop, PUMP_LUA_DONE);
+  lua_Integer ticket = self->closing ? self->closing->ticket : 0;
+  shut(&self->child);
+  if (ticket == 0) return 0;
+  lua_pushinteger(L, ticket);
+  return 1;
+}
+
+static int client_state(lua_State *L) {
+  static const char *const names[] = {"new", "connecting", "connected", "closed"};
+  lua_client *self = check_client(L);
+  int state = self && self->client ? pump_client_state(self->client) : PUMP_STATE_CLOSED;
+  lua_pushstring(L, names[state]);
+  return 1;
+}
+
+static int client_endpoint(lua_State *L) {
+  lua_client *self = check_client(L);
+  lua_pushstring(L, self && self->client ? pump_client_endpoint(self->client) : "");
+  return 1;
+}
+
+/* ---- Requests ----------------------------------------------------------------------------- */
+
+static pump_bytes bytes_at(lua_State *L, int index) {
+  size_t size = 0;
+  const char *data = lua_isnoneornil(L, index) ? NULL : luaL_checklstring(L, index, &size);
+  return (pump_bytes){data, size};
+}
+
+/* The last four arguments of every request: timeout in ms, username, password, require_leader. */
+static pump_call call_at(lua_State *L, int index) {
+  return (pump_call){
+      .timeout = (uint64_t)luaL_optinteger(L, index, 0),
+      .username = bytes_at(L, index + 1),
+      .password = bytes_at(L, index + 2),
+      .require_leader = lua_toboolean(L, index + 3),
+  };
+}
+
+/* client:connect() -> ticket | nil, code, message; so do all that follow */
+static int client_connect(lua_State *L) {
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_connect(client, on_result, answer));
+}
+
+/* client:ping(call…) */
+static int client_ping(lua_State *L) {
+  pump_call call = call_at(L, 2);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_PING, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_ping(client, &call, on_result, answer));
+}
+
+/* client:append(stream, expected, events, from, to, max_bytes, call…) -> ticket, how many of the
+ * events from `from` on went into it */
+static int client_append(lua_State *L) {
+  lua_client *self = check_client(L);
+  pump_bytes stream = bytes_at(L, 2);
+  int64_t expected = luaL_checkinteger(L, 3);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_Integer from = luaL_checkinteger(L, 5);
+  lua_Integer to = luaL_checkinteger(L, 6);
+  lua_Integer max_bytes = luaL_checkinteger(L, 7);
+  pump_call call = call_at(L, 8);
+  if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+  pump_lua_loop *loop = self->child.loop;
+  pump_lua_batch batch;
+  int status = pump_lua_read_batch(L, loop, 4, from, to, (size_t)max_bytes, &batch);
+  if (status < 0) return pump_lua_refuse(L, status, batch.message);
+  pump_lua_answer *answer = pump_lua_promise(loop, PUMP_LUA_APPEND);
+  if (!answer) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+  status = pump_client_append(self->client, stream, expected, loop->events, batch.count, &call,
+                              on_result, answer);
+  if (accepted(L, answer, status) != 1) return 3;
+  lua_pushinteger(L, (lua_Integer)batch.count);
+  return 2;
+}
+
+/* client:read_event(stream, number, resolve_links, call…) */
+static int client_read_event(lua_State *L) {
+  pump_bytes stream = bytes_at(L, 2);
+  int64_t number = luaL_checkinteger(L, 3);
+  bool resolve_links = lua_toboolean(L, 4);
+  pump_call call = call_at(L, 5);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_PAGE, &answer);
+  if (!client) return 3;
+  return accepted(
+      L, answer,
+      pump_client_read_event(client, stream, number, resolve_links, &call, on_result, answer));
+}
+
+/* client:read_stream(stream, from, max_count, backward, resolve_links, call…) */
+static int client_read_stream(lua_State *L) {
+  pump_bytes stream = bytes_at(L, 2);
+  pump_read read = {
+      .from = luaL_checkinteger(L, 3),
+      .max_count = (int32_t)luaL_checkinteger(L, 4),
+      .backward = lua_toboolean(L, 5),
+      .resolve_links = lua_toboolean(L, 6),
+  };
+  pump_call call = call_at(L, 7);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_PAGE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer,
+                  pump_client_read_stream(client, stream, &read, &call, on_result, answer));
+}
+
+/* client:read_all(commit, prepare, max_count, backward, resolve_links, call…) */
+static int client_read_all(lua_State *L) {
+  pump_read read = {
+      .position = {luaL_checkinteger(L, 2), luaL_checkinteger(L, 3)},
+      .max_count = (int32_t)luaL_checkinteger(L, 4),
+      .backward = lua_toboolean(L, 5),
+      .resolve_links = lua_toboolean(L, 6),
+  };
+  pump_call call = call_at(L, 7);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_PAGE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_read_all(client, &read, &call, on_result, answer));
+}
+
+void pump_lua_open_client(lua_State *L, int index) {
+  static const luaL_Reg methods[] = {
+      {"connect", client_connect},
+      {"ping", client_ping},
+      {"append", client_append},
+      {"read_event", client_read_event},
+      {"read_stream", client_read_stream},
+      {"read_all", client_read_all},
+      {"state", client_state},
+      {"endpoint", client_endpoint},
+      {"close", client_close},
+      {"__gc", client_gc},
+      {NULL, NULL},
+  };
+  lua_pushvalue(L, index);
+  lua_pushcclosure(L, core_client, 1);
+  lua_setfield(L, -2, "client");
+  if (luaL_newmetatable(L, CLIENT_TYPE)) {
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}

@@ -1,0 +1,414 @@
+#include "lua/loop.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/event.h"
+
+#define LOOP_TYPE  "pump.loop"
+#define TIMER_TYPE "pump.timer"
+/* The longest timer: a hundred years are for ever, and sums of them don't overflow. */
+#define FOREVER 3155760000.0
+
+#define container_of(pointer, type, member)                                                        \
+  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* Its address is the loop's key in the registry. */
+static const char registry_key = 'p';
+
+typedef struct lua_timer {
+  pump_heap_node node; /* key: nanoseconds of uv_hrtime */
+  pump_lua_answer *answer;
+} lua_timer;
+
+/* ---- Tickets and answers ------------------------------------------------------------------ */
+
+pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind) {
+  pump_lua_answer *answer = calloc(1, sizeof *answer);
+  if (!answer) return NULL;
+  answer->loop = loop;
+  answer->kind = kind;
+  answer->ticket = ++loop->last_ticket;
+  loop->pending++;
+  return answer;
+}
+
+static void answer_free(pump_lua_answer *answer) {
+  pump_page_unref(answer->result.page);
+  free((void *)(uintptr_t)answer->result.message);
+  free((void *)(uintptr_t)answer->result.leader_host);
+  free(answer);
+}
+
+void pump_lua_break_promise(pump_lua_answer *answer) {
+  answer->loop->pending--;
+  answer_free(answer);
+}
+
+static void enqueue(pump_lua_answer *answer) {
+  pump_lua_loop *loop = answer->loop;
+  if (loop->last)
+    loop->last->next = answer;
+  else
+    loop->first = answer;
+  loop->last = answer;
+  /* libuv runs timers and then waits for the next event: not when one of them had an answer. */
+  uv_stop(&loop->uv);
+}
+
+static char *copy_text(const char *text) {
+  return text && *text ? strdup(text) : NULL;
+}
+
+void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result) {
+  if (result) {
+    answer->result = *result;
+    answer->result.message = copy_text(result->message);
+    answer->result.leader_host = copy_text(result->leader_host);
+    answer->result.page = result->page ? pump_page_ref(result->page) : NULL;
+  }
+  answer->loop->pending--;
+  enqueue(answer);
+}
+
+void pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
+                     const char *text) {
+  pump_lua_answer *answer = calloc(1, sizeof *answer);
+  if (!answer) return;
+  answer->loop = loop;
+  answer->kind = kind;
+  answer->ticket = ticket;
+  answer->result.status = status;
+  answer->result.message = copy_text(text);
+  enqueue(answer);
+}
+
+int pump_lua_refuse(lua_State *L, int status, const char *message) {
+  lua_pushnil(L);
+  lua_pushstring(L, pump_error_name(status));
+  lua_pushstring(L, message ? message : pump_error_sentence(status));
+  return 3;
+}
+
+/* ---- Children ----------------------------------------------------------------------------- */
+
+void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child) {
+  child->loop = loop;
+  child->previous = NULL;
+  child->next = loop->children;
+  if (loop->children) loop->children->previous = child;
+  loop->children = child;
+}
+
+void pump_lua_disown(pump_lua_child *child) {
+  if (child->previous)
+    child->previous->next = child->next;
+  else
+    child->loop->children = child->next;
+  if (child->next) child->next->previous = child->previous;
+}
+
+/* ---- Timers ------------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer);
+
+/* Sets the one uv timer to the first of ours. libuv counts whole milliseconds from a time that it
+ * cached, and may be early by one: on_timer looks at the clock and comes here again. */
+static void arm(pump_lua_loop *loop) {
+  const pump_heap_node *first = pump_heap_first(&loop->timers);
+  if (!first) {
+    uv_timer_stop(&loop->timer);
+    return;
+  }
+  uint64_t now = uv_hrtime();
+  uint64_t wait = first->key > now ? (first->key - now + 999999) / 1000000 : 0;
+  uv_update_time(&loop->uv);
+  uv_timer_start(&loop->timer, on_timer, wait, 0);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  pump_lua_loop *loop = container_of(timer, pump_lua_loop, timer);
+  uint64_t now = uv_hrtime();
+  pump_heap_node *first;
+  while ((first = pump_heap_first(&loop->timers)) && first->key <= now) {
+    lua_timer *due = container_of(first, lua_timer, node);
+    pump_heap_remove(&loop->timers, first);
+    pump_lua_answer_with(due->answer, NULL);
+    due->answer = NULL;
+  }
+  arm(loop);
+}
+
+/* core.after(seconds) -> ticket, timer */
+static int core_after(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  lua_Number seconds = luaL_checknumber(L, 1);
+  seconds = seconds > FOREVER ? FOREVER : seconds > 0 ? seconds : 0;
+  lua_timer *timer = lua_newuserdatauv(L, sizeof *timer, 0);
+  *timer = (lua_timer){0};
+  luaL_setmetatable(L, TIMER_TYPE);
+  timer->answer = pump_lua_promise(loop, PUMP_LUA_DONE);
+  if (!timer->answer) return luaL_error(L, "out of memory");
+  if (pump_heap_add(&loop->timers, &timer->node, uv_hrtime() + (uint64_t)(seconds * 1e9)) < 0) {
+    pump_lua_break_promise(timer->answer);
+    timer->answer = NULL;
+    return luaL_error(L, "out of memory");
+  }
+  if (pump_heap_first(&loop->timers) == &timer->node) arm(loop);
+  lua_pushinteger(L, timer->answer->ticket);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* timer:cancel(), and what happens when it is collected */
+static int timer_cancel(lua_State *L) {
+  lua_timer *timer = luaL_checkudata(L, 1, TIMER_TYPE);
+  if (!timer->answer) return 0;
+  pump_lua_loop *loop = timer->answer->loop;
+  bool was_first = pump_heap_first(&loop->timers) == &timer->node;
+  pump_heap_remove(&loop->timers, &timer->node);
+  pump_lua_break_promise(timer->answer);
+  timer->answer = NULL;
+  if (was_first) arm(loop);
+  return 0;
+}
+
+/* ---- Running ------------------------------------------------------------------------------ */
+
+static void on_limit(uv_timer_t *limit) {
+  (void)limit;
+}
+
+/* core.step([seconds]): one turn of libuv, which waits that long at most (nil: until something
+ * happens, 0: not at all). It does not wait while answers wait to be taken. */
+static int core_step(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  lua_Number seconds = luaL_optnumber(L, 1, FOREVER);
+  if (loop->first || seconds <= 0) {
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    return 0;
+  }
+  if (seconds < FOREVER) {
+    uv_update_time(&loop->uv);
+    uv_timer_start(&loop->limit, on_limit, (uint64_t)ceil(seconds * 1e3), 0);
+  }
+  uv_run(&loop->uv, UV_RUN_ONCE);
+  uv_timer_stop(&loop->limit);
+  return 0;
+}
+
+static int push_failure(lua_State *L, const pump_result *result) {
+  lua_pushboolean(L, false);
+  lua_pushstring(L, pump_error_name(result->status));
+  lua_pushstring(L, result->message ? result->message : pump_error_sentence(result->status));
+  lua_pushboolean(L, result->retryable);
+  if (result->status == PUMP_EVERSION && result->current_version != PUMP_UNKNOWN)
+    lua_pushinteger(L, result->current_version);
+  else
+    lua_pushnil(L);
+  if (result->leader_host)
+    lua_pushfstring(L, "%s:%d", result->leader_host, result->leader_port);
+  else
+    lua_pushnil(L);
+  return 6;
+}
+
+static int push_answer(lua_State *L, pump_lua_answer *answer) {
+  pump_result *result = &answer->result;
+  const char *text = result->message ? result->message : "";
+  switch (answer->kind) {
+  case PUMP_LUA_DISCONNECTED:
+    lua_pushliteral(L, "disconnected");
+    lua_pushstring(L, pump_error_name(result->status));
+    lua_pushstring(L, text);
+    return 3;
+  case PUMP_LUA_LOG:
+    lua_pushliteral(L, "log");
+    lua_pushinteger(L, result->status);
+    lua_pushstring(L, text);
+    return 3;
+  default: break;
+  }
+  if (result->status < 0) return push_failure(L, result);
+  lua_pushboolean(L, true);
+  switch (answer->kind) {
+  case PUMP_LUA_PING: lua_pushnumber(L, (lua_Number)result->elapsed_ns / 1e9); return 2;
+  case PUMP_LUA_APPEND:
+    lua_pushinteger(L, result->first_event_number);
+    lua_pushinteger(L, result->last_event_number);
+    lua_pushinteger(L, result->position.commit);
+    lua_pushinteger(L, result->position.prepare);
+    return 5;
+  case PUMP_LUA_PAGE: pump_lua_push_page(L, answer->loop, &result->page); return 2;
+  default: return 1;
+  }
+}
+
+/* core.take() -> ticket, what came of it; nothing when there is no answer. Successes are true and
+ * the values of their kind, failures false, code, message, retryable, current version, leader. */
+static int core_take(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  pump_lua_answer *answer = loop->first;
+  if (!answer) return 0;
+  /* It leaves the queue last: pushing may raise for want of memory. */
+  lua_pushinteger(L, answer->ticket);
+  int count = push_answer(L, answer);
+  loop->first = answer->next;
+  if (!loop->first) loop->last = NULL;
+  answer_free(answer);
+  return 1 + count;
+}
+
+/* ---- For hosts ---------------------------------------------------------------------------- */
+
+static int core_pollfd(lua_State *L) {
+  lua_pushinteger(L, uv_backend_fd(&pump_lua_this_loop(L)->uv));
+  return 1;
+}
+
+/* core.timeout() -> seconds until core.step(0) must be called though the descriptor is silent.
+ * nil: no need. A loop with nothing to do says 0 in libuv, which would make a host spin; what was
+ * asked for outside uv_run is not in epoll yet, and there libuv's 0 is right. */
+static int core_timeout(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  uv_update_time(&loop->uv);
+  int timeout = uv_backend_timeout(&loop->uv);
+  if (loop->first)
+    lua_pushnumber(L, 0);
+  else if (timeout < 0 || !uv_loop_alive(&loop->uv))
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, timeout / 1e3);
+  return 1;
+}
+
+/* core.pending() -> tickets that Lua still gets an answer for */
+static int core_pending(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  size_t count = loop->pending;
+  for (const pump_lua_answer *answer = loop->first; answer; answer = answer->next)
+    count++;
+  lua_pushinteger(L, (lua_Integer)count);
+  return 1;
+}
+
+/* core.idle() -> whether no answer can come any more */
+static int core_idle(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  lua_pushboolean(L, loop->pending == 0 && !loop->first);
+  return 1;
+}
+
+static void count_handle(uv_handle_t *handle, void *ud) {
+  size_t *count = ud;
+  const pump_lua_loop *loop = container_of(handle->loop, pump_lua_loop, uv);
+  if (handle != (const uv_handle_t *)&loop->timer && handle != (const uv_handle_t *)&loop->limit)
+    (*count)++;
+}
+
+/* core.handles() -> libuv handles that are open, but for the loop's own timers */
+static int core_handles(lua_State *L) {
+  size_t count = 0;
+  uv_walk(&pump_lua_this_loop(L)->uv, count_handle, &count);
+  lua_pushinteger(L, (lua_Integer)count);
+  return 1;
+}
+
+/* core.hrtime() -> seconds of a clock that never goes back */
+static int core_hrtime(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+  return 1;
+}
+
+/* ---- Beginning and end -------------------------------------------------------------------- */
+
+static int loop_gc(lua_State *L) {
+  pump_lua_loop *loop = luaL_checkudata(L, 1, LOOP_TYPE);
+  if (!loop->open) return 0;
+  loop->open = false;
+  pump_lua_child *next;
+  for (pump_lua_child *child = loop->children; child; child = next) {
+    next = child->next;
+    child->shut(child);
+  }
+  /* Timers whose userdata are still there find no answer in them. */
+  pump_heap_node *first;
+  while ((first = pump_heap_first(&loop->timers))) {
+    lua_timer *timer = container_of(first, lua_timer, node);
+    pump_heap_remove(&loop->timers, first);
+    pump_lua_break_promise(timer->answer);
+    timer->answer = NULL;
+  }
+  uv_close((uv_handle_t *)&loop->timer, NULL);
+  uv_close((uv_handle_t *)&loop->limit, NULL);
+  while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+  }
+  uv_loop_close(&loop->uv);
+  while (loop->first) {
+    pump_lua_answer *answer = loop->first;
+    loop->first = answer->next;
+    answer_free(answer);
+  }
+  loop->last = NULL;
+  pump_heap_free(&loop->timers);
+  pump_buffer_free(&loop->bodies);
+  free(loop->events);
+  loop->events = NULL;
+  return 0;
+}
+
+pump_lua_loop *pump_lua_push_loop(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TUSERDATA)
+    return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  pump_lua_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
+  *loop = (pump_lua_loop){0};
+  if (luaL_newmetatable(L, LOOP_TYPE)) {
+    lua_pushcfunction(L, loop_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  pump_heap_init(&loop->timers);
+  pump_buffer_init(&loop->bodies);
+  int status = uv_loop_init(&loop->uv);
+  if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
+  uv_timer_init(&loop->uv, &loop->timer);
+  uv_timer_init(&loop->uv, &loop->limit);
+  loop->page_limit = PUMP_LUA_PAGE_LIMIT;
+  loop->open = true;
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+  return loop;
+}
+
+pump_lua_loop *pump_lua_this_loop(lua_State *L) {
+  pump_lua_loop *loop = lua_touserdata(L, lua_upvalueindex(1));
+  if (!loop->open) luaL_error(L, "the Lua state is being closed");
+  return loop;
+}
+
+void pump_lua_open_loop(lua_State *L, int index) {
+  static const luaL_Reg functions[] = {
+      {"after", core_after},     {"step", core_step},
+      {"take", core_take},       {"pollfd", core_pollfd},
+      {"timeout", core_timeout}, {"pending", core_pending},
+      {"handles", core_handles}, {"hrtime", core_hrtime},
+      {"idle", core_idle},       {NULL, NULL},
+  };
+  static const luaL_Reg timer_methods[] = {
+      {"cancel", timer_cancel},
+      {"__gc", timer_cancel},
+      {NULL, NULL},
+  };
+  index = lua_absindex(L, index);
+  lua_pushvalue(L, index);
+  luaL_setfuncs(L, functions, 1);
+  if (luaL_newmetatable(L, TIMER_TYPE)) {
+    luaL_setfuncs(L, timer_methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}

@@ -1,0 +1,87 @@
+/* The loop of one lua_State: a private uv_loop_t, and the way from its callbacks to Lua.
+ *
+ * Whatever Lua asks for gets a ticket, a number. uv callbacks never enter Lua: they put an answer
+ * into a queue, and Lua takes answers out when uv_run has returned. So no lua_State is stored
+ * anywhere, nothing jumps through libuv, and a wait inside a wait is legal. */
+#ifndef PUMP_LUA_LOOP_H
+#define PUMP_LUA_LOOP_H
+
+#include <lua.h>
+#include <pump.h>
+#include <uv.h>
+#include "base/buffer.h"
+#include "base/heap.h"
+
+typedef enum pump_lua_kind {
+  PUMP_LUA_DONE,         /* no values: a timer, a close, a connect */
+  PUMP_LUA_PING,         /* seconds */
+  PUMP_LUA_APPEND,       /* first and last event number, commit and prepare position */
+  PUMP_LUA_PAGE,         /* a page */
+  PUMP_LUA_DISCONNECTED, /* a notice, not an answer: "disconnected", code, text */
+  PUMP_LUA_LOG           /* a notice: "log", level, text */
+} pump_lua_kind;
+
+/* What came of a ticket. Made when the ticket is given out, so that answering cannot fail. */
+typedef struct pump_lua_answer {
+  struct pump_lua_answer *next;
+  struct pump_lua_loop *loop;
+  lua_Integer ticket;
+  pump_lua_kind kind;
+  pump_result result; /* message and leader_host are this answer's own copies */
+} pump_lua_answer;
+
+/* What must be closed before the loop can be: clients and nodes. They outlive their userdata
+ * until libuv lets go of them, so they have memory of their own and count references. */
+typedef struct pump_lua_child {
+  struct pump_lua_child *previous;
+  struct pump_lua_child *next;
+  struct pump_lua_loop *loop;
+  void (*shut)(struct pump_lua_child *child); /* starts to close; fine when it has started */
+} pump_lua_child;
+
+typedef struct pump_lua_loop {
+  uv_loop_t uv;
+  uv_timer_t timer; /* the first of all timers */
+  uv_timer_t limit; /* ends a step that may not take longer */
+  pump_heap timers;
+  pump_lua_answer *first;
+  pump_lua_answer *last;
+  pump_lua_child *children;
+  lua_Integer last_ticket;
+  size_t pending;     /* tickets without an answer */
+  pump_buffer bodies; /* JSON of the events that are being appended */
+  pump_new_event *events;
+  size_t event_capacity;
+  size_t page_bytes; /* behind the pages that Lua has */
+  size_t page_limit; /* from there on Lua must collect */
+  bool open;
+} pump_lua_loop;
+
+#define PUMP_LUA_PAGE_LIMIT ((size_t)8 * 1024 * 1024)
+
+/* Leaves the loop of this state on the stack, made when it is asked for first. */
+pump_lua_loop *pump_lua_push_loop(lua_State *L);
+/* The loop that every function of the module has as its first upvalue. Raises once it is gone,
+ * which is only when the state is being closed. */
+pump_lua_loop *pump_lua_this_loop(lua_State *L);
+
+/* A new ticket, pushed as an integer when it was accepted. NULL: no memory. */
+pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind);
+/* The request was not accepted after all. */
+void pump_lua_break_promise(pump_lua_answer *answer);
+/* Copies the result (NULL: success, nothing else to say) and queues the answer. */
+void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
+/* A notice under a ticket that stays: status is the code or level. Dropped without memory. */
+void pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
+                     const char *text);
+
+void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child);
+void pump_lua_disown(pump_lua_child *child);
+
+/* What a request that was not accepted returns: nil, code, message. */
+int pump_lua_refuse(lua_State *L, int status, const char *message);
+
+/* Adds the loop's functions to the table on the top, with the loop at `index` as upvalue. */
+void pump_lua_open_loop(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,138 @@
+#include <lauxlib.h>
+#include <pump_node.h>
+#include <stdlib.h>
+
+#include "lua/client.h"
+
+#define NODE_TYPE "pump.node"
+
+void pump_lua_node_unref(pump_lua_node *node) {
+  if (--node->references > 0) return;
+  pump_lua_disown(&node->child);
+  free(node);
+}
+
+pump_lua_node *pump_lua_to_node(lua_State *L, int index) {
+  return *(pump_lua_node **)luaL_checkudata(L, index, NODE_TYPE);
+}
+
+static void on_closed(void *ud) {
+  pump_lua_node *self = ud;
+  if (self->closing) pump_lua_answer_with(self->closing, NULL);
+  self->closing = NULL;
+  pump_lua_node_unref(self);
+}
+
+static void shut(pump_lua_child *child) {
+  pump_lua_node *self = (pump_lua_node *)(void *)child; /* its first member */
+  pump_node *node = self->node;
+  self->node = NULL;
+  if (node) pump_node_close(node, on_closed, self);
+}
+
+static int node_gc(lua_State *L) {
+  pump_lua_node **box = luaL_checkudata(L, 1, NODE_TYPE);
+  pump_lua_node *self = *box;
+  *box = NULL;
+  if (!self) return 0;
+  if (self->child.loop->open) shut(&self->child);
+  pump_lua_node_unref(self);
+  return 0;
+}
+
+static const char *string_option(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  const char *text = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return text;
+}
+
+static bool boolean_option(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* options.users = { name = password }, as an array in memory that Lua collects. */
+static void read_users(lua_State *L, pump_node_options *options) {
+  if (lua_getfield(L, 1, "users") != LUA_TTABLE) return;
+  size_t count = 0;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    count++;
+  pump_node_user *users = lua_newuserdatauv(L, count * sizeof *users + 1, 0);
+  options->users = users;
+  lua_insert(L, -2);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    users[options->user_count].name = lua_tostring(L, -2);
+    users[options->user_count++].password = lua_tostring(L, -1);
+  }
+}
+
+/* core.node(options) -> node. Options are named as in pump_node_options, checked by the caller;
+ * users is a table of names and passwords. Or nil, code, message. */
+static int core_node(lua_State *L) {
+  pump_lua_loop *loop = pump_lua_this_loop(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  pump_node_options options;
+  pump_node_options_init(&options);
+  options.file = string_option(L, "file");
+  options.listen = string_option(L, "listen");
+  const char *like = string_option(L, "like");
+  if (like) options.like = like;
+  options.sync_normal = boolean_option(L, "sync_normal");
+  options.insecure_listen = boolean_option(L, "insecure_listen");
+  read_users(L, &options);
+  pump_lua_node **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, NODE_TYPE);
+  pump_lua_node *self = calloc(1, sizeof *self);
+  if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+  self->child.shut = shut;
+  self->references = 1;
+  pump_lua_adopt(loop, &self->child);
+  *box = self;
+  char error[512] = "";
+  int status = pump_node_new(&self->node, &loop->uv, &options, error, sizeof error);
+  if (status < 0) return pump_lua_refuse(L, status, *error ? error : NULL);
+  self->references++;
+  return 1;
+}
+
+/* node:address() -> "127.0.0.1:1113", or nil when it does not listen */
+static int node_address(lua_State *L) {
+  const pump_lua_node *self = pump_lua_to_node(L, 1);
+  lua_pushstring(L, self && self->node ? pump_node_address(self->node) : NULL);
+  return 1;
+}
+
+/* node:close() -> ticket, or nil when it is closing already */
+static int node_close(lua_State *L) {
+  pump_lua_node *self = pump_lua_to_node(L, 1);
+  if (!self || !self->node) return 0;
+  self->closing = pump_lua_promise(self->child.loop, PUMP_LUA_DONE);
+  lua_Integer ticket = self->closing ? self->closing->ticket : 0;
+  shut(&self->child);
+  if (ticket == 0) return 0;
+  lua_pushinteger(L, ticket);
+  return 1;
+}
+
+void pump_lua_open_node(lua_State *L, int index) {
+  static const luaL_Reg methods[] = {
+      {"address", node_address},
+      {"close", node_close},
+      {"__gc", node_gc},
+      {NULL, NULL},
+  };
+  lua_pushvalue(L, index);
+  lua_pushcclosure(L, core_node, 1);
+  lua_setfield(L, -2, "node");
+  if (luaL_newmetatable(L, NODE_TYPE)) {
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}

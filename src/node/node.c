@@ -1,0 +1,315 @@
+#include "node/node_private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "node/answer.h"
+
+#define BACKLOG 128
+/* Within a turn a peer's answers go out in lots of this size, not all at its end. */
+#define LOT (64 * 1024)
+
+int64_t pump_node_time(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- The turn ----------------------------------------------------------------------------- */
+
+static void execute_writes(pump_node *node, const pump_peer *busy) {
+  for (const pump_peer *peer = busy; peer; peer = peer->next_busy) {
+    for (pump_request *request = peer->requests; request; request = request->next) {
+      if (!request->is_write || request->state != PUMP_REQUEST_WAITS) continue;
+      pump_answer_execute(node, request);
+      request->state = PUMP_REQUEST_EXECUTED;
+    }
+  }
+}
+
+/* The common transaction came to nothing: each write once more, by itself, so that one that the
+ * disk has no room for does not take the others with it. */
+static void execute_again(pump_node *node, pump_request *request) {
+  pump_answer_execute(node, request);
+  if (request->status == PUMP_ESTORE)
+    pump_store_rollback(node->store);
+  else if (pump_store_commit(node->store) != 0)
+    request->status = PUMP_ESTORE;
+}
+
+static void settle_writes(pump_node *node, const pump_peer *busy) {
+  bool is_lost = pump_store_commit(node->store) != 0;
+  for (const pump_peer *peer = busy; peer; peer = peer->next_busy) {
+    for (pump_request *request = peer->requests; request; request = request->next) {
+      if (request->state != PUMP_REQUEST_EXECUTED) continue;
+      if (is_lost) execute_again(node, request);
+      request->state = PUMP_REQUEST_SETTLED;
+    }
+  }
+}
+
+static void answer_peer(pump_peer *peer) {
+  do {
+    while (peer->requests && pump_peer_unsent(peer) < PUMP_PEER_HIGH_WATER) {
+      pump_answer(peer, peer->requests);
+      if (peer->requests) pump_peer_pop(peer);
+      if (peer->out.size >= LOT) pump_peer_flush(peer);
+    }
+    pump_peer_flush(peer);
+  } while (peer->requests && !peer->is_sending);
+  pump_peer_balance(peer);
+}
+
+static void on_idle(uv_idle_t *idle) {
+  (void)idle;
+}
+
+static void on_check(uv_check_t *check) {
+  pump_node *node = (pump_node *)(void *)((char *)check - offsetof(pump_node, check));
+  uv_check_stop(&node->check);
+  uv_idle_stop(&node->idle);
+  pump_peer *busy = node->busy;
+  node->busy = node->busy_tail = NULL;
+  execute_writes(node, busy);
+  settle_writes(node, busy);
+  for (pump_peer *next; busy; busy = next) {
+    next = busy->next_busy;
+    busy->is_busy = false;
+    answer_peer(busy);
+  }
+}
+
+void pump_node_schedule(pump_node *node, pump_peer *peer) {
+  if (peer->is_busy || node->is_closing) return;
+  peer->is_busy = true;
+  peer->next_busy = NULL;
+  if (node->busy_tail)
+    node->busy_tail->next_busy = peer;
+  else
+    node->busy = peer;
+  node->busy_tail = peer;
+  uv_check_start(&node->check, on_check);
+  uv_idle_start(&node->idle, on_idle);
+}
+
+static void on_tick(uv_timer_t *timer) {
+  pump_node *node = (pump_node *)(void *)((char *)timer - offsetof(pump_node, timer));
+  for (pump_peer *peer = node->peers, *next; peer; peer = next) {
+    next = peer->next;
+    pump_peer_tick(peer);
+  }
+}
+
+/* ---- Listening ---------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 4, 5))) static int refuse(int code, char *error, size_t error_size,
+                                                        const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(error, error_size, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+typedef union address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+  struct sockaddr_storage room;
+} address;
+
+/* "HOST:PORT" with HOST an address in numbers, [IPv6] in brackets, or localhost. */
+static bool parse_address(const char *text, address *to) {
+  const char *colon = strrchr(text, ':');
+  char host[64], *end;
+  if (!colon || (size_t)(colon - text) >= sizeof host || colon == text) return false;
+  long port = strtol(colon + 1, &end, 10);
+  if (colon[1] < '0' || colon[1] > '9' || *end || port > 65535) return false;
+  snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+  size_t size = strlen(host);
+  if (host[0] == '[' && host[size - 1] == ']') {
+    host[size - 1] = '\0';
+    return uv_ip6_addr(host + 1, (int)port, &to->v6) == 0;
+  }
+  const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+  return uv_ip4_addr(name, (int)port, &to->v4) == 0;
+}
+
+static bool is_loopback(const address *at) {
+  if (at->any.sa_family == AF_INET) return ntohl(at->v4.sin_addr.s_addr) >> 24 == 127;
+  return IN6_IS_ADDR_LOOPBACK(&at->v6.sin6_addr);
+}
+
+static void note_address(pump_node *node) {
+  address bound;
+  int size = sizeof bound;
+  char host[46] = "";
+  if (uv_tcp_getsockname(&node->listener, &bound.any, &size) != 0) return;
+  bool is_v6 = bound.any.sa_family == AF_INET6;
+  if (is_v6)
+    uv_ip6_name(&bound.v6, host, sizeof host);
+  else
+    uv_ip4_name(&bound.v4, host, sizeof host);
+  unsigned port = ntohs(is_v6 ? bound.v6.sin6_port : bound.v4.sin_port);
+  snprintf(node->address, sizeof node->address, is_v6 ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+static void on_connection(uv_stream_t *listener, int status) {
+  pump_node *node = (pump_node *)(void *)((char *)listener - offsetof(pump_node, listener));
+  if (status == 0) pump_peer_accept(node);
+}
+
+/* The socket is made before any handle is, so that a node that can't have its address leaves
+ * nothing on the loop. */
+static int bind_socket(const pump_node_options *options, int *fd, char *error, size_t error_size) {
+  address at = {0};
+  if (!parse_address(options->listen, &at))
+    return refuse(PUMP_EINVALID, error, error_size,
+                  "%s: no address to listen at: say HOST:PORT, as 127.0.0.1:1113", options->listen);
+  if (!options->insecure_listen && !is_loopback(&at))
+    return refuse(PUMP_EINVALID, error, error_size,
+                  "%s: other machines could reach the node there, unencrypted: listen at "
+                  "127.0.0.1, or allow it with insecure_listen",
+                  options->listen);
+  int on = 1;
+  socklen_t size = at.any.sa_family == AF_INET ? sizeof at.v4 : sizeof at.v6;
+  *fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (*fd >= 0 && setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      bind(*fd, &at.any, size) == 0 && listen(*fd, BACKLOG) == 0)
+    return 0;
+  int why = errno;
+  if (*fd >= 0) close(*fd);
+  return refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
+                strerror(why));
+}
+
+static int start_listening(pump_node *node, int fd) {
+  int code = uv_tcp_open(&node->listener, fd);
+  if (code != 0) close(fd);
+  if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
+  if (code == 0) note_address(node);
+  return code;
+}
+
+/* ---- Beginning and end -------------------------------------------------------------------- */
+
+void pump_node_options_init(pump_node_options *options) {
+  *options = (pump_node_options){0};
+}
+
+static void free_node(pump_node *node) {
+  pump_store_close(node->store);
+  pump_accounts_free(&node->accounts);
+  free(node);
+}
+
+void pump_node_handle_closed(pump_node *node) {
+  if (--node->open_handles > 0) return;
+  void (*on_close)(void *ud) = node->on_close;
+  void *ud = node->close_ud;
+  free_node(node);
+  if (on_close) on_close(ud);
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+  pump_node_handle_closed((pump_node *)(void *)((char *)handle - offsetof(pump_node, listener)));
+}
+
+static void on_check_closed(uv_handle_t *handle) {
+  pump_node_handle_closed((pump_node *)(void *)((char *)handle - offsetof(pump_node, check)));
+}
+
+static void on_idle_closed(uv_handle_t *handle) {
+  pump_node_handle_closed((pump_node *)(void *)((char *)handle - offsetof(pump_node, idle)));
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  pump_node_handle_closed((pump_node *)(void *)((char *)handle - offsetof(pump_node, timer)));
+}
+
+/* None of these keeps the caller's loop running: peers and a listener that listens do. */
+static void open_handles(pump_node *node) {
+  uv_tcp_init(node->loop, &node->listener);
+  uv_check_init(node->loop, &node->check);
+  uv_idle_init(node->loop, &node->idle);
+  uv_timer_init(node->loop, &node->timer);
+  uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
+  uv_unref((uv_handle_t *)&node->timer);
+  node->open_handles = 4;
+}
+
+static int check_options(const pump_node_options *options, char *error, size_t error_size) {
+  const char *like = options->like;
+  if (like && strcmp(like, "5.0") != 0)
+    return refuse(PUMP_EINVALID, error, error_size,
+                  "%s: the node does not answer like that server: say 5.0, or nothing", like);
+  return 0;
+}
+
+int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_options *options,
+                  char *error, size_t error_size) {
+  *node = NULL;
+  int code = check_options(options, error, error_size);
+  if (code != 0) return code;
+  pump_node *made = calloc(1, sizeof *made);
+  if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
+  made->loop = loop;
+  int fd = -1;
+  code = pump_accounts_init(&made->accounts, options->users, options->user_count);
+  if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
+  if (code == 0)
+    code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
+  if (code == 0 && options->listen) code = bind_socket(options, &fd, error, error_size);
+  if (code != 0) {
+    free_node(made);
+    return code;
+  }
+  open_handles(made);
+  code = fd >= 0 ? start_listening(made, fd) : 0;
+  if (code != 0) {
+    refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
+           uv_strerror(code));
+    pump_node_close(made, NULL, NULL);
+    return PUMP_ECONNECT;
+  }
+  *node = made;
+  return 0;
+}
+
+int pump_node_opener(void *ud, int *fd) {
+  pump_node *node = ud;
+  int ends[2];
+  *fd = -1;
+  if (node->is_closing) return PUMP_ECLOSED;
+  if (node->peer_count >= PUMP_NODE_MAX_PEERS) return PUMP_EBUSY;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return PUMP_ECONNECT;
+  int code = pump_peer_open(node, ends[0], &pump_account_owner);
+  if (code != 0) {
+    close(ends[1]);
+    return code;
+  }
+  *fd = ends[1];
+  return 0;
+}
+
+const char *pump_node_address(const pump_node *node) {
+  return node->address[0] ? node->address : NULL;
+}
+
+void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud) {
+  if (node->is_closing) return;
+  node->is_closing = true;
+  node->on_close = cb;
+  node->close_ud = ud;
+  while (node->peers)
+    pump_peer_close(node->peers);
+  uv_close((uv_handle_t *)&node->listener, on_listener_closed);
+  uv_close((uv_handle_t *)&node->check, on_check_closed);
+  uv_close((uv_handle_t *)&node->idle, on_idle_closed);
+  uv_close((uv_handle_t *)&node->timer, on_timer_closed);
+}

@@ -1,0 +1,46 @@
+/* The node inside: its handles on the loop, its peers, and its turn.
+ *
+ * What peers ask of the store waits until the loop has handed over everything that came in this
+ * iteration. Then, once for all of them: every write goes into one transaction, the transaction
+ * is committed, and every peer gets its answers in the order in which it asked. */
+#ifndef PUMP_NODE_PRIVATE_H
+#define PUMP_NODE_PRIVATE_H
+
+#include <uv.h>
+#include "node/peer.h"
+#include "node/rights.h"
+#include "node/store.h"
+#include "pump_node.h"
+
+#define PUMP_NODE_MAX_PEERS 1000
+/* The pulse by which silence and deadlines are counted; ticks that a busy program missed are no
+ * peer's fault. */
+#define PUMP_NODE_TICK 250
+
+struct pump_node {
+  uv_loop_t *loop;
+  uv_tcp_t listener;
+  uv_check_t check; /* behind the loop's reading: the turn */
+  uv_idle_t idle;   /* keeps the loop from sleeping before a turn that is due */
+  uv_timer_t timer;
+  int open_handles; /* of these and of peers: the node is freed with the last */
+  pump_store *store;
+  pump_accounts accounts;
+  pump_peer *peers;
+  size_t peer_count;
+  pump_peer *busy; /* peers with requests that may be answered */
+  pump_peer *busy_tail;
+  bool is_closing;
+  char address[64]; /* "" when it does not listen */
+  void (*on_close)(void *ud);
+  void *close_ud;
+};
+
+/* The peer has something for the turn. */
+void pump_node_schedule(pump_node *node, pump_peer *peer);
+/* A handle has been closed. */
+void pump_node_handle_closed(pump_node *node);
+/* Microseconds since 1970. */
+int64_t pump_node_time(void);
+
+#endif

@@ -1,0 +1,370 @@
+#include "node/node_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/bytes.h"
+#include "node/answer.h"
+#include "wire/tcp/command.h"
+#include "wire/tcp/message.h"
+
+/* In ticks: silence until the node asks, and until it gives up (2 s and 1 s more, as servers). */
+#define HEARTBEAT_AFTER (2000 / PUMP_NODE_TICK)
+#define CUT_AFTER       (3000 / PUMP_NODE_TICK + 1)
+#define END_AFTER       (1000 / PUMP_NODE_TICK)
+/* A buffer that one large answer blew up is not kept. */
+#define KEEP_CAPACITY (256 * 1024)
+
+static const pump_tcp_correlation nobody;
+static const pump_bytes no_bytes;
+
+/* ---- The end ------------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *handle) {
+  pump_peer *peer = (pump_peer *)(void *)handle;
+  pump_node *node = peer->node;
+  pump_tcp_reader_free(&peer->reader);
+  pump_buffer_free(&peer->out);
+  pump_buffer_free(&peer->sending);
+  free(peer);
+  pump_node_handle_closed(node);
+}
+
+void pump_peer_close(pump_peer *peer) {
+  if (uv_is_closing(&peer->uv.handle)) return;
+  pump_node *node = peer->node;
+  if (peer->previous)
+    peer->previous->next = peer->next;
+  else
+    node->peers = peer->next;
+  if (peer->next) peer->next->previous = peer->previous;
+  node->peer_count--;
+  peer->is_ending = true;
+  while (peer->requests)
+    pump_peer_pop(peer);
+  uv_close(&peer->uv.handle, on_closed);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status) {
+  /* Closed when the peer closes its side too, or a moment later: a close with unread bytes would
+   * throw away the last words. */
+  (void)request;
+  (void)status;
+}
+
+static void shut_down(pump_peer *peer) {
+  if (peer->is_sending || uv_is_closing(&peer->uv.handle)) return;
+  if (uv_shutdown(&peer->shutdown, &peer->uv.stream, on_shutdown) != 0) pump_peer_close(peer);
+}
+
+/* Says what there is to be said, then ends the connection. */
+static void end(pump_peer *peer) {
+  if (peer->is_ending) return;
+  peer->is_ending = true;
+  while (peer->requests)
+    pump_peer_pop(peer);
+  pump_peer_flush(peer);
+  shut_down(peer);
+}
+
+/* ---- Sending ------------------------------------------------------------------------------ */
+
+size_t pump_peer_unsent(const pump_peer *peer) {
+  return peer->out.size + uv_stream_get_write_queue_size(&peer->uv.stream);
+}
+
+static void reuse(pump_buffer *buffer) {
+  if (buffer->capacity > KEEP_CAPACITY) pump_buffer_free(buffer);
+  pump_buffer_clear(buffer);
+}
+
+static void on_sent(uv_write_t *request, int status) {
+  pump_peer *peer = (pump_peer *)(void *)request->handle;
+  peer->is_sending = false;
+  reuse(&peer->sending);
+  if (status < 0) {
+    pump_peer_close(peer);
+    return;
+  }
+  pump_peer_flush(peer);
+  if (peer->is_ending)
+    shut_down(peer);
+  else if (peer->requests)
+    pump_node_schedule(peer->node, peer);
+  else
+    pump_peer_balance(peer);
+}
+
+void pump_peer_flush(pump_peer *peer) {
+  if (peer->is_sending || peer->out.size == 0 || uv_is_closing(&peer->uv.handle)) return;
+  uv_buf_t bytes = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
+  int sent = uv_try_write(&peer->uv.stream, &bytes, 1);
+  if (sent < 0 && sent != UV_EAGAIN) {
+    pump_peer_close(peer);
+    return;
+  }
+  size_t done = sent > 0 ? (size_t)sent : 0;
+  if (done == peer->out.size) {
+    reuse(&peer->out);
+    return;
+  }
+  pump_buffer empty = peer->sending;
+  peer->sending = peer->out;
+  peer->out = empty;
+  bytes = uv_buf_init((char *)peer->sending.data + done, (unsigned)(peer->sending.size - done));
+  peer->is_sending = true;
+  if (uv_write(&peer->write, &peer->uv.stream, &bytes, 1, on_sent) != 0) {
+    peer->is_sending = false;
+    pump_peer_close(peer);
+  }
+}
+
+void pump_peer_say(pump_peer *peer, uint8_t command, const pump_tcp_correlation *correlation,
+                   pump_bytes body) {
+  if (peer->is_ending) return;
+  if (pump_peer_unsent(peer) > PUMP_PEER_MAX_UNSENT) {
+    char text[96];
+    snprintf(text, sizeof text, "The connection's pending send bytes is too large: %zu (max: %d).",
+             pump_peer_unsent(peer), PUMP_PEER_MAX_UNSENT);
+    pump_tcp_frame_write(&peer->out, PUMP_TCP_BAD_REQUEST, &nobody, no_bytes, no_bytes,
+                         pump_bytes_of(text));
+    end(peer);
+    return;
+  }
+  if (pump_tcp_frame_write(&peer->out, command, correlation, no_bytes, no_bytes, body) != 0)
+    pump_peer_close(peer);
+}
+
+void pump_peer_bad_request(pump_peer *peer, const pump_tcp_correlation *correlation,
+                           const char *text) {
+  pump_peer_say(peer, PUMP_TCP_BAD_REQUEST, correlation, pump_bytes_of(text));
+}
+
+/* ---- Requests ----------------------------------------------------------------------------- */
+
+void pump_peer_pop(pump_peer *peer) {
+  pump_request *request = peer->requests;
+  peer->requests = request->next;
+  if (!peer->requests) peer->last_request = NULL;
+  pump_block_unref(request->block);
+  free(request);
+}
+
+static void push_request(pump_peer *peer, const pump_tcp_frame *frame, bool is_write,
+                         const pump_account *who) {
+  pump_request *request = calloc(1, sizeof *request);
+  if (!request) {
+    pump_peer_close(peer);
+    return;
+  }
+  *request = (pump_request){
+      .command = frame->command,
+      .is_write = is_write,
+      .correlation = frame->correlation,
+      .block = pump_block_ref(peer->reader.block),
+      .payload = frame->payload,
+      .who = who,
+  };
+  if (peer->last_request)
+    peer->last_request->next = request;
+  else
+    peer->requests = request;
+  peer->last_request = request;
+  pump_node_schedule(peer->node, peer);
+}
+
+static void authenticate(pump_peer *peer, const pump_tcp_frame *frame) {
+  const char *why = "No user credentials provided.";
+  if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED) {
+    const pump_account *who =
+        pump_accounts_find(&peer->node->accounts, frame->login, frame->password);
+    peer->is_refused = !who;
+    if (who) {
+      peer->who = who;
+      pump_peer_say(peer, PUMP_TCP_AUTHENTICATED, &frame->correlation, no_bytes);
+      return;
+    }
+    why = "Unauthorized";
+  }
+  pump_peer_say(peer, PUMP_TCP_NOT_AUTHENTICATED, &frame->correlation, pump_bytes_of(why));
+}
+
+static void identify(pump_peer *peer, const pump_tcp_frame *frame) {
+  ProtobufCMessage *message = pump_tcp_unpack(frame->command, frame->payload);
+  if (message)
+    pump_peer_say(peer, PUMP_TCP_CLIENT_IDENTIFIED, &frame->correlation, no_bytes);
+  else
+    pump_answer_not_understood(peer, frame->command, &frame->correlation);
+  if (message) pump_tcp_unpack_free(message);
+}
+
+/* Whose request it is: the frame's own credentials count before the connection's. */
+static bool find_account(pump_peer *peer, const pump_tcp_frame *frame, const pump_account **who) {
+  *who = peer->who;
+  if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED) {
+    *who = pump_accounts_find(&peer->node->accounts, frame->login, frame->password);
+    return *who != NULL;
+  }
+  return !peer->is_refused;
+}
+
+static void handle_request(pump_peer *peer, const pump_tcp_frame *frame) {
+  const pump_account *who;
+  bool is_write;
+  if (!find_account(peer, frame, &who))
+    pump_peer_say(peer, PUMP_TCP_NOT_AUTHENTICATED, &frame->correlation,
+                  pump_bytes_of("Not Authenticated"));
+  else if (frame->command == PUMP_TCP_PING)
+    pump_peer_say(peer, PUMP_TCP_PONG, &frame->correlation, frame->payload);
+  else if (pump_answer_knows(frame->command, &is_write))
+    push_request(peer, frame, is_write, who);
+  else
+    pump_answer_not_understood(peer, frame->command, &frame->correlation);
+}
+
+static void handle(pump_peer *peer, const pump_tcp_frame *frame) {
+  if (frame->flags & PUMP_TCP_FLAG_TRUSTED) {
+    pump_peer_bad_request(peer, &frame->correlation,
+                          "Trusted writes aren't accepted over the external TCP interface");
+    end(peer);
+    return;
+  }
+  switch (frame->command) {
+  case PUMP_TCP_HEARTBEAT_REQUEST:
+    pump_peer_say(peer, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation, no_bytes);
+    break;
+  case PUMP_TCP_HEARTBEAT_RESPONSE: break;
+  case PUMP_TCP_BAD_REQUEST: break; /* servers log it */
+  case PUMP_TCP_AUTHENTICATE: authenticate(peer, frame); break;
+  case PUMP_TCP_IDENTIFY_CLIENT: identify(peer, frame); break;
+  default: handle_request(peer, frame);
+  }
+}
+
+/* ---- Reading ------------------------------------------------------------------------------ */
+
+static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  (void)suggested;
+  pump_peer *peer = (pump_peer *)(void *)handle;
+  uint8_t *to;
+  size_t size;
+  *buf = uv_buf_init(NULL, 0);
+  if (pump_tcp_reader_space(&peer->reader, &to, &size) == 0)
+    *buf = uv_buf_init((char *)to, (unsigned)(size > INT32_MAX ? INT32_MAX : size));
+}
+
+static void handle_broken(pump_peer *peer, const char *format) {
+  char text[256];
+  snprintf(text, sizeof text, "%s%s.", format, peer->reader.error);
+  pump_peer_bad_request(peer, &nobody, text);
+  end(peer);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
+  (void)buf;
+  pump_peer *peer = (pump_peer *)(void *)stream;
+  if (size < 0) {
+    pump_peer_close(peer);
+    return;
+  }
+  if (peer->is_ending) return; /* never `filled`: the same space takes it all */
+  peer->silent_ticks = 0;
+  pump_tcp_reader_filled(&peer->reader, (size_t)size);
+  pump_tcp_frame frame;
+  int code;
+  while (!peer->is_ending && (code = pump_tcp_reader_next(&peer->reader, &frame)) != 0) {
+    if (code == PUMP_EPROTOCOL)
+      handle_broken(peer, "Invalid TCP frame received. Error: ");
+    else if (code < 0)
+      handle_broken(peer, "Received bad network package. Error: ");
+    else
+      handle(peer, &frame);
+  }
+  pump_peer_flush(peer);
+}
+
+void pump_peer_balance(pump_peer *peer) {
+  bool is_behind = peer->requests || pump_peer_unsent(peer) >= PUMP_PEER_HIGH_WATER;
+  if (peer->is_ending || is_behind == peer->is_paused) return;
+  peer->is_paused = is_behind;
+  if (is_behind)
+    uv_read_stop(&peer->uv.stream);
+  else if (uv_read_start(&peer->uv.stream, on_space, on_read) != 0)
+    pump_peer_close(peer);
+}
+
+void pump_peer_tick(pump_peer *peer) {
+  if (peer->is_ending) {
+    if (++peer->ending_ticks > END_AFTER) pump_peer_close(peer);
+    return;
+  }
+  /* A peer that takes what it is sent lives, even while nothing is read from it. */
+  size_t unsent = uv_stream_get_write_queue_size(&peer->uv.stream);
+  if (unsent < peer->backlog) peer->silent_ticks = 0;
+  peer->backlog = unsent;
+  peer->silent_ticks++;
+  if (peer->silent_ticks >= CUT_AFTER) {
+    pump_peer_close(peer);
+  } else if (peer->silent_ticks == HEARTBEAT_AFTER) {
+    pump_tcp_correlation id;
+    if (uv_random(NULL, NULL, id.bytes, sizeof id.bytes, 0, NULL) != 0) id = nobody;
+    pump_peer_say(peer, PUMP_TCP_HEARTBEAT_REQUEST, &id, no_bytes);
+    pump_peer_flush(peer);
+  }
+}
+
+/* ---- The beginning ------------------------------------------------------------------------ */
+
+static pump_peer *new_peer(pump_node *node, const pump_account *who) {
+  pump_peer *peer = calloc(1, sizeof *peer);
+  if (!peer) return NULL;
+  peer->node = node;
+  peer->who = who;
+  pump_tcp_reader_init(&peer->reader, PUMP_MAX_FRAME);
+  return peer;
+}
+
+/* From here on the peer is the node's, and ends by being closed. */
+static void add_peer(pump_peer *peer) {
+  pump_node *node = peer->node;
+  peer->next = node->peers;
+  if (node->peers) node->peers->previous = peer;
+  node->peers = peer;
+  node->peer_count++;
+  node->open_handles++;
+}
+
+int pump_peer_accept(pump_node *node) {
+  pump_peer *peer = new_peer(node, NULL);
+  if (!peer) return PUMP_ENOMEM;
+  if (uv_tcp_init(node->loop, &peer->uv.tcp) != 0) {
+    free(peer);
+    return PUMP_ECONNECT;
+  }
+  bool is_full = node->peer_count >= PUMP_NODE_MAX_PEERS;
+  add_peer(peer);
+  if (uv_accept((uv_stream_t *)&node->listener, &peer->uv.stream) != 0 || is_full ||
+      uv_read_start(&peer->uv.stream, on_space, on_read) != 0) {
+    pump_peer_close(peer);
+    return PUMP_ECONNECT;
+  }
+  uv_tcp_nodelay(&peer->uv.tcp, 1);
+  return 0;
+}
+
+int pump_peer_open(pump_node *node, int fd, const pump_account *who) {
+  pump_peer *peer = new_peer(node, who);
+  if (!peer || uv_pipe_init(node->loop, &peer->uv.pipe, 0) != 0) {
+    free(peer);
+    close(fd);
+    return PUMP_ENOMEM;
+  }
+  add_peer(peer);
+  int code = uv_pipe_open(&peer->uv.pipe, fd);
+  if (code != 0) close(fd);
+  if (code == 0) code = uv_read_start(&peer->uv.stream, on_space, on_read);
+  if (code == 0) return 0;
+  pump_peer_close(peer);
+  return PUMP_ECONNECT;
+}

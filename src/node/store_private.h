@@ -1,0 +1,94 @@
+/* What the files of the store share: its statements and the row of a stream. */
+#ifndef PUMP_NODE_STORE_PRIVATE_H
+#define PUMP_NODE_STORE_PRIVATE_H
+
+#include <sqlite3.h>
+#include "node/recent.h"
+#include "node/store.h"
+
+#define EVENT_COLUMNS "e.position, e.number, e.id, e.type, e.data, e.metadata, e.created, e.is_json"
+
+/* Every statement, prepared at its first use and kept. */
+#define PUMP_STORE_STATEMENT_MAP(XX)                                                               \
+  XX(BEGIN, "BEGIN IMMEDIATE")                                                                     \
+  XX(COMMIT, "COMMIT")                                                                             \
+  XX(ROLLBACK, "ROLLBACK")                                                                         \
+  XX(MARK, "SAVEPOINT one")                                                                        \
+  XX(KEEP, "RELEASE one")                                                                          \
+  XX(UNDO, "ROLLBACK TO one")                                                                      \
+  XX(STREAM, "SELECT id, last, max_count, max_age, truncate_before FROM streams WHERE name = ?1")  \
+  XX(ADD_STREAM, "INSERT INTO streams (name, last) VALUES (?1, ?2)")                               \
+  XX(MOVE_STREAM, "UPDATE streams SET last = ?2 WHERE id = ?1")                                    \
+  XX(LIMIT_STREAM, "UPDATE streams SET max_count = ?2, max_age = ?3, truncate_before = ?4, "       \
+                   "acl = CASE json_type(?5, '$.\"$acl\"') WHEN 'object' "                         \
+                   "THEN json_extract(?5, '$.\"$acl\"') END WHERE id = ?1")                        \
+  XX(ROLES, "SELECT json_type(s.acl, ?2) IS NOT NULL, r.value FROM streams s "                     \
+            "LEFT JOIN json_each(s.acl, ?2) r WHERE s.name = ?1 AND s.acl IS NOT NULL")            \
+  XX(ADD_EVENT,                                                                                    \
+     "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "           \
+     "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                       \
+  XX(EVENT_ID, "SELECT id FROM events WHERE stream = ?1 AND number = ?2")                          \
+  XX(EVENT, "SELECT " EVENT_COLUMNS " FROM events e WHERE e.stream = ?1 AND e.number = ?2")        \
+  XX(FORWARD, "SELECT " EVENT_COLUMNS " FROM events e WHERE e.stream = ?1 "                        \
+              "AND e.number BETWEEN ?2 AND ?3 ORDER BY e.number")                                  \
+  XX(BACKWARD, "SELECT " EVENT_COLUMNS " FROM events e WHERE e.stream = ?1 "                       \
+               "AND e.number BETWEEN ?2 AND ?3 ORDER BY e.number DESC")                            \
+  XX(ALL_FORWARD, "SELECT " EVENT_COLUMNS ", s.name FROM events e CROSS JOIN streams s "           \
+                  "ON s.id = e.stream WHERE e.position >= ?1 ORDER BY e.position LIMIT ?2")        \
+  XX(ALL_BACKWARD, "SELECT " EVENT_COLUMNS ", s.name FROM events e CROSS JOIN streams s "          \
+                   "ON s.id = e.stream WHERE e.position < ?1 ORDER BY e.position DESC LIMIT ?2")   \
+  XX(LAST_DATA, "SELECT e.data FROM streams s JOIN events e ON e.stream = s.id "                   \
+                "AND e.number = s.last WHERE s.name = ?1")                                         \
+  XX(IS_JSON, "SELECT json_valid(?1) AND json_type(?1) = 'object'")                                \
+  XX(LIMITS, "SELECT json_type(?1, '$.\"$maxCount\"'), json_extract(?1, '$.\"$maxCount\"'), "      \
+             "json_type(?1, '$.\"$maxAge\"'), json_extract(?1, '$.\"$maxAge\"'), "                 \
+             "json_type(?1, '$.\"$tb\"'), json_extract(?1, '$.\"$tb\"')")                          \
+  XX(SET_TRUNCATE, "SELECT json_set(?1, '$.\"$tb\"', ?2)")                                         \
+  XX(NEWEST_IDS,                                                                                   \
+     "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \
+     "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
+  XX(END_POSITION, "SELECT max(position) FROM events")
+
+enum {
+#define XX(name, sql) STATEMENT_##name,
+  PUMP_STORE_STATEMENT_MAP(XX)
+#undef XX
+      STATEMENT_COUNT
+};
+
+struct pump_store {
+  sqlite3 *db;
+  sqlite3_stmt *statements[STATEMENT_COUNT];
+  pump_recent recent;
+  int64_t end_position;
+  int64_t last_position;
+  bool broken; /* SQLite gave up the transaction that writes gathered in */
+  char error[256];
+};
+
+/* A stream as the store knows it. id 0: it was never heard of. */
+typedef struct pump_store_stream {
+  int64_t id;
+  int64_t last;            /* -1: no events */
+  int64_t max_count;       /* these three from its metadata, -1: not set */
+  int64_t max_age;         /* seconds */
+  int64_t truncate_before; /* INT64_MAX: soft-deleted */
+} pump_store_stream;
+
+/* Remembers what SQLite says. Returns PUMP_ESTORE. */
+int pump_store_fail(pump_store *store);
+/* Ready to bind and step, or NULL after pump_store_fail. */
+sqlite3_stmt *pump_store_statement(pump_store *store, int which);
+/* Steps a statement that gives no rows and resets it. NULL is passed on as a failure. */
+int pump_store_run(pump_store *store, sqlite3_stmt *statement);
+/* How a view is bound: as bytes, never NULL. */
+void pump_store_bind(sqlite3_stmt *statement, int index, pump_bytes bytes);
+pump_bytes pump_store_column(sqlite3_stmt *statement, int index);
+/* Reads where the store ends and which events came last: at open and after a rollback. */
+int pump_store_recall(pump_store *store);
+
+/* The row of a stream; a metastream has the fate of its stream and keeps one event. */
+int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *stream);
+/* The first number that the stream's metadata lets through, age aside. */
+int64_t pump_store_first_number(const pump_store_stream *stream);
+#endif
