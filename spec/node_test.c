@@ -11,10 +11,10 @@
 #include "wire/tcp/events.h"
 #include "wire/tcp/message.h"
 
-static char folder[64];
+static char folder[128];
 
 static const char *path_of(const char *name) {
-  static char path[128];
+  static char path[256];
   snprintf(path, sizeof path, "%s/%s", folder, name);
   return path;
 }
@@ -351,7 +351,8 @@ static void test_owner(void) {
 }
 
 int main(void) {
-  snprintf(folder, sizeof folder, "/tmp/pump-node-XXXXXX");
+  const char *tmp = getenv("TMPDIR");
+  snprintf(folder, sizeof folder, "%s/pump-node-XXXXXX", tmp ? tmp : "/tmp");
   if (!mkdtemp(folder)) return 1;
   pump_node_options options = options_of(NULL);
   node_child child = node_child_start(&options);
@@ -365,7 +366,7 @@ int main(void) {
   test_owner();
   test_killing();
   test_full_disk();
-  char command[128];
+  char command[160];
   snprintf(command, sizeof command, "rm -r %s", folder);
   if (system(command) != 0) return 1;
   return tap_done();
