@@ -11,10 +11,10 @@
 #include "wire/tcp/events.h"
 #include "wire/tcp/message.h"
 
-static char folder[64];
+static char folder[128];
 
 static const char *path_of(const char *name) {
-  static char path[128];
+  static char path[256];
   snprintf(path, sizeof path, "%s/%s", folder, name);
   return path;
 }
@@ -113,8 +113,10 @@ static bool kill_once(const char *file, int round, bool *answered, unsigned *nex
     if (!node_peer_flush(&peer)) return false;
     usleep((useconds_t)(round * 37 % 400));
   }
-  node_child_kill(&child);
   pump_tcp_frame frame;
+  for (int i = 0; i < round % 4 && node_peer_receive(&peer, &frame); i++)
+    answered[number_of(&frame)] = is_success(&frame);
+  node_child_kill(&child);
   while (node_peer_receive(&peer, &frame))
     answered[number_of(&frame)] = is_success(&frame);
   node_peer_close(&peer);
@@ -351,7 +353,8 @@ static void test_owner(void) {
 }
 
 int main(void) {
-  snprintf(folder, sizeof folder, "/tmp/pump-node-XXXXXX");
+  const char *tmp = getenv("TMPDIR");
+  snprintf(folder, sizeof folder, "%s/pump-node-XXXXXX", tmp ? tmp : "/tmp");
   if (!mkdtemp(folder)) return 1;
   pump_node_options options = options_of(NULL);
   node_child child = node_child_start(&options);
@@ -365,7 +368,7 @@ int main(void) {
   test_owner();
   test_killing();
   test_full_disk();
-  char command[128];
+  char command[160];
   snprintf(command, sizeof command, "rm -r %s", folder);
   if (system(command) != 0) return 1;
   return tap_done();

@@ -12,11 +12,11 @@
 #include "node/recent.h"
 #include "node/store.h"
 
-static char folder[64];
+static char folder[128];
 static char error[256];
 
 static const char *path_of(const char *name) {
-  static char path[128];
+  static char path[256];
   snprintf(path, sizeof path, "%s/%s", folder, name);
   return path;
 }
@@ -280,7 +280,8 @@ static void test_recent(void) {
 }
 
 int main(void) {
-  snprintf(folder, sizeof folder, "/tmp/pump-store-XXXXXX");
+  const char *tmp = getenv("TMPDIR");
+  snprintf(folder, sizeof folder, "%s/pump-store-XXXXXX", tmp ? tmp : "/tmp");
   if (!mkdtemp(folder)) return 1;
   test_opening();
   test_keeping();
@@ -289,7 +290,7 @@ int main(void) {
   test_short_pages();
   test_metadata();
   test_recent();
-  char command[128];
+  char command[160];
   snprintf(command, sizeof command, "rm -r %s", folder);
   if (system(command) != 0) return 1;
   return tap_done();

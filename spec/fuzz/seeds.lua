@@ -1,4 +1,4 @@
--- Writes the fuzzers' seeds into a folder that has the folders frame, message, json and url: each
+-- Writes the fuzzers' seeds into a folder that has the folders frame, message, json, url and node: each
 -- body that was recorded once a length, behind its command; the same bodies as frames; the corpus
 -- of JSON; and some URLs.
 local folder = ...
@@ -35,6 +35,21 @@ for first = 1, #frames, 5 do
 end
 write(folder .. "/frame/login", "\1", string.pack("<s4", "\xf2\1" .. ("\17"):rep(16) ..
   "\5admin\8changeit"))
+
+-- Questions as the node's fuzzer takes them, some behind each other so that they find something.
+local row = {}
+for line in io.lines("spec/recorded/5.0.8/semantics.jsonl") do
+  local command, body = line:match('"sent": {"cmd": "0x(%x%x)", "body": "(%x*)"')
+  if command then
+    body = body:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)
+    row[#row + 1] = string.char(tonumber(command, 16), 0) .. string.pack("<s2", body)
+  end
+end
+for first = 1, #row, 10 do
+  local last = math.min(first + 19, #row)
+  write(("%s/node/%03d"):format(folder, first), table.concat(row, "", first, last))
+end
+write(folder .. "/node/login", "\xf2\1\0\0\xf2\5\0\0\x03\0\2\0hi\xf5\0\5\0\8\1\18\1x")
 
 local corpus = dofile "spec/json/corpus.lua"
 for kind, cases in pairs(corpus) do
