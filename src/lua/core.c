@@ -68,7 +68,7 @@ int luaopen_pump_core(lua_State *L) {
   pump_lua_push_loop(L);
   luaL_newlib(L, functions);
   pump_lua_open_loop(L, 1);
-  pump_lua_open_event(L);
+  pump_lua_open_event(L, 1);
   pump_lua_open_url(L);
   pump_lua_open_client(L, 1);
   pump_lua_open_node(L, 1);

@@ -391,7 +391,13 @@ static int core_is_event(lua_State *L) {
   return 1;
 }
 
-void pump_lua_open_event(lua_State *L) {
+/* core.page_bytes() -> the memory behind all pages that Lua has */
+static int core_page_bytes(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)pump_lua_this_loop(L)->page_bytes);
+  return 1;
+}
+
+void pump_lua_open_event(lua_State *L, int index) {
   static const luaL_Reg functions[] = {
       {"iterator", core_iterator},
       {"decoder", core_decoder},
@@ -414,6 +420,9 @@ void pump_lua_open_event(lua_State *L) {
       {"__eq", event_eq},
       {NULL, NULL},
   };
+  lua_pushvalue(L, index);
+  lua_pushcclosure(L, core_page_bytes, 1);
+  lua_setfield(L, -2, "page_bytes");
   luaL_setfuncs(L, functions, 0);
   if (luaL_newmetatable(L, PAGE_TYPE)) {
     luaL_setfuncs(L, page_methods, 0);

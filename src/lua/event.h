@@ -12,7 +12,7 @@
 
 /* Pushes a page and takes over the reference: *page becomes NULL. */
 void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page);
-/* Adds the functions for pages and events to the table on the top. */
-void pump_lua_open_event(lua_State *L);
+/* Adds the functions for pages and events to the table on the top, with the loop at `index`. */
+void pump_lua_open_event(lua_State *L, int index);
 
 #endif

@@ -1,0 +1,172 @@
+-- The binding itself: its loop, and that a Lua state can end in any order.
+local core = require "pump.core"
+local helper = require "helper"
+
+helper.leaves_nothing(after_each)
+
+describe("a timer", function()
+  local function take_all()
+    local taken = {}
+    local ticket, ok = core.take()
+    while ticket do
+      taken[#taken + 1] = ticket
+      assert.is_true(ok)
+      ticket, ok = core.take()
+    end
+    return taken
+  end
+
+  it("answers its ticket once", function()
+    local ticket, timer = core.after(0.01)
+    assert.equal(1, core.pending())
+    assert.is_false(core.idle())
+    core.step()
+    assert.are.same({ ticket }, take_all())
+    timer:cancel()
+    assert.is_true(core.idle())
+  end)
+
+  it("that is cancelled or forgotten answers nothing", function()
+    local _, timer = core.after(0.001)
+    timer:cancel()
+    timer:cancel()
+    core.after(0.001)
+    collectgarbage()
+    collectgarbage()
+    assert.equal(0, core.pending())
+    core.step(0.01)
+    assert.are.same({}, take_all())
+  end)
+
+  it("may be one of many", function()
+    local timers, tickets = {}, {}
+    for i = 1, 500 do
+      tickets[i], timers[i] = core.after(((i * 7919) % 500) / 50000)
+    end
+    for i = 1, 500, 2 do timers[i]:cancel() end
+    local count = 0
+    while not core.idle() do
+      core.step(1)
+      count = count + #take_all()
+    end
+    assert.equal(250, count)
+  end)
+
+  it("may be for ever", function()
+    local _, timer = core.after(math.huge)
+    core.step(0)
+    assert.is_true(core.timeout() > 1000)
+    timer:cancel()
+    assert.is_nil(core.timeout())
+  end)
+end)
+
+describe("a step", function()
+  it("lasts as long as it may", function()
+    for _, seconds in ipairs { 0, 0.02 } do
+      local start = core.hrtime()
+      local _, timer = core.after(10)
+      core.step(seconds)
+      timer:cancel()
+      local took = core.hrtime() - start
+      assert.is_true(took >= seconds - 0.002 and took < seconds + 0.5, took)
+    end
+  end)
+end)
+
+describe("a UUID", function()
+  it("is told from other text", function()
+    assert.is_true(core.is_guid(core.guid()))
+    assert.is_true(core.is_guid("{" .. core.guid():upper() .. "}"))
+    for _, text in ipairs { "", "x", core.guid():sub(2), core.guid() .. "0" } do
+      assert.is_false(core.is_guid(text))
+    end
+  end)
+end)
+
+-- Each program ends with everything open, and must end well.
+describe("the end of a Lua state", function()
+  local programs = {
+    ["with nothing asked for"] = "",
+    ["with a connection"] = [[conn:ping()]],
+    ["with several connections and a node"] = [[
+      local node = assert(pump.node { listen = "127.0.0.1:0" })
+      other = assert(pump.connect("tcp://admin:changeit@" .. node.address))
+      third = assert(pump.connect "memory:")
+      keep = node]],
+    ["with requests under way"] = [[
+      for i = 1, 10 do
+        pump.spawn(function() conn:publish_event("s", "t", { i = i }) end)
+      end
+      pump.loop:step(0)]],
+    ["with a task that sleeps"] = [[pump.spawn(pump.sleep, 60) pump.loop:step(0)]],
+    ["with an iterator half read"] = [[
+      for i = 1, 10 do assert(conn:publish_event("s", "t")) end
+      step = conn:iter("s", { batch_size = 2 })
+      step()]],
+    ["with events that finalisers look at"] = [[
+      for i = 1, 10 do assert(conn:publish_event("s", "t", "data")) end
+      local event = conn:iter("s")()
+      early = setmetatable({ event = event }, { __gc = function(self)
+        pcall(function() return self.event.data, tostring(self.event) end)
+      end })]],
+    ["with finalisers that use pump"] = [[
+      late = setmetatable({}, { __gc = function()
+        pcall(conn.ping, conn)
+        pcall(pump.sleep, 0.01)
+        pcall(conn.close, conn)
+        pcall(pump.connect, "memory:")
+      end })]],
+    ["with a client that never connected"] = [[client = assert(pump.client "memory:")]],
+    ["with an error in a task"] = [[pcall(pump.run, error, "x")]],
+    ["after os.exit"] = [[conn:ping() os.exit(0, true)]],
+    ["after a quick os.exit"] = [[conn:ping() os.exit(0)]],
+  }
+
+  for name, program in pairs(programs) do
+    it(name, function()
+      local early = [[
+        local pump = require "pump"
+        first = setmetatable({}, { __gc = function()
+          pcall(conn.ping, conn)
+          pcall(pump.sleep, 0)
+        end })
+        conn = assert(pump.connect "memory:")
+      ]]
+      local output, status = helper.lua(early .. program .. "\nio.write 'well'")
+      if not name:find "os.exit" then assert.equal("well", output) end
+      assert.equal(0, status, output)
+    end)
+  end
+
+  it("many times over in one process", function()
+    local output, status = helper.lua [[
+      local pump = require "pump"
+      for _ = 1, 30 do
+        local conn = assert(pump.connect "memory:")
+        assert(conn:publish_event("s", "t"))
+        conn = nil
+      end
+      collectgarbage()
+      collectgarbage()
+      pump.sleep(0.01)
+      io.write(require("pump.core").handles())]]
+    assert.equal("0", output)
+    assert.equal(0, status)
+  end)
+end)
+
+describe("the module", function()
+  it("is not linked with liblua, and shows one name only", function()
+    local path = package.searchpath("pump.core", package.cpath)
+    local pipe = assert(io.popen("nm -D --defined-only " .. path .. "; readelf -d " .. path))
+    local text = pipe:read "a"
+    pipe:close()
+    local names = {}
+    for name in text:gmatch "%x+ %u ([%w_]+)" do
+      if not name:find "^__" then names[#names + 1] = name end
+    end
+    assert.are.same({ "luaopen_pump_core" }, names)
+    assert.is_nil(text:find "NEEDED[^\n]*lua")
+  end)
+end)

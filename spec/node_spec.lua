@@ -1,0 +1,73 @@
+-- pump.node: the embedded node as a program has it. What it answers is in the node's own specs.
+local helper = require "helper"
+local pump = require "pump"
+
+helper.leaves_nothing(after_each)
+
+describe("a node", function()
+  it("is reached at its address", function()
+    local node, address = helper.node()
+    assert.matches("^127%.0%.0%.1:%d+$", address)
+    assert.is_nil(node.http_address)
+    assert.matches("^pump.node{memory 127", tostring(node))
+    local writer = assert(pump.connect("tcp://admin:changeit@" .. address))
+    local reader = assert(pump.connect("tcp://admin:changeit@" .. address))
+    assert(writer:publish_event("ponies", "PonyJumped", { Height = 10 }))
+    assert.equal(10, assert(reader:get_event("ponies", 0)):json().Height)
+    writer:close()
+    reader:close()
+    node:close()
+  end)
+
+  it("is the same store as file: opens", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local node, address = helper.node { file = path }
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+    assert(conn:publish_event("s", "t", "kept"))
+    conn:close()
+    node:close()
+    conn = assert(pump.connect("file:" .. path))
+    assert.equal("kept", assert(conn:get_event("s", 0)).data)
+    conn:close()
+    for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(path .. suffix) end
+  end)
+
+  it("serves other programs while it sleeps", function()
+    local node, address = helper.node()
+    local served
+    pump.run(function()
+      local waiter = pump.spawn(pump.sleep, math.huge)
+      local conn <close> = assert(pump.connect("tcp://admin:changeit@" .. address))
+      served = conn:ping()
+      waiter:cancel()
+    end)
+    assert.is_number(served)
+    node:close()
+  end)
+
+  it("closes once, and at the end of a block", function()
+    local kept
+    do
+      local node <close> = helper.node()
+      kept = node
+    end
+    assert.is_nil(kept.address)
+    assert.is_true(kept:close())
+  end)
+
+  it("says why it can't start", function()
+    local node, address = helper.node()
+    local err = helper.fails("connect_failed", pump.node { listen = address })
+    assert.matches(address, err.message, 1, true)
+    node:close()
+    helper.fails("store_failed", pump.node { file = "/no/such/folder/x.db", listen = "127.0.0.1:0" })
+    helper.fails("not_supported", pump.node { http = "127.0.0.1:0" })
+  end)
+
+  it("wants its options right", function()
+    helper.misuses("unknown option \"port\"", pump.node, { port = 1 })
+    helper.misuses("a string expected", pump.node, { listen = 1113 })
+    helper.misuses("names and passwords", pump.node, { users = { "admin" } })
+  end)
+end)
