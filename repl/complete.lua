@@ -16,19 +16,27 @@ local function value_of(path, env)
   return value
 end
 
--- Every string key of a table and of those that it inherits from.
+local function add_keys(value, found)
+  for key in next, value do
+    if type(key) == "string" then found[key] = true end
+  end
+end
+
+-- Every string key of a value and of what it inherits from. An __index that is a function is not
+-- called: the tables it was made with are where it looks.
 local function keys(value, found)
-  local seen = 0
-  while value ~= nil and seen < 10 do
-    if type(value) == "table" then
-      for key in next, value do
-        if type(key) == "string" then found[key] = true end
+  for _ = 1, 10 do
+    if type(value) == "table" then add_keys(value, found) end
+    local meta = debug.getmetatable(value)
+    local inherited = type(meta) == "table" and rawget(meta, "__index") or nil
+    if type(inherited) == "function" then
+      for i = 1, 10 do
+        local _, upvalue = debug.getupvalue(inherited, i)
+        if type(upvalue) == "table" then add_keys(upvalue, found) end
       end
     end
-    local meta = debug.getmetatable(value)
-    local inherited = type(meta) == "table" and rawget(meta, "__index")
-    value = type(inherited) == "table" and inherited or nil
-    seen = seen + 1
+    value = inherited
+    if type(value) ~= "table" then return end
   end
 end
 

@@ -127,9 +127,11 @@ end
 
 local function banner(session)
   if session.quiet then return end
-  session.out:note(string.format("pumpsh %s on %s%s. \\? for help, \\q to leave.", pump.version,
-    session:place(), session.is_default and ", which is gone in the end (-u URL goes elsewhere)"
-    or ""))
+  session.out:note(string.format("pumpsh %s on %s. \\? for help, \\q to leave.", pump.version,
+    session:place()))
+  if session.is_default then
+    session.out:note("No -u URL and no PUMP_URL: what you write is gone when you leave.")
+  end
   session.is_default = nil
 end
 

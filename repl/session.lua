@@ -23,7 +23,7 @@ function session:connection()
   local conn = self.conn
   if conn and conn.state ~= "closed" then return conn end
   if self.is_default and not self.quiet then
-    self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, gone in the end")
+    self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
   local made, err = pump.connect(self.url, {

@@ -164,7 +164,7 @@ end
 
 function shell:prompt()
   local place = text.safe(self.session:place())
-  if self.chunk then return string.rep(" ", text.width(place) + 3) .. ".. " end
+  if self.chunk then return string.rep(" ", text.width(place) + 4) .. ".. " end
   return "pump " .. place .. "> "
 end
 

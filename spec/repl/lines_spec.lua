@@ -23,7 +23,7 @@ describe("lines of Lua", function()
     assert.equal("4\n5\n", fine "4\n_ + 1\n")
     assert.equal('"a"\nnil\n', fine "'a', nil\n")
     assert.equal("", fine "x = 1\n\n   \n-- nothing\n")
-    assert.equal("7", fine "io.write(7)")
+    assert.equal("7", fine "x = io.write(7)")
   end)
 
   it("go on until they are finished", function()

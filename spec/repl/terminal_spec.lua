@@ -1,0 +1,328 @@
+-- pumpsh in a real terminal: tmux types, and looks at the screen.
+local support =
+  dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
+
+local tmux, home
+
+local function shell(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local out = pipe:read("a")
+  local ok = pipe:close()
+  return out, ok
+end
+
+local function key(...)
+  for _, name in ipairs { ... } do shell(tmux .. "send-keys " .. name) end
+end
+
+local function screen()
+  return (shell(tmux .. "capture-pane -p"):gsub("%s+$", ""))
+end
+
+local function look(fn)
+  local view
+  for _ = 1, 100 do
+    view = screen()
+    if fn(view) then return view end
+    os.execute("sleep 0.05")
+  end
+  error("the screen is\n" .. view, 3)
+end
+
+-- Waits until the screen holds a text (a plain one), or ends with a line.
+local function shows(text)
+  return look(function(view) return view:find(text, 1, true) end)
+end
+
+local function ends(text)
+  return look(function(view) return view:sub(-#text - 1) == "\n" .. text or view == text end)
+end
+
+-- Types a text, and sees to it that it has arrived.
+local function typed(text)
+  shell(tmux .. "send-keys -l -- " .. support.quote(text))
+  local tail = text:sub(-20)
+  look(function(view) return view:gsub("\n", ""):find(tail, 1, true) end)
+end
+
+-- A server of tmux for each terminal: one that was killed may still be about.
+local function start(command)
+  local name = os.tmpname()
+  os.remove(name)
+  tmux = "tmux -L " .. name:match("[^/]*$") .. " -f /dev/null "
+  shell(tmux .. "new-session -d -x 80 -y 24 " .. support.quote(command))
+end
+
+local function open(arguments, env)
+  start(string.format(
+    "env LANG= LC_ALL= HOME=%s XDG_STATE_HOME=%s/state XDG_CONFIG_HOME=%s/config %s %s %s; "
+      .. "echo status $?; sleep 100", home, home, home, env or "", support.binary,
+    arguments or "-q"))
+end
+
+local prompt = "pump memory:>"
+
+-- One line, and the prompt after it.
+local function line(text)
+  typed(text)
+  key "Enter"
+  return ends(prompt)
+end
+
+local function close()
+  shell(tmux .. "kill-server")
+end
+
+local has_tmux = select(2, shell("command -v tmux"))
+local describe_here = has_tmux and describe or function(name)
+  describe(name, function() pending("tmux is not installed") end)
+end
+
+describe_here("in a terminal", function()
+  setup(function()
+    home = support.path()
+    os.execute("mkdir -p " .. home)
+  end)
+  teardown(support.clean)
+  after_each(close)
+
+  it("greets, and says where it is", function()
+    open ""
+    local view = ends(prompt)
+    assert.matches("pumpsh %d+%.%d+%.%d+ on memory:", view)
+    assert.equal(3, support.lines(view .. "\n"))
+  end)
+
+  it("echoes, and shows events as a table that fits or as blocks", function()
+    open()
+    ends(prompt)
+    assert.matches("\n2\n", line "1 + 1")
+    line([[\publish ponies PonyJumped {"Height": ]] .. ("1"):rep(70) .. "}")
+    for row in line "\\read ponies":gmatch("[^\n]+") do assert.is_true(utf8.len(row) <= 80) end
+    assert.matches("number +type +created +data\n +0 +PonyJumped", screen())
+    assert.matches("…\n" .. prompt, screen())
+    line "\\x"
+    assert.matches("\nponies@0 PonyJumped\nid  ", line "\\read ponies")
+  end)
+
+  it("continues a line, and recalls it whole", function()
+    open()
+    ends(prompt)
+    typed "{ 1,"
+    key "Enter"
+    ends "           .."
+    line "2 }"
+    assert.matches("\n{ 1, 2 }\n", screen())
+    key "Up"
+    shows("{ 1,\n2 }")
+    key("Enter")
+    look(function(view) return select(2, view:gsub("\n{ 1, 2 }\n", "")) == 2 end)
+  end)
+
+  it("leaves a line that is being typed alone while a thousand events a second arrive", function()
+    open()
+    ends(prompt)
+    line "function tick() for i = 1, 1500 do print('tick ' .. i) pump.sleep(0.001) end end"
+    typed "x = pump.spawn(tick)"
+    key "Enter"
+    for char in ("'typed meanwhile'"):gmatch(".") do
+      shell(tmux .. "send-keys -l -- " .. support.quote(char))
+      os.execute("sleep 0.02")
+    end
+    shows "tick 1500"
+    ends(prompt .. " 'typed meanwhile'")
+    key "Enter"
+    shows '\n"typed meanwhile"\n'
+  end)
+
+  it("drops the line at the prompt on Ctrl-C", function()
+    open()
+    ends(prompt)
+    typed "half a line"
+    key "C-c"
+    shows(prompt .. " half a line^C\n" .. prompt)
+    typed "{ 1,"
+    key("Enter", "C-c")
+    assert.matches("\n3\n", line "1 + 2")
+  end)
+
+  for name, chunk in pairs {
+    ["a wait"] = "pump.sleep(60)",
+    ["a busy loop"] = "while true do end",
+    ["a busy loop in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
+    ["requests without end"] = "while true do conn:ping() end",
+    ["a wait in a coroutine of one's own"] = "coroutine.wrap(function() pump.sleep(60) end)()",
+    ["a following read"] = "\\read news --follow",
+  } do
+    it("stops " .. name .. " on Ctrl-C, and keeps the connection", function()
+      open()
+      ends(prompt)
+      line "x = conn:publish_event('kept', 'T', 1)"
+      typed(chunk)
+      key "Enter"
+      os.execute("sleep 0.3")
+      key "C-c"
+      shows("^Cinterrupted\n" .. prompt)
+      assert.matches("\n0\n", line "conn:get_event('kept', 0).event_number")
+    end)
+  end
+
+  it("abandons on the second Ctrl-C what swallows the first", function()
+    open()
+    ends(prompt)
+    typed "while true do pcall(function() while true do end end) end"
+    key "Enter"
+    os.execute("sleep 0.2")
+    key "C-c"
+    os.execute("sleep 0.2")
+    key "C-c"
+    shows("interrupted\n" .. prompt)
+    assert.matches("\n2\n", line "1 + 1")
+  end)
+
+  it("takes a paste of fifty lines", function()
+    open()
+    ends(prompt)
+    local lines = {}
+    for i = 1, 50 do lines[i] = "local v" .. i .. " = " .. i end
+    local path = support.path()
+    support.write_file(path, table.concat(lines, "\n"))
+    shell(tmux .. "load-buffer " .. path)
+    shell(tmux .. "paste-buffer -p")
+    shows "v50 = 50"
+    key "Enter"
+    assert.matches("\n51\n", line "v1 + v50")
+  end)
+
+  it("shows control characters harmlessly, and wide ones", function()
+    open()
+    ends(prompt)
+    line [[bad = "\27[2J\27]0;owned\7"]]
+    line [[x = conn:publish_event("evil", bad, bad, { metadata = bad })]]
+    for _, command in ipairs { "\\read evil", "\\event evil 0", "conn:get_event('evil', 0).type",
+      "print(conn:get_event('evil', 0).type)", "for e in conn:iter('evil') do print(e) end" } do
+      assert.matches("evil", line(command))
+    end
+    assert.matches("\\x1b%[2J", screen())
+    assert.matches('\n"日本é"\n', line '"日本é"')
+  end)
+
+  it("keeps a history that others cannot read and that holds no password", function()
+    open()
+    ends(prompt)
+    line "111"
+    typed "\\connect tcp://derpy:muffins@127.0.0.1:1"
+    key "Enter"
+    shows "connect_failed"
+    line "x = { password = 'muffins' }"
+    line " 'not this'"
+    typed "{ 3,"
+    key "Enter"
+    line "4 }"
+    key "C-d"
+    shows "status 0"
+    close()
+    local file = home .. "/state/pumpsh/history"
+    local kept = support.read_file(file)
+    assert.matches("111\n", kept)
+    assert.is_nil(kept:find("muffins"))
+    assert.is_nil(kept:find("not this"))
+    assert.equal("600\n", shell("stat -c %a " .. file))
+    open()
+    ends(prompt)
+    key "Up"
+    shows "{ 3,\n4 }"
+    key "Up"
+    ends(prompt .. " 111")
+  end)
+
+  it("completes commands and names", function()
+    open()
+    ends(prompt)
+    typed "\\conni"
+    key "Tab"
+    ends(prompt .. " \\conninfo")
+    key "C-u"
+    typed "pump.new_"
+    key "Tab"
+    ends(prompt .. " pump.new_event")
+    key "C-u"
+    line "x = conn"
+    typed "conn:publish_"
+    key "Tab"
+    ends(prompt .. " conn:publish_event")
+  end)
+
+  it("survives a change of the terminal's size and a stop", function()
+    start("env HOME=" .. home .. " PS1='shell$ ' bash --norc --noprofile -i")
+    ends "shell$"
+    typed(support.binary .. " -q -X")
+    key "Enter"
+    ends(prompt)
+    typed "'kept'"
+    shell(tmux .. "resize-window -x 60 -y 20")
+    os.execute("sleep 0.2")
+    key "C-z"
+    ends "shell$"
+    typed "fg"
+    key "Enter"
+    ends(prompt .. " 'kept'")
+    key "Enter"
+    shows '\n"kept"\n'
+  end)
+
+  it("runs the init file, unless it is told not to", function()
+    os.execute("mkdir -p " .. home .. "/config/pumpsh")
+    support.write_file(home .. "/config/pumpsh/init.lua", "greeting = 'from init'")
+    open()
+    ends(prompt)
+    assert.matches('\n"from init"\n', line "greeting")
+    close()
+    open "-q -X"
+    ends(prompt)
+    assert.matches("\nnil\n", line "greeting")
+    os.remove(home .. "/config/pumpsh/init.lua")
+  end)
+
+  it("asks for a password unseen", function()
+    open "-q -u tcp://127.0.0.1:1 --user derpy -W ping"
+    ends "Password:"
+    shell(tmux .. "send-keys -l muffins")
+    key "Enter"
+    assert.is_nil(shows "status 2":find("muffins"))
+  end)
+
+  it("edits nothing where the terminal is dumb", function()
+    open("-q", "TERM=dumb")
+    ends(prompt)
+    assert.matches("\n2\n", line "1 + 1")
+    typed "pump.sleep(60)"
+    key "Enter"
+    os.execute("sleep 0.2")
+    key "C-c"
+    shows "interrupted"
+    line "x = 1"
+    key "C-d"
+    shows "status 0"
+  end)
+
+  it("uses colours only where they are wanted", function()
+    local function coloured(arguments, env)
+      open(arguments, env)
+      ends(prompt)
+      line "'text'"
+      local view = shell(tmux .. "capture-pane -p -e")
+      close()
+      return view:find("\27[32m", 1, true) ~= nil
+    end
+    assert.is_true(coloured("-q"))
+    assert.is_false(coloured("-q", "NO_COLOR=1"))
+    assert.is_false(coloured("-q --no-color"))
+  end)
+
+  it("stays after -e where it is told to", function()
+    open "-q -i -e 'seven = 7'"
+    ends(prompt)
+    assert.matches("\n7\n", line "seven")
+  end)
+end)
