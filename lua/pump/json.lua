@@ -5,8 +5,8 @@ local errors = require "pump.error"
 local M = { null = codec.null, array = codec.array, array_mt = codec.array_mt }
 
 -- The text of a value, or nil and an error.
-function M.encode(value)
-  local text, message = codec.encode(value)
+function M.encode(...)
+  local text, message = codec.encode(...)
   if text then return text end
   return nil, errors.new("json_error", message)
 end
