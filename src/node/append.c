@@ -39,7 +39,8 @@ static char *metastream_of(pump_store *store, pump_bytes name) {
 static decision decide_by_recent(const appending *to, const pump_new_event *events, size_t count,
                                  pump_store_written *out) {
   for (size_t i = 0; i < count; i++) {
-    const pump_recent_entry *entry = pump_recent_find(&to->store->recent, &events[i].id);
+    const pump_recent_entry *entry = pump_recent_find(&to->store->fresh, &events[i].id);
+    if (!entry) entry = pump_recent_find(&to->store->recent, &events[i].id);
     if (!entry || entry->stream != to->stream.id) return i == 0 ? WRITE : WRONG_VERSION;
     if (i == 0) out->first = entry->number;
     out->last = entry->number;
@@ -288,6 +289,8 @@ static int after_append(appending *to, const pump_store_stream *before,
 static int begin(pump_store *store) {
   if (store->broken) return PUMP_ESTORE;
   if (!sqlite3_get_autocommit(store->db)) return 0;
+  store->end_before = store->end_position;
+  store->last_before = store->last_position;
   return pump_store_run(store, pump_store_statement(store, STATEMENT_BEGIN));
 }
 
@@ -340,7 +343,7 @@ int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
   if (code == 0) code = after_append(&to, &before, events, count);
   code = finish(store, code, end, last);
   for (size_t i = 0; code == 0 && i < count; i++)
-    pump_recent_add(&store->recent, &events[i].id, to.stream.id, out->first + (int64_t)i);
+    pump_recent_add(&store->fresh, &events[i].id, to.stream.id, out->first + (int64_t)i);
   return code;
 }
 

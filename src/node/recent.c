@@ -51,6 +51,10 @@ static void forget_oldest(pump_recent *recent) {
   recent->count--;
 }
 
+static const pump_recent_entry *entry_at(const pump_recent *recent, size_t age) {
+  return &recent->entries[(recent->first + age) & (recent->capacity - 1)];
+}
+
 static void grow(pump_recent *recent) {
   pump_recent larger = {.limit = recent->limit,
                         .capacity = recent->capacity ? recent->capacity * 2 : FIRST_CAPACITY};
@@ -61,7 +65,7 @@ static void grow(pump_recent *recent) {
     return;
   }
   for (size_t i = 0; i < recent->count; i++) {
-    const pump_recent_entry *entry = &recent->entries[(recent->first + i) & (recent->capacity - 1)];
+    const pump_recent_entry *entry = entry_at(recent, i);
     put(&larger, &entry->id, entry->stream, entry->number);
   }
   pump_recent_free(recent);
@@ -73,6 +77,14 @@ void pump_recent_add(pump_recent *recent, const pump_guid *id, int64_t stream, i
   if (recent->capacity == 0) return;
   if (recent->count == recent->capacity) forget_oldest(recent);
   put(recent, id, stream, number);
+}
+
+void pump_recent_move(pump_recent *to, pump_recent *from) {
+  for (size_t i = 0; i < from->count; i++) {
+    const pump_recent_entry *entry = entry_at(from, i);
+    pump_recent_add(to, &entry->id, entry->stream, entry->number);
+  }
+  pump_recent_clear(from);
 }
 
 const pump_recent_entry *pump_recent_find(const pump_recent *recent, const pump_guid *id) {

@@ -27,6 +27,8 @@ void pump_recent_free(pump_recent *recent);
 void pump_recent_clear(pump_recent *recent);
 /* Without memory to grow it forgets the oldest instead. */
 void pump_recent_add(pump_recent *recent, const pump_guid *id, int64_t stream, int64_t number);
+/* Adds all of `from`, oldest first, and clears it. */
+void pump_recent_move(pump_recent *to, pump_recent *from);
 /* The newest event with that id, or NULL. */
 const pump_recent_entry *pump_recent_find(const pump_recent *recent, const pump_guid *id);
 

@@ -81,8 +81,8 @@ pump_bytes pump_store_column(sqlite3_stmt *statement, int index) {
 
 /* ---- Opening ------------------------------------------------------------------------------ */
 
-int pump_store_recall(pump_store *store) {
-  pump_recent_clear(&store->recent);
+/* Where the store ends, and which events came last. */
+static int recall(pump_store *store) {
   sqlite3_stmt *end = pump_store_statement(store, STATEMENT_END_POSITION);
   if (!end || sqlite3_step(end) != SQLITE_ROW) return pump_store_fail(store);
   bool is_empty = sqlite3_column_type(end, 0) == SQLITE_NULL;
@@ -192,7 +192,7 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   if (code == 0 && file) code = prepare_file(store, name, sync_normal, error, error_size);
   if (code == 0 && is_new && sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK)
     code = explain(store, name, error, error_size);
-  if (code == 0 && pump_store_recall(store) != 0)
+  if (code == 0 && recall(store) != 0)
     code = refuse(error, error_size, "%s: cannot read the store: %s", name, store->error);
   return code;
 }
@@ -204,6 +204,7 @@ int pump_store_open(pump_store **store, const char *file, bool sync_normal, char
   pump_store *opened = calloc(1, sizeof *opened);
   if (!opened) return refuse(error, error_size, "out of memory");
   pump_recent_init(&opened->recent, RECENT_IDS);
+  pump_recent_init(&opened->fresh, RECENT_IDS);
   int code = open_store(opened, file, sync_normal, error, error_size);
   if (code != 0) {
     pump_store_close(opened);
@@ -219,25 +220,33 @@ void pump_store_close(pump_store *store) {
     sqlite3_finalize(store->statements[i]);
   sqlite3_close(store->db);
   pump_recent_free(&store->recent);
+  pump_recent_free(&store->fresh);
   free(store);
 }
 
 /* ---- Transactions ------------------------------------------------------------------------- */
 
 void pump_store_rollback(pump_store *store) {
+  bool is_open = !sqlite3_get_autocommit(store->db);
+  if (!is_open && !store->broken) return;
   char error[sizeof store->error]; /* why: what follows may fail as well, and matters less */
   memcpy(error, store->error, sizeof error);
-  if (!sqlite3_get_autocommit(store->db))
-    pump_store_run(store, pump_store_statement(store, STATEMENT_ROLLBACK));
+  if (is_open) pump_store_run(store, pump_store_statement(store, STATEMENT_ROLLBACK));
+  memcpy(store->error, error, sizeof error);
   store->broken = false;
-  if (pump_store_recall(store) == 0) memcpy(store->error, error, sizeof error);
+  store->end_position = store->end_before;
+  store->last_position = store->last_before;
+  pump_recent_clear(&store->fresh);
 }
 
 int pump_store_commit(pump_store *store) {
-  bool is_open = !sqlite3_get_autocommit(store->db);
-  if (!store->broken && !is_open) return 0;
-  if (!store->broken && pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0)
+  if (sqlite3_get_autocommit(store->db) && !store->broken) return 0;
+  if (!store->broken && pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0) {
+    pump_recent_move(&store->recent, &store->fresh);
     return 0;
+  }
+  /* A COMMIT that failed may leave the transaction open or have ended it. */
+  store->broken = true;
   pump_store_rollback(store);
   return PUMP_ESTORE;
 }

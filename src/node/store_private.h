@@ -59,9 +59,12 @@ enum {
 struct pump_store {
   sqlite3 *db;
   sqlite3_stmt *statements[STATEMENT_COUNT];
-  pump_recent recent;
+  pump_recent recent; /* ids of what is committed, */
+  pump_recent fresh;  /* and of what the open transaction has written */
   int64_t end_position;
   int64_t last_position;
+  int64_t end_before; /* both as they were when the transaction began */
+  int64_t last_before;
   bool broken; /* SQLite gave up the transaction that writes gathered in */
   char error[256];
 };
@@ -84,8 +87,6 @@ int pump_store_run(pump_store *store, sqlite3_stmt *statement);
 /* How a view is bound: as bytes, never NULL. */
 void pump_store_bind(sqlite3_stmt *statement, int index, pump_bytes bytes);
 pump_bytes pump_store_column(sqlite3_stmt *statement, int index);
-/* Reads where the store ends and which events came last: at open and after a rollback. */
-int pump_store_recall(pump_store *store);
 
 /* The row of a stream; a metastream has the fate of its stream and keeps one event. */
 int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *stream);
