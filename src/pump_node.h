@@ -25,7 +25,7 @@ typedef struct pump_node_options {
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
   bool insecure_listen;        /* allow an address that is not of this machine */
   const char *like;            /* "5.0" (default) or "23.10": which server to answer as */
-  const pump_node_user *users; /* beside or instead of admin/changeit; NULL: only that */
+  const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;
 

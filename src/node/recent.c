@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 1024
+/* In place of next: a newer entry has the same id, so nobody needs to find this one. */
+#define UNCHAINED SIZE_MAX
 
 void pump_recent_init(pump_recent *recent, size_t limit) {
   *recent = (pump_recent){.limit = FIRST_CAPACITY};
@@ -24,9 +26,7 @@ void pump_recent_clear(pump_recent *recent) {
   recent->first = recent->count = 0;
 }
 
-/* Ids come from outside: a client that makes them all alike gets long chains. FNV over all
- * sixteen bytes spreads everything that is not made to collide, and a chain is never longer than
- * the ring. */
+/* FNV over all sixteen bytes: ids come from outside and need not be random. */
 static size_t head_of(const pump_recent *recent, const pump_guid *id) {
   uint64_t hash = 14695981039346656037u;
   for (size_t i = 0; i < sizeof id->bytes; i++)
@@ -37,6 +37,13 @@ static size_t head_of(const pump_recent *recent, const pump_guid *id) {
 static void put(pump_recent *recent, const pump_guid *id, int64_t stream, int64_t number) {
   size_t at = (recent->first + recent->count++) & (recent->capacity - 1);
   size_t *head = &recent->heads[head_of(recent, id)];
+  for (size_t *link = head; *link; link = &recent->entries[*link - 1].next) {
+    pump_recent_entry *older = &recent->entries[*link - 1];
+    if (memcmp(&older->id, id, sizeof *id) != 0) continue;
+    *link = older->next;
+    older->next = UNCHAINED;
+    break;
+  }
   recent->entries[at] = (pump_recent_entry){*id, stream, number, *head};
   *head = at + 1;
 }
@@ -44,9 +51,11 @@ static void put(pump_recent *recent, const pump_guid *id, int64_t stream, int64_
 static void forget_oldest(pump_recent *recent) {
   size_t oldest = recent->first + 1;
   size_t *at = &recent->heads[head_of(recent, &recent->entries[recent->first].id)];
-  while (*at != oldest)
-    at = &recent->entries[*at - 1].next;
-  *at = 0; /* a chain is sorted by age: nothing older follows */
+  if (recent->entries[recent->first].next != UNCHAINED) {
+    while (*at != oldest)
+      at = &recent->entries[*at - 1].next;
+    *at = 0; /* a chain is sorted by age: nothing older follows */
+  }
   recent->first = oldest & (recent->capacity - 1);
   recent->count--;
 }
