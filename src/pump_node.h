@@ -23,8 +23,8 @@ typedef struct pump_node_options {
   const char *file;   /* path of the store; NULL: in memory, gone when closed */
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
-  bool insecure_listen;        /* allow an address that is not of this machine */
-  const char *like;            /* "5.0" (default) or "23.10": which server to answer as */
+  bool insecure_listen; /* allow an address that is not of this machine */
+  const char *like;     /* the server to answer as: "5.0", the default and so far the only one */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;

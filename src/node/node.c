@@ -105,6 +105,13 @@ static void on_tick(uv_timer_t *timer) {
   }
 }
 
+void pump_node_watch(pump_node *node) {
+  if (node->peer_count == 0)
+    uv_timer_stop(&node->timer);
+  else if (!uv_is_active((uv_handle_t *)&node->timer))
+    uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
+}
+
 /* ---- Listening ---------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 5))) static int refuse(int code, char *error, size_t error_size,
@@ -238,7 +245,6 @@ static void open_handles(pump_node *node) {
   uv_check_init(node->loop, &node->check);
   uv_idle_init(node->loop, &node->idle);
   uv_timer_init(node->loop, &node->timer);
-  uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
   uv_unref((uv_handle_t *)&node->timer);
   node->open_handles = 4;
 }

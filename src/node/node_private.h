@@ -38,6 +38,8 @@ struct pump_node {
 
 /* The peer has something for the turn. */
 void pump_node_schedule(pump_node *node, pump_peer *peer);
+/* There are more or fewer peers: the pulse beats as long as there are any. */
+void pump_node_watch(pump_node *node);
 /* A handle has been closed. */
 void pump_node_handle_closed(pump_node *node);
 /* Microseconds since 1970. */

@@ -40,6 +40,7 @@ void pump_peer_close(pump_peer *peer) {
     node->peers = peer->next;
   if (peer->next) peer->next->previous = peer->previous;
   node->peer_count--;
+  pump_node_watch(node);
   peer->is_ending = true;
   while (peer->requests)
     pump_peer_pop(peer);
@@ -332,6 +333,7 @@ static void add_peer(pump_peer *peer) {
   if (node->peers) node->peers->previous = peer;
   node->peers = peer;
   node->peer_count++;
+  pump_node_watch(node);
   node->open_handles++;
 }
 
