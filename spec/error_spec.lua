@@ -34,7 +34,8 @@ end)
 
 describe("a misuse", function()
   it("is told with the place of the caller", function()
-    helper.misuses("a pony expected, got nil", errors.misuse, "a %s expected, got %s", "pony", "nil")
+    helper.misuses("a pony expected, got nil",
+      errors.misuse, "a %s expected, got %s", "pony", "nil")
   end)
 
   it("may stand behind a pcall", function()

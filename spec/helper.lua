@@ -50,8 +50,8 @@ local function left_behind()
   return core.handles(), core.pending(), task.count()
 end
 
--- To be called with busted's after_each: after each test no handle is open, no ticket unanswered and no task
--- alive. What is being closed gets a moment to.
+-- To be called with busted's after_each: after each test no handle is open, no ticket unanswered
+-- and no task alive. What is being closed gets a moment to.
 function M.leaves_nothing(after_each)
   after_each(function()
     collectgarbage()

@@ -61,7 +61,8 @@ describe("a node", function()
     local err = helper.fails("connect_failed", pump.node { listen = address })
     assert.matches(address, err.message, 1, true)
     node:close()
-    helper.fails("store_failed", pump.node { file = "/no/such/folder/x.db", listen = "127.0.0.1:0" })
+    helper.fails("store_failed",
+      pump.node { file = "/no/such/folder/x.db", listen = "127.0.0.1:0" })
     helper.fails("not_supported", pump.node { http = "127.0.0.1:0" })
   end)
 

@@ -17,7 +17,8 @@ typedef struct lua_client {
   size_t references;        /* the userdata's, and libpump's until it is closed */
 } lua_client;
 
-static void client_unref(lua_client *self) {
+static void unref(pump_lua_child *child) {
+  lua_client *self = (lua_client *)(void *)child; /* its first member */
   if (--self->references > 0) return;
   pump_lua_disown(&self->child);
   if (self->node) pump_lua_node_unref(self->node);
@@ -25,7 +26,8 @@ static void client_unref(lua_client *self) {
 }
 
 static lua_client *check_client(lua_State *L) {
-  return *(lua_client **)luaL_checkudata(L, 1, CLIENT_TYPE);
+  void **box = luaL_checkudata(L, 1, CLIENT_TYPE);
+  return *box;
 }
 
 /* ---- What libpump calls ------------------------------------------------------------------- */
@@ -50,7 +52,7 @@ static void on_closed(void *ud) {
   lua_client *self = ud;
   if (self->closing) pump_lua_answer_with(self->closing, NULL);
   self->closing = NULL;
-  client_unref(self);
+  unref(&self->child);
 }
 
 static void on_result(pump_client *client, const pump_result *result, void *ud) {
@@ -111,12 +113,13 @@ static int core_client(lua_State *L) {
   lua_settop(L, 2);
   pump_options options;
   read_options(L, &options);
-  lua_client **box = lua_newuserdatauv(L, sizeof *box, 0);
+  void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, CLIENT_TYPE);
   lua_client *self = calloc(1, sizeof *self);
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
+  self->child.unref = unref;
   self->references = 1;
   self->ticket = ++loop->last_ticket;
   if (!lua_isnil(L, 2)) {
@@ -127,8 +130,7 @@ static int core_client(lua_State *L) {
   }
   options.log = options.log_level > 0 ? on_log : NULL;
   options.log_ud = self;
-  pump_lua_adopt(loop, &self->child);
-  *box = self;
+  pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
   self->references++;
@@ -138,12 +140,7 @@ static int core_client(lua_State *L) {
 }
 
 static int client_gc(lua_State *L) {
-  lua_client **box = luaL_checkudata(L, 1, CLIENT_TYPE);
-  lua_client *self = *box;
-  *box = NULL;
-  if (!self) return 0;
-  if (self->child.loop->open) shut(&self->child);
-  client_unref(self);
+  pump_lua_drop(luaL_checkudata(L, 1, CLIENT_TYPE));
   return 0;
 }
 

@@ -94,8 +94,10 @@ int pump_lua_refuse(lua_State *L, int status, const char *message) {
 
 /* ---- Children ----------------------------------------------------------------------------- */
 
-void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child) {
+void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box) {
   child->loop = loop;
+  child->box = box;
+  *box = child;
   child->previous = NULL;
   child->next = loop->children;
   if (loop->children) loop->children->previous = child;
@@ -108,6 +110,14 @@ void pump_lua_disown(pump_lua_child *child) {
   else
     child->loop->children = child->next;
   if (child->next) child->next->previous = child->previous;
+}
+
+void pump_lua_drop(void **box) {
+  pump_lua_child *child = *box;
+  if (!child) return;
+  *box = NULL;
+  if (child->loop->open) child->shut(child);
+  child->unref(child);
 }
 
 /* ---- Timers ------------------------------------------------------------------------------- */
@@ -345,6 +355,10 @@ static int loop_gc(lua_State *L) {
   uv_close((uv_handle_t *)&loop->limit, NULL);
   while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
   }
+  /* What finalisers made while the state was being closed is never finalised itself. A client
+   * stands before the node that it has a reference to, so the first can always be dropped. */
+  while (loop->children)
+    pump_lua_drop(loop->children->box);
   uv_loop_close(&loop->uv);
   while (loop->first) {
     pump_lua_answer *answer = loop->first;

@@ -36,7 +36,9 @@ typedef struct pump_lua_child {
   struct pump_lua_child *previous;
   struct pump_lua_child *next;
   struct pump_lua_loop *loop;
+  void **box; /* the userdata that has a reference, NULL once it is finalised */
   void (*shut)(struct pump_lua_child *child); /* starts to close; fine when it has started */
+  void (*unref)(struct pump_lua_child *child);
 } pump_lua_child;
 
 typedef struct pump_lua_loop {
@@ -75,8 +77,10 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
 void pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
                      const char *text);
 
-void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child);
+void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box);
 void pump_lua_disown(pump_lua_child *child);
+/* What a child's userdata does when it is finalised. */
+void pump_lua_drop(void **box);
 
 /* What a request that was not accepted returns: nil, code, message. */
 int pump_lua_refuse(lua_State *L, int status, const char *message);

@@ -6,14 +6,20 @@
 
 #define NODE_TYPE "pump.node"
 
+static void unref(pump_lua_child *child) {
+  pump_lua_node *self = (pump_lua_node *)(void *)child; /* its first member */
+  if (--self->references > 0) return;
+  pump_lua_disown(child);
+  free(self);
+}
+
 void pump_lua_node_unref(pump_lua_node *node) {
-  if (--node->references > 0) return;
-  pump_lua_disown(&node->child);
-  free(node);
+  unref(&node->child);
 }
 
 pump_lua_node *pump_lua_to_node(lua_State *L, int index) {
-  return *(pump_lua_node **)luaL_checkudata(L, index, NODE_TYPE);
+  void **box = luaL_checkudata(L, index, NODE_TYPE);
+  return *box;
 }
 
 static void on_closed(void *ud) {
@@ -31,12 +37,7 @@ static void shut(pump_lua_child *child) {
 }
 
 static int node_gc(lua_State *L) {
-  pump_lua_node **box = luaL_checkudata(L, 1, NODE_TYPE);
-  pump_lua_node *self = *box;
-  *box = NULL;
-  if (!self) return 0;
-  if (self->child.loop->open) shut(&self->child);
-  pump_lua_node_unref(self);
+  pump_lua_drop(luaL_checkudata(L, 1, NODE_TYPE));
   return 0;
 }
 
@@ -84,15 +85,15 @@ static int core_node(lua_State *L) {
   options.sync_normal = boolean_option(L, "sync_normal");
   options.insecure_listen = boolean_option(L, "insecure_listen");
   read_users(L, &options);
-  pump_lua_node **box = lua_newuserdatauv(L, sizeof *box, 0);
+  void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, NODE_TYPE);
   pump_lua_node *self = calloc(1, sizeof *self);
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
+  self->child.unref = unref;
   self->references = 1;
-  pump_lua_adopt(loop, &self->child);
-  *box = self;
+  pump_lua_adopt(loop, &self->child, box);
   char error[512] = "";
   int status = pump_node_new(&self->node, &loop->uv, &options, error, sizeof error);
   if (status < 0) return pump_lua_refuse(L, status, *error ? error : NULL);

@@ -57,6 +57,8 @@ static int core_parse_url(lua_State *L) {
     return 2;
   }
   push_url(L, *box);
+  pump_url_free(*box);
+  *box = NULL;
   return 1;
 }
 

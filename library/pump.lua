@@ -1,0 +1,414 @@
+---@meta pump
+-- What lua-language-server knows of pump. Add this folder to workspace.library. Times are seconds,
+-- event numbers and positions are integers. An operation that fails returns nil and an error;
+-- wrong arguments and closed connections raise.
+
+---@class pump
+---@field version string
+---@field json pump.json
+---@field null lightuserdata JSON's null; the same value as cjson.null
+---@field loop pump.loop
+local pump = {}
+
+---------------------------------------------------------------------------------------------------
+-- Connecting
+
+---@alias pump.Codec { encode: (fun(value: any): string), decode: (fun(text: string): any) }
+---@alias pump.LogLevel "error"|"warning"|"info"|"debug"|"trace"
+
+---@class pump.ConnectOptions
+---@field host? string 127.0.0.1
+---@field port? integer 1113
+---@field username? string
+---@field password? string
+---@field name? string how the server knows the connection
+---@field discovery_host? string not supported yet
+---@field discovery_port? integer
+---@field seeds? string[] "host:port"; not supported yet
+---@field selector? "leader"|"follower"|"random"|fun(members: table[]): table? not supported yet
+---@field tls? boolean|table not supported yet
+---@field timeout? number of an operation, 7
+---@field connect_timeout? number until connected and identified, 5
+---@field heartbeat? { interval: number?, timeout: number? }
+---@field reconnect? { delay: number?, max_delay: number?, attempts: integer? }
+---@field retries? integer
+---@field max_in_flight? integer requests that were sent and not answered, 2000; more wait
+---@field require_leader? boolean
+---@field log? fun(level: pump.LogLevel, message: string, fields: table)
+---@field json? pump.Codec instead of pump.json, for bodies and event:json()
+
+---Connects. Without a URL and a host: to PUMP_URL, else to tcp://127.0.0.1:1113.
+---@async
+---@param url? string tcp://user:password@host:port, memory:, file:PATH
+---@param options? pump.ConnectOptions
+---@return pump.Connection? conn
+---@return pump.Error? err
+---@overload fun(options: pump.ConnectOptions): pump.Connection?, pump.Error?
+function pump.connect(url, options) end
+
+---A connection that is not connected yet: call client:connect().
+---@param url? string
+---@param options? pump.ConnectOptions
+---@return pump.Connection? client
+---@return pump.Error? err
+---@overload fun(options: pump.ConnectOptions): pump.Connection?, pump.Error?
+function pump.client(url, options) end
+
+---@class pump.Connection
+---@field state "new"|"connecting"|"connected"|"closed"
+---@field endpoint string
+---@field protocol "tcp"
+---@field on_connected pump.Signal fun(conn)
+---@field on_disconnected pump.Signal fun(err)
+---@field on_reconnecting pump.Signal
+---@field on_closed pump.Signal fun(conn)
+---@field on_event pump.Signal fun(event)
+---@field on_log pump.Signal fun(level, message, fields)
+local Connection = {}
+
+---@async
+---@return pump.Connection? self
+---@return pump.Error? err
+function Connection:connect() end
+
+---How long the server takes to answer.
+---@async
+---@param options? pump.CallOptions
+---@return number? seconds
+---@return pump.Error? err
+function Connection:ping(options) end
+
+---Ends the connection. Every call that waits gets "closed". May be called again.
+---@async
+---@return true
+function Connection:close() end
+
+---@class pump.Signal
+local Signal = {}
+
+---@param fn function
+---@return function fn
+function Signal:append(fn) end
+
+---@param fn function
+---@return boolean was_there
+function Signal:remove(fn) end
+
+---What every request takes.
+---@class pump.CallOptions
+---@field timeout? number
+---@field username? string
+---@field password? string
+---@field require_leader? boolean
+
+---------------------------------------------------------------------------------------------------
+-- Publishing
+
+---@alias pump.Body table|string|number|boolean|lightuserdata
+---@alias pump.Expected integer|"any"|"no_stream"|"stream_exists"
+
+---@class pump.EventOptions
+---@field id? string a UUID; else a random one
+---@field metadata? table|string
+---@field content_type? "json"|"binary" of a body that is a string, "binary"
+
+---@class pump.WriteOptions: pump.CallOptions
+---@field expected_version? pump.Expected "any"
+
+---@class pump.PublishEventOptions: pump.WriteOptions, pump.EventOptions
+
+---@class pump.PublishOptions: pump.WriteOptions
+---@field batch_size? integer of a generator's events, 500
+---@field max_in_flight? integer batches of a generator's that were not answered, 4
+
+---@class pump.NewEvent
+---@field type string
+---@field data? pump.Body
+---@field id? string
+---@field metadata? table|string
+---@field content_type? "json"|"binary"
+
+---@class pump.WriteResult
+---@field count integer
+---@field first_event_number? integer
+---@field last_event_number? integer
+---@field position pump.Position
+
+---@class pump.Position
+---@field commit integer
+---@field prepare integer
+
+---An event to write. A table, number, boolean or pump.null is stored as JSON, a string as it is.
+---@param type string
+---@param body? pump.Body
+---@param options? pump.EventOptions
+---@return pump.NewEvent
+---@nodiscard
+function pump.new_event(type, body, options) end
+
+---A random UUID.
+---@return string
+---@nodiscard
+function pump.uuid() end
+
+---@async
+---@param stream string
+---@param type string
+---@param body? pump.Body
+---@param options? pump.PublishEventOptions
+---@return pump.WriteResult? result
+---@return pump.Error? err
+function Connection:publish_event(stream, type, body, options) end
+
+---Writes a list of events, all or none, or what a generator gives until it gives nil, in batches.
+---@async
+---@param stream string
+---@param events (pump.NewEvent|pump.Event)[]|fun(): (pump.NewEvent|pump.Event)?
+---@param options? pump.PublishOptions
+---@return pump.WriteResult? result
+---@return pump.Error? err
+function Connection:publish(stream, events, options) end
+
+---------------------------------------------------------------------------------------------------
+-- Reading
+
+---@alias pump.Direction "forward"|"backward"
+
+---@class pump.GetEventOptions: pump.CallOptions
+---@field resolve_links? boolean true
+
+---@class pump.ReadOptions: pump.GetEventOptions
+---@field direction? pump.Direction "forward"
+---@field from_event? integer|"start"|"end" the start; backward the end
+
+---@class pump.GetOptions: pump.ReadOptions
+---@field max_count? integer 100
+
+---@class pump.IterOptions: pump.ReadOptions
+---@field batch_size? integer events a page, 500
+---@field max_count? integer where to stop
+
+---@class pump.ReadAllOptions: pump.GetEventOptions
+---@field direction? pump.Direction "forward"
+---@field from_position? pump.Position|"start"|"end" the start; backward the end
+
+---@class pump.GetAllOptions: pump.ReadAllOptions
+---@field max_count? integer 100
+
+---@class pump.IterAllOptions: pump.ReadAllOptions
+---@field batch_size? integer events a page, 500
+---@field max_count? integer where to stop
+
+---@class pump.Slice: { [integer]: pump.Event }
+---@field next_event_number integer
+---@field last_event_number integer
+---@field is_end_of_stream boolean
+
+---@class pump.AllSlice: { [integer]: pump.Event }
+---@field position pump.Position
+---@field next_position pump.Position
+---@field is_end_of_stream boolean
+
+---@async
+---@param stream string
+---@param number integer|"last"
+---@param options? pump.GetEventOptions
+---@return pump.Event? event
+---@return pump.Error? err
+function Connection:get_event(stream, number, options) end
+
+---@async
+---@param stream string
+---@param options? pump.GetOptions
+---@return pump.Slice? events
+---@return pump.Error? err
+function Connection:get(stream, options) end
+
+---for event in conn:iter(stream) do … end; raises what goes wrong.
+---@async
+---@param stream string
+---@param options? pump.IterOptions
+---@return fun(): pump.Event?
+---@nodiscard
+function Connection:iter(stream, options) end
+
+---@async
+---@param options? pump.GetAllOptions
+---@return pump.AllSlice? events
+---@return pump.Error? err
+function Connection:get_all(options) end
+
+---@async
+---@param options? pump.IterAllOptions
+---@return fun(): pump.Event?
+---@nodiscard
+function Connection:iter_all(options) end
+
+---@class pump.Event
+---@field stream string
+---@field type string
+---@field id string
+---@field event_number integer of the received event: the link's, where there is one
+---@field data? string as it was written; nil where a link leads nowhere
+---@field metadata? string
+---@field is_json boolean
+---@field created number seconds since 1970
+---@field position? pump.Position of events that were read from $all
+---@field link? pump.Event the link that led here
+---@field received_event pump.Event the link, or the event itself
+---@field resolved boolean false: the target of the link is gone
+local Event = {}
+
+---The data as JSON means it.
+---@return any? value
+---@return pump.Error? err
+function Event:json() end
+
+---The metadata as JSON means it.
+---@return any? value
+---@return pump.Error? err
+function Event:metadata_json() end
+
+---------------------------------------------------------------------------------------------------
+-- Errors
+
+---@alias pump.ErrorCode
+---| "timeout" | "cancelled" | "closed" | "connect_failed" | "discovery_failed"
+---| "not_authenticated" | "access_denied" | "stream_not_found" | "stream_deleted"
+---| "event_not_found" | "wrong_expected_version" | "invalid_transaction" | "bad_request"
+---| "not_handled" | "not_ready" | "too_busy" | "not_leader" | "too_large"
+---| "subscription_exists" | "subscription_not_found" | "subscription_failed"
+---| "subscription_dropped" | "max_subscribers" | "slow_consumer" | "protocol_error"
+---| "tls_error" | "json_error" | "not_supported" | "out_of_memory" | "invalid_argument"
+---| "store_failed"
+
+---@class pump.Error
+---@field code pump.ErrorCode
+---@field message string
+---@field retryable boolean the same may succeed later
+---@field stream? string
+---@field event_number? integer|string
+---@field expected? pump.Expected
+---@field current? integer where the stream is, -1 for nowhere
+---@field endpoint? string
+---@field leader? string "host:port", with not_leader
+---@field count? integer events that a generator's publish had written
+---@field offset? integer where JSON is wrong, from 1
+---@field traceback? string of the task, when pump.run raises it
+
+---------------------------------------------------------------------------------------------------
+-- Tasks
+
+---Runs fn as a task, with all that it spawns, until the last of them has ended. Raises the first
+---error that nobody handled. Without fn: waits for what was spawned outside of tasks.
+---@async
+---@param fn? function
+---@param ... any
+---@return any ... what fn returned
+function pump.run(fn, ...) end
+
+---Starts a task, which runs when its starter waits for the first time.
+---@param fn function
+---@param ... any
+---@return pump.Task
+function pump.spawn(fn, ...) end
+
+---@async
+---@param seconds number
+function pump.sleep(seconds) end
+
+---A generator like coroutine.wrap's, in which waits suspend the task that calls it.
+---@param fn function
+---@return function
+---@nodiscard
+function pump.wrap(fn) end
+
+---@class pump.Task
+---@field name string
+---@field status "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
+local Task = {}
+
+---What the task returned, or nil and its error.
+---@async
+---@param timeout? number
+---@return any ...
+function Task:join(timeout) end
+
+---Makes the task's wait, and every later one, raise an error with the code "cancelled".
+---@param why? string
+---@return boolean was_alive
+function Task:cancel(why) end
+
+---For hosts with a loop of their own: wait until pollfd is readable or timeout is over, then step.
+---@class pump.loop
+local loop = {}
+
+---@return integer
+function loop:pollfd() end
+
+---@return "r"
+function loop:events() end
+
+---@return number? seconds nil: no need to come back before pollfd is readable
+function loop:timeout() end
+
+---@param seconds? number how long it may wait
+function loop:step(seconds) end
+
+---------------------------------------------------------------------------------------------------
+-- JSON
+
+---@class pump.json
+---@field null lightuserdata
+---@field array_mt table the metatable of arrays
+local json = {}
+
+---@param value any
+---@return string? text
+---@return pump.Error? err
+function json.encode(value) end
+
+---@param text string
+---@return any? value
+---@return pump.Error? err
+function json.decode(text) end
+
+---Marks a table as an array: pump.array {} is [].
+---@generic T: table
+---@param table T
+---@return T
+function json.array(table) end
+
+---@generic T: table
+---@param table T
+---@return T
+function pump.array(table) end
+
+---------------------------------------------------------------------------------------------------
+-- The embedded node
+
+---@class pump.NodeOptions
+---@field file? string in memory without one
+---@field listen? string 127.0.0.1:1113; port 0 takes any that is free
+---@field http? string not supported yet
+---@field users? table<string, string> names and passwords
+---@field like? "5.0"|"23.10" which server to answer as
+---@field insecure_listen? boolean allows addresses that are not of this machine
+
+---A small EventStore in this process, which other programs can reach.
+---@param options? pump.NodeOptions
+---@return pump.Node? node
+---@return pump.Error? err
+function pump.node(options) end
+
+---@class pump.Node
+---@field address? string
+---@field http_address? string
+local Node = {}
+
+---Ends every connection to it and closes the store.
+---@async
+---@return true
+function Node:close() end
+
+return pump
