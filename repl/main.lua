@@ -21,7 +21,7 @@ local options = {
   { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
   { "ask-password", short = "W", help = "ask for the password" },
   { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },
-  { "timeout", "S", number = true, help = "seconds that an answer may take" },
+  { "timeout", "S", number = true, help = "seconds that connecting, or an answer, may take" },
   { "execute", "CHUNK", short = "e", many = true, help = "run a chunk of Lua; may be repeated" },
   { "interactive", short = "i", help = "stay in the shell after -e" },
   { "quiet", short = "q", help = "no remarks" },

@@ -22,12 +22,14 @@ end
 function session:connection()
   local conn = self.conn
   if conn and conn.state ~= "closed" then return conn end
+  self:close()
   if self.is_default and not self.quiet then
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
   local made, err = pump.connect(self.url, {
-    username = self.username, password = self.password, timeout = self.timeout,
+    username = self.username, password = self.password,
+    timeout = self.timeout, connect_timeout = self.timeout,
   })
   if not made then error(err, 0) end
   self.conn = made
