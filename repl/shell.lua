@@ -26,11 +26,9 @@ end
 
 -- An error in one line, or with its traceback where that is wanted.
 function shell:report(err, traceback)
-  local message = tostring(err)
+  local message = status.line(err)
   if self.session.settings.traceback == "on" then
-    message = message .. (traceback or "")
-  else
-    message = message:match("^[^\n]*")
+    message = tostring(err) .. "\n" .. (traceback or "")
   end
   if self.status == status.fine then self.status = status.of(err) end
   self.out:error(message)

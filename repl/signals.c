@@ -92,6 +92,7 @@ int pumpsh_signals_fd(void) {
 
 /* enter(co): that coroutine runs from now on. */
 static int enter(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTHREAD);
   running = lua_tothread(L, 1);
   return 0;
 }
