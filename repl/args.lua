@@ -161,7 +161,10 @@ function args.parse(spec, source, leading)
       if filled > #wanted then
         return nil, string.format("\"%s\" is one argument too many", text.safe(word))
       end
-      given[wanted[filled]:match("[%w]+")] = word
+      if word == "" and not wanted[filled]:find("^%[") then
+        return nil, wanted[filled] .. " is empty"
+      end
+      given[wanted[filled]:match("%w+")] = word
     elseif word == "--" then
       only_arguments = true
     else

@@ -45,7 +45,7 @@ function driver.start(fn)
   local job = setmetatable({}, job_class)
   local function note_failure(err)
     job.failed, job.err = true, err
-    job.traceback = debug.traceback(nil, 2)
+    job.traceback = debug.traceback(nil, 2):gsub("^\n", "")
   end
   job.task = pump.spawn(function() xpcall(fn, note_failure) end)
   signals.on_interrupt(function() job:cancel() end)
@@ -110,6 +110,7 @@ function driver.read_all()
   local pieces = { rest:sub(read_at) }
   rest, read_at = "", 1
   while not at_end do pieces[#pieces + 1] = more() end
+  at_end = not system.is_terminal(0) -- Ctrl-D ends one text, not the terminal
   return table.concat(pieces)
 end
 

@@ -58,9 +58,16 @@ local function time_text(seconds)
   return os.date("%Y-%m-%d %H:%M:%S", math.floor(seconds))
 end
 
+local long = 65536
+
 -- A body in a cell: one line.
 local function brief(bytes, is_json)
   if bytes == "" then return "" end
+  if #bytes > long then
+    local start = bytes:sub(1, 1024):gsub("[\x80-\xff]*$", "")
+    if not text.is_text(start) then return text.hex(bytes) end
+    return string.format("(%s bytes) %s…", text.count(#bytes), text.safe((start:gsub("%s+", " "))))
+  end
   if is_json ~= false and is_valid(bytes) then
     return json_text.safe(json_text.compact(bytes))
   end

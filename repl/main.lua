@@ -21,7 +21,7 @@ local options = {
   { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
   { "ask-password", short = "W", help = "ask for the password" },
   { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },
-  { "timeout", "S", number = true, help = "seconds that an answer may take" },
+  { "timeout", "S", number = true, help = "seconds that connecting, or an answer, may take" },
   { "execute", "CHUNK", short = "e", many = true, help = "run a chunk of Lua; may be repeated" },
   { "interactive", short = "i", help = "stay in the shell after -e" },
   { "quiet", short = "q", help = "no remarks" },
@@ -86,7 +86,7 @@ local function set_globals(session)
     return io.stdout
   end)
   require("pump.task").on_error = function(task, err)
-    out:error(string.format("%s: %s", task.name, tostring(err):match("^[^\n]*")))
+    out:error(string.format("%s: %s", task.name, status.line(err)))
   end
 end
 
@@ -97,7 +97,7 @@ local function run(out, fn, ends_well)
   if signal == "terminate" then return ends_well and status.fine or 128 + 15 end
   if not job.failed then return status.fine end
   local code = status.of(job.err)
-  if job.err ~= output.nobody_reads then out:error(tostring(job.err):match("^[^\n]*")) end
+  if job.err ~= output.nobody_reads then out:error(status.line(job.err)) end
   return code
 end
 
@@ -204,7 +204,7 @@ return function(argv)
   local ok, result = pcall(program, out, argv)
   local flushed, problem = pcall(out.settle, out)
   if not ok then
-    out:error(tostring(result):match("^[^\n]*"))
+    out:error(status.line(result))
     return status.of(result)
   elseif not flushed and problem ~= output.nobody_reads then
     out:error(tostring(problem))

@@ -79,8 +79,8 @@ function output:print(s)
   self:write((self:is_terminal() and text.safe(s, true) or s) .. "\n")
 end
 
--- A line of standard error.
-function output:note(s)
+-- A line of standard error, in the colour of its kind.
+function output:note(s, kind)
   self:flush()
   if self.notes_terminal then
     if self.progress then
@@ -91,11 +91,13 @@ function output:note(s)
     self:make_way()
     self.fresh = true
   end
-  io.stderr:write(text.safe(s, true), "\n")
+  local shown = text.safe(s, true)
+  io.stderr:write(kind and self.notes_terminal and self.paint(shown, kind) or shown, "\n")
 end
 
+-- In the shell nobody asks whose error it is.
 function output:error(message)
-  self:note("pumpsh: " .. message)
+  self:note(self.interactive and message or "pumpsh: " .. message, "error")
 end
 
 -- How far something is: one line that is written over, on a terminal only. nil takes it away.

@@ -35,7 +35,7 @@ end
 function plain.stop() end
 
 function plain.hide()
-  say("\n")
+  say(os.getenv("TERM") == "dumb" and "\n" or "\r\27[K")
 end
 
 function plain.show()

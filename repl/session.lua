@@ -22,12 +22,14 @@ end
 function session:connection()
   local conn = self.conn
   if conn and conn.state ~= "closed" then return conn end
+  self:close()
   if self.is_default and not self.quiet then
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
   local made, err = pump.connect(self.url, {
-    username = self.username, password = self.password, timeout = self.timeout,
+    username = self.username, password = self.password,
+    timeout = self.timeout, connect_timeout = self.timeout,
   })
   if not made then error(err, 0) end
   self.conn = made
@@ -62,9 +64,9 @@ end
 -- Where we are, for the prompt.
 function session:place()
   local url = self.public_url(self.url)
-  local shown = url:gsub("^tcp://", ""):gsub("^[^@/]*@", "")
   if self.conn and self.conn.state == "reconnecting" then return "(reconnecting)" end
-  return shown
+  if #url > 40 then url = url:gsub("^(%w+:).*(/[^/]+)$", "%1…%2") end
+  return (url:gsub("^tcp://", ""):gsub("^[^@/]*@", ""))
 end
 
 local function is_event(value)
@@ -83,7 +85,7 @@ end
 -- A value that a line of Lua gave.
 function session:show(value)
   local events = is_event(value) and { value }
-    or type(value) == "table" and is_event(value[1]) and value
+    or type(value) == "table" and is_event(rawget(value, 1)) and value
   if not events then
     return self.out:write(pretty.value(value, math.min(self.out:width(), 100),
       self.out:painter()) .. "\n")

@@ -26,11 +26,9 @@ end
 
 -- An error in one line, or with its traceback where that is wanted.
 function shell:report(err, traceback)
-  local message = tostring(err)
+  local message = status.line(err)
   if self.session.settings.traceback == "on" then
-    message = message .. (traceback or "")
-  else
-    message = message:match("^[^\n]*")
+    message = tostring(err) .. "\n" .. (traceback or "")
   end
   if self.status == status.fine then self.status = status.of(err) end
   self.out:error(message)
@@ -136,9 +134,10 @@ function shell:run_piped()
   local function next_line()
     if #self.queue > 0 then return table.remove(self.queue, 1) end
     local line
-    local _, signal = driver.run(self.out, function() line = driver.read_line() end)
-    if signal then self.status = status.interrupted end
-    return line or nil, true
+    local job, signal = driver.run(self.out, function() line = driver.read_line() end)
+    if signal then self.status = status.interrupted
+    elseif job.failed then self:report(job.err) end
+    return line, true
   end
   while not self.leaving do
     local line, is_read = next_line()
@@ -268,6 +267,7 @@ end
 
 function shell:run(options)
   self.editor = choose_editor()
+  self.out.interactive = true
   local complete = require "repl.complete"
   self.editor.completion(function(line, first, word)
     return complete.words(line, first, word, _G, { conn = self.session.conn or false })

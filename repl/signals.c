@@ -27,7 +27,7 @@ static lua_State *volatile hooked;
 static const char callback_key = 'i'; /* its address is the key of on_interrupt's function */
 
 static bool is_ours(const char *source) {
-  return strncmp(source, "=pump/", 6) == 0 || strncmp(source, "=repl/", 6) == 0;
+  return strncmp(source, "=pump/", 6) == 0;
 }
 
 /* Tells the shell, once for each interrupt, so that it ends what the coroutine may wait for. */
@@ -92,6 +92,7 @@ int pumpsh_signals_fd(void) {
 
 /* enter(co): that coroutine runs from now on. */
 static int enter(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTHREAD);
   running = lua_tothread(L, 1);
   return 0;
 }

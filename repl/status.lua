@@ -1,5 +1,5 @@
--- Exit statuses: 0 fine, 1 usage or Lua error, 2 cannot connect or connection lost, 3 the server
--- refused, 130 interrupted.
+-- What was raised, as an exit status and as a line. Exit statuses: 0 fine, 1 usage or Lua error,
+-- 2 cannot connect or connection lost, 3 the server refused, 130 interrupted.
 
 local status = { fine = 0, usage = 1, connection = 2, refused = 3, interrupted = 130 }
 
@@ -25,6 +25,20 @@ function status.of(err)
   local kind = type(err)
   if kind ~= "table" and kind ~= "userdata" then return status.usage end
   return of_code[code_of(err)] or status.usage
+end
+
+-- The same error with words before it.
+function status.within(words, err)
+  return setmetatable({ code = code_of(err) }, {
+    __tostring = function() return words .. tostring(err) end,
+  })
+end
+
+-- Whatever was raised, as one line for people: without the place in the shell's own files, which
+-- is not where their mistake is.
+function status.line(err)
+  local line = tostring(err):match("^[^\n]*")
+  return (line:gsub("^repl/[%w_]+%.lua:%d+: ", ""))
 end
 
 return status

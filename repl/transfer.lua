@@ -4,6 +4,7 @@ local base64 = require "repl.base64"
 local driver = require "repl.driver"
 local format = require "repl.format"
 local json_text = require "repl.json_text"
+local status = require "repl.status"
 local system = require "repl.system"
 local text = require "repl.text"
 local pump = require "pump"
@@ -95,7 +96,10 @@ function transfer.import(conn, out, stream)
   end
   local result, err = conn:publish(stream, next_event)
   out:show_progress(nil)
-  if not result then error(err, 0) end
+  if not result then
+    error(status.within(string.format("import: %s events are written, then ",
+      text.count(err.count or 0)), err), 0)
+  end
   if problem then
     error(string.format("import: %s; the %s events before it are written", problem,
       text.count(count)), 0)

@@ -48,6 +48,7 @@ describe("a list", function()
 
   local wrong = {
     { {}, "STREAM is missing" },
+    { { "" }, "STREAM is empty" },
     { { "a", "b" }, '"b" is one argument too many' },
     { { "a", "--cuont", "3" }, "there is no option --cuont; did you mean --count?" },
     { { "a", "--frobnicate" }, "there is no option --frobnicate" },
