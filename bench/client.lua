@@ -1,0 +1,146 @@
+-- A program on the Lua module as its user would write it, measured. Says one line of name=value,
+-- CPU being this process's own, user and system.
+--
+--   lua5.4 client.lua PORT|URL WHAT EVENTS [IN_FLIGHT]
+local pump = require "pump"
+local hrtime = require "pump.core".hrtime
+
+local where, what = arg[1], arg[2]
+local count, in_flight = tonumber(arg[3]), tonumber(arg[4] or 1)
+local WARM_UP = 10000 -- events
+local TYPE = "PonyJumped"
+
+local function body()
+  return { pony = "Derpy Hooves", height = 10, distance = 123.25, airborne = true,
+    place = "Ponyville, behind the post office",
+    note = "Delivered the morning's letters, most of them to the right doors; the muffins came "
+      .. "through the flight without a scratch, as they must" }
+end
+local text = pump.json.encode(body())
+assert(#text == 256)
+
+local function resident()
+  local file <close> = assert(io.open "/proc/self/status")
+  return tonumber(file:read("a"):match "VmRSS:%s*(%d+)")
+end
+
+-- What f does with n events, said.
+local function measured(f, n)
+  f(math.min(WARM_UP, n))
+  local cpu, wall = os.clock(), hrtime()
+  local more = f(n) or ""
+  cpu, wall = os.clock() - cpu, hrtime() - wall
+  print(("events=%d cpu=%.9f wall=%.9f rss=%d %s"):format(n, cpu, wall, resident(), more))
+end
+
+local function stream_of(n)
+  return ("bench-%d"):format(n)
+end
+
+local kinds = {}
+
+function kinds.read(conn)
+  return function(n)
+    local seen, touched = 0, 0
+    for event in conn:iter(stream_of(n)) do
+      seen = seen + 1
+      touched = touched + #event.type + event.event_number
+    end
+    assert(seen == n, seen)
+  end
+end
+
+function kinds.json(conn)
+  return function(n)
+    local seen, touched = 0, 0
+    for event in conn:iter(stream_of(n)) do
+      seen = seen + 1
+      touched = touched + #event.type + event.event_number + event:json().height
+    end
+    assert(seen == n, seen)
+  end
+end
+
+function kinds.all(conn)
+  return function(n)
+    local seen, touched = 0, 0
+    for event in conn:iter_all() do
+      touched = touched + #event.type + event.event_number
+      seen = seen + 1
+      if seen == n then break end
+    end
+    assert(seen == n, seen)
+  end
+end
+
+-- A generator of n events: batches of 500, some on their way.
+local function published(conn, make)
+  return function(n)
+    local made = 0
+    assert(conn:publish("bench-write", function()
+      if made == n then return nil end
+      made = made + 1
+      return make()
+    end))
+  end
+end
+
+function kinds.text(conn)
+  local options = { content_type = "json" }
+  return published(conn, function() return pump.new_event(TYPE, text, options) end)
+end
+
+function kinds.table(conn)
+  return published(conn, function() return pump.new_event(TYPE, body()) end)
+end
+
+-- Events one by one, in so many tasks at once.
+function kinds.single(conn)
+  local options = { content_type = "json" }
+  return function(n)
+    local made = 0
+    pump.run(function()
+      for _ = 1, in_flight do
+        pump.spawn(function()
+          while made < n do
+            made = made + 1
+            assert(conn:publish_event("bench-write", TYPE, text, options))
+          end
+        end)
+      end
+    end)
+  end
+end
+
+function kinds.ping(conn)
+  return function(n)
+    local trips = {}
+    pump.run(function()
+      for i = 1, n do trips[i] = assert(conn:ping()) end
+    end)
+    table.sort(trips)
+    return ("p50=%.9f p99=%.9f"):format(trips[n // 2 + 1], trips[n * 99 // 100 + 1])
+  end
+end
+
+-- Resident size after every hundredth of the events; "flat" is the last over the second.
+function kinds.memory(conn)
+  return function(n)
+    local step, seen, sizes = math.max(n // 100, 1), 0, {}
+    for event in conn:iter(stream_of(n)) do
+      seen = seen + 1
+      assert(event.type == TYPE)
+      if seen % step == 0 then sizes[#sizes + 1] = resident() end
+    end
+    local peak = math.max(table.unpack(sizes))
+    return ("second=%d last=%d peak=%d"):format(sizes[#sizes // 5], sizes[#sizes], peak)
+  end
+end
+
+function kinds.idle()
+  return function() pump.sleep(0.2) end
+end
+
+local conn = assert(pump.connect(where:find ":" and where or "tcp://127.0.0.1:" .. where))
+measured(kinds[what](conn), count)
+conn:close()
