@@ -1,6 +1,5 @@
 #include "node/node_private.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "node/answer.h"
+#include "node/listen.h"
 
 #define BACKLOG 128
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
@@ -116,83 +116,16 @@ __attribute__((format(printf, 4, 5))) static int refuse(int code, char *error, s
   return code;
 }
 
-typedef union address {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
-  struct sockaddr_storage room;
-} address;
-
-/* "HOST:PORT" with HOST an address in numbers, [IPv6] in brackets, or localhost. */
-static bool parse_address(const char *text, address *to) {
-  const char *colon = strrchr(text, ':');
-  char host[64], *end;
-  if (!colon || (size_t)(colon - text) >= sizeof host || colon == text) return false;
-  long port = strtol(colon + 1, &end, 10);
-  if (colon[1] < '0' || colon[1] > '9' || *end || port > 65535) return false;
-  snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
-  size_t size = strlen(host);
-  if (host[0] == '[' && host[size - 1] == ']') {
-    host[size - 1] = '\0';
-    return uv_ip6_addr(host + 1, (int)port, &to->v6) == 0;
-  }
-  const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-  return uv_ip4_addr(name, (int)port, &to->v4) == 0;
-}
-
-static bool is_loopback(const address *at) {
-  if (at->any.sa_family == AF_INET) return ntohl(at->v4.sin_addr.s_addr) >> 24 == 127;
-  return IN6_IS_ADDR_LOOPBACK(&at->v6.sin6_addr);
-}
-
-static void note_address(pump_node *node) {
-  address bound;
-  int size = sizeof bound;
-  char host[46] = "";
-  if (uv_tcp_getsockname(&node->listener, &bound.any, &size) != 0) return;
-  bool is_v6 = bound.any.sa_family == AF_INET6;
-  if (is_v6)
-    uv_ip6_name(&bound.v6, host, sizeof host);
-  else
-    uv_ip4_name(&bound.v4, host, sizeof host);
-  unsigned port = ntohs(is_v6 ? bound.v6.sin6_port : bound.v4.sin_port);
-  snprintf(node->address, sizeof node->address, is_v6 ? "[%s]:%u" : "%s:%u", host, port);
-}
-
 static void on_connection(uv_stream_t *listener, int status) {
   pump_node *node = (pump_node *)(void *)((char *)listener - offsetof(pump_node, listener));
   if (status == 0) pump_peer_accept(node);
-}
-
-/* The socket is made before any handle is, so that a node that can't have its address leaves
- * nothing on the loop. */
-static int bind_socket(const pump_node_options *options, int *fd, char *error, size_t error_size) {
-  address at = {0};
-  if (!parse_address(options->listen, &at))
-    return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: no address to listen at: say HOST:PORT, as 127.0.0.1:1113", options->listen);
-  if (!options->insecure_listen && !is_loopback(&at))
-    return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: other machines could reach the node there, unencrypted: listen at "
-                  "127.0.0.1, or allow it with insecure_listen",
-                  options->listen);
-  int on = 1;
-  socklen_t size = at.any.sa_family == AF_INET ? sizeof at.v4 : sizeof at.v6;
-  *fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (*fd >= 0 && setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      bind(*fd, &at.any, size) == 0 && listen(*fd, BACKLOG) == 0)
-    return 0;
-  int why = errno;
-  if (*fd >= 0) close(*fd);
-  return refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
-                strerror(why));
 }
 
 static int start_listening(pump_node *node, int fd) {
   int code = uv_tcp_open(&node->listener, fd);
   if (code != 0) close(fd);
   if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
-  if (code == 0) note_address(node);
+  if (code == 0) pump_listen_address(fd, node->address);
   return code;
 }
 
@@ -264,7 +197,10 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
   if (code == 0)
     code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
-  if (code == 0 && options->listen) code = bind_socket(options, &fd, error, error_size);
+  /* Sockets are made before any handle is, so that a node that can't have its address leaves
+   * nothing on the loop. */
+  if (code == 0 && options->listen)
+    code = pump_listen(&fd, options->listen, options->insecure_listen, error, error_size);
   if (code != 0) {
     free_node(made);
     return code;

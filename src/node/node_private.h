@@ -7,6 +7,7 @@
 #define PUMP_NODE_PRIVATE_H
 
 #include <uv.h>
+#include "node/listen.h"
 #include "node/peer.h"
 #include "node/rights.h"
 #include "node/store.h"
@@ -31,7 +32,7 @@ struct pump_node {
   pump_peer *busy; /* peers with requests that may be answered */
   pump_peer *busy_tail;
   bool is_closing;
-  char address[64]; /* "" when it does not listen */
+  char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);
   void *close_ud;
 };
