@@ -56,7 +56,9 @@ static void settle_writes(pump_node *node, const pump_peer *busy) {
 static void answer_peer(pump_peer *peer) {
   do {
     while (peer->requests && pump_peer_unsent(peer) < PUMP_PEER_HIGH_WATER) {
+      size_t start = peer->out.size;
       pump_answer(peer, peer->requests);
+      if (peer->requests) pump_faults_answered(peer, start, peer->requests->command);
       if (peer->requests) pump_peer_pop(peer);
       if (peer->out.size >= LOT) pump_peer_flush(peer);
     }
@@ -103,6 +105,7 @@ static void on_tick(uv_timer_t *timer) {
     next = peer->next;
     pump_peer_tick(peer);
   }
+  if (node->http) pump_http_tick(node->http);
 }
 
 /* ---- Listening ---------------------------------------------------------------------------- */
@@ -121,12 +124,38 @@ static void on_connection(uv_stream_t *listener, int status) {
   if (status == 0) pump_peer_accept(node);
 }
 
-static int start_listening(pump_node *node, int fd) {
-  int code = uv_tcp_open(&node->listener, fd);
-  if (code != 0) close(fd);
-  if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
-  if (code == 0) pump_listen_address(fd, node->address);
+/* For TCP and for HTTP, -1 where there is none. They are made before any handle is, so that a node
+ * that can't have its addresses leaves nothing on the loop. */
+static int make_sockets(int fds[2], const pump_node_options *options, char *error,
+                        size_t error_size) {
+  bool insecure = options->insecure_listen;
+  int code = 0;
+  fds[0] = fds[1] = -1;
+  if (options->listen) code = pump_listen(&fds[0], options->listen, insecure, error, error_size);
+  if (code == 0 && options->http)
+    code = pump_listen(&fds[1], options->http, insecure, error, error_size);
+  if (code != 0 && fds[0] >= 0) close(fds[0]);
   return code;
+}
+
+/* The sockets are taken over, whatever comes. */
+static int start(pump_node *node, const int fds[2], const pump_node_options *options, char *error,
+                 size_t error_size) {
+  int code = 0;
+  if (fds[0] >= 0) {
+    code = uv_tcp_open(&node->listener, fds[0]);
+    if (code != 0) close(fds[0]);
+    if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
+    if (code == 0) pump_listen_address(fds[0], node->address);
+  }
+  if (code != 0) {
+    if (fds[1] >= 0) close(fds[1]);
+    return refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
+                  uv_strerror(code));
+  }
+  if (fds[1] >= 0) code = pump_http_open(&node->http, node, fds[1], options);
+  if (code == 0) return 0;
+  return refuse(code, error, error_size, "%s: HTTP cannot start", options->http);
 }
 
 /* ---- Beginning and end -------------------------------------------------------------------- */
@@ -136,6 +165,7 @@ void pump_node_options_init(pump_node_options *options) {
 }
 
 static void free_node(pump_node *node) {
+  pump_faults_release(&node->faults.settings);
   pump_store_close(node->store);
   pump_accounts_free(&node->accounts);
   free(node);
@@ -174,6 +204,7 @@ static void open_handles(pump_node *node) {
   uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
   uv_unref((uv_handle_t *)&node->timer);
   node->open_handles = 4;
+  pump_faults_open(node);
 }
 
 static int check_options(const pump_node_options *options, char *error, size_t error_size) {
@@ -192,26 +223,21 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   pump_node *made = calloc(1, sizeof *made);
   if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
   made->loop = loop;
-  int fd = -1;
+  int fds[2];
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
   if (code == 0)
     code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
-  /* Sockets are made before any handle is, so that a node that can't have its address leaves
-   * nothing on the loop. */
-  if (code == 0 && options->listen)
-    code = pump_listen(&fd, options->listen, options->insecure_listen, error, error_size);
+  if (code == 0) code = make_sockets(fds, options, error, error_size);
   if (code != 0) {
     free_node(made);
     return code;
   }
   open_handles(made);
-  code = fd >= 0 ? start_listening(made, fd) : 0;
+  code = start(made, fds, options, error, error_size);
   if (code != 0) {
-    refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
-           uv_strerror(code));
     pump_node_close(made, NULL, NULL);
-    return PUMP_ECONNECT;
+    return code;
   }
   *node = made;
   return 0;
@@ -222,6 +248,7 @@ int pump_node_opener(void *ud, int *fd) {
   int ends[2];
   *fd = -1;
   if (node->is_closing) return PUMP_ECLOSED;
+  if (node->faults.settings.refuse) return PUMP_ECONNECT;
   if (node->peer_count >= PUMP_NODE_MAX_PEERS) return PUMP_EBUSY;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return PUMP_ECONNECT;
   int code = pump_peer_open(node, ends[0], &pump_account_owner);
@@ -237,15 +264,20 @@ const char *pump_node_address(const pump_node *node) {
   return node->address[0] ? node->address : NULL;
 }
 
+const char *pump_node_http_address(const pump_node *node) {
+  return node->http ? pump_http_address(node->http) : NULL;
+}
+
 void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud) {
   if (node->is_closing) return;
   node->is_closing = true;
   node->on_close = cb;
   node->close_ud = ud;
-  while (node->peers)
-    pump_peer_close(node->peers);
+  pump_node_drop_connections(node);
   uv_close((uv_handle_t *)&node->listener, on_listener_closed);
   uv_close((uv_handle_t *)&node->check, on_check_closed);
   uv_close((uv_handle_t *)&node->idle, on_idle_closed);
   uv_close((uv_handle_t *)&node->timer, on_timer_closed);
+  pump_faults_close(node);
+  if (node->http) pump_http_close(node->http);
 }
