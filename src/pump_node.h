@@ -23,7 +23,9 @@ typedef struct pump_node_options {
   const char *file;   /* path of the store; NULL: in memory, gone when closed */
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
-  bool insecure_listen; /* allow an address that is not of this machine */
+  const char *http;     /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
+  bool insecure_listen; /* allow addresses that are not of this machine */
+  bool http_faults;     /* let admins set faults over HTTP */
   const char *like;     /* the server to answer as: "5.0", the default and so far the only one */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
@@ -42,9 +44,43 @@ PUMP_API int pump_node_opener(void *node, int *fd);
 
 /* "127.0.0.1:1113" as bound, or NULL when it does not listen. */
 PUMP_API const char *pump_node_address(const pump_node *node);
+/* The same of HTTP. */
+PUMP_API const char *pump_node_http_address(const pump_node *node);
 
 /* Ends every connection and closes the store; cb (may be NULL) when all is closed and freed. */
 PUMP_API void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud);
+
+/* ---- Faults ------------------------------------------------------------------------------- */
+
+enum { PUMP_NODE_ALL = 0, PUMP_NODE_READS, PUMP_NODE_WRITES };
+
+/* How a node misbehaves on purpose, for tests of programs that must live with it. All zero: not at
+ * all. An answer is whatever a peer asked for (identification and pings too), but a heartbeat. */
+typedef struct pump_node_faults {
+  int not_handled;    /* requests are answered NotHandled, and not done: PUMP_ENOTREADY, PUMP_EBUSY
+                         or PUMP_ENOTLEADER; 0: they are done */
+  const char *leader; /* "HOST:PORT" that PUMP_ENOTLEADER names; NULL: it names none */
+  uint64_t delay;     /* ms that an answer waits; others may overtake it */
+  bool silent;        /* what was asked is done, and no answer sent; without only and count
+                         heartbeats are not answered either */
+  bool duplicate;     /* an answer comes twice */
+  bool one_byte;      /* an answer is written byte by byte */
+  bool cut;           /* the connection ends after cut_at bytes of an answer, head included */
+  size_t cut_at;
+  int only;           /* answers of these requests alone: PUMP_NODE_READS or PUMP_NODE_WRITES;
+                         PUMP_NODE_ALL */
+  unsigned count;     /* all of the above ends after that many answers; 0: never by itself */
+  bool refuse;        /* connections that come in are ended at once */
+  const char *gossip; /* what GET /gossip answers, byte for byte; NULL: the truth */
+} pump_node_faults;
+
+/* From now on these; NULL: none. Answers that wait already still do. PUMP_EINVALID (a code, an
+ * only or an address that is none), PUMP_ENOMEM: it goes on as before. */
+PUMP_API int pump_node_set_faults(pump_node *node, const pump_node_faults *faults);
+/* What is set, and how much of count is left; valid until they are set again. */
+PUMP_API pump_node_faults pump_node_get_faults(const pump_node *node);
+/* Ends every connection that there is now, over TCP and of one's own. */
+PUMP_API void pump_node_drop_connections(pump_node *node);
 
 #ifdef __cplusplus
 }

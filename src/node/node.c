@@ -1,6 +1,5 @@
 #include "node/node_private.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "node/answer.h"
+#include "node/listen.h"
 
 #define BACKLOG 128
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
@@ -56,7 +56,9 @@ static void settle_writes(pump_node *node, const pump_peer *busy) {
 static void answer_peer(pump_peer *peer) {
   do {
     while (peer->requests && pump_peer_unsent(peer) < PUMP_PEER_HIGH_WATER) {
+      size_t start = peer->out.size;
       pump_answer(peer, peer->requests);
+      if (peer->requests) pump_faults_answered(peer, start, peer->requests->command);
       if (peer->requests) pump_peer_pop(peer);
       if (peer->out.size >= LOT) pump_peer_flush(peer);
     }
@@ -103,6 +105,7 @@ static void on_tick(uv_timer_t *timer) {
     next = peer->next;
     pump_peer_tick(peer);
   }
+  if (node->http) pump_http_tick(node->http);
 }
 
 void pump_node_watch(pump_node *node) {
@@ -123,84 +126,43 @@ __attribute__((format(printf, 4, 5))) static int refuse(int code, char *error, s
   return code;
 }
 
-typedef union address {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
-  struct sockaddr_storage room;
-} address;
-
-/* "HOST:PORT" with HOST an address in numbers, [IPv6] in brackets, or localhost. */
-static bool parse_address(const char *text, address *to) {
-  const char *colon = strrchr(text, ':');
-  char host[64], *end;
-  if (!colon || (size_t)(colon - text) >= sizeof host || colon == text) return false;
-  long port = strtol(colon + 1, &end, 10);
-  if (colon[1] < '0' || colon[1] > '9' || *end || port > 65535) return false;
-  snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
-  size_t size = strlen(host);
-  if (host[0] == '[' && host[size - 1] == ']') {
-    host[size - 1] = '\0';
-    return uv_ip6_addr(host + 1, (int)port, &to->v6) == 0;
-  }
-  const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-  return uv_ip4_addr(name, (int)port, &to->v4) == 0;
-}
-
-static bool is_loopback(const address *at) {
-  if (at->any.sa_family == AF_INET) return ntohl(at->v4.sin_addr.s_addr) >> 24 == 127;
-  return IN6_IS_ADDR_LOOPBACK(&at->v6.sin6_addr);
-}
-
-static void note_address(pump_node *node) {
-  address bound;
-  int size = sizeof bound;
-  char host[46] = "";
-  if (uv_tcp_getsockname(&node->listener, &bound.any, &size) != 0) return;
-  bool is_v6 = bound.any.sa_family == AF_INET6;
-  if (is_v6)
-    uv_ip6_name(&bound.v6, host, sizeof host);
-  else
-    uv_ip4_name(&bound.v4, host, sizeof host);
-  unsigned port = ntohs(is_v6 ? bound.v6.sin6_port : bound.v4.sin_port);
-  snprintf(node->address, sizeof node->address, is_v6 ? "[%s]:%u" : "%s:%u", host, port);
-}
-
 static void on_connection(uv_stream_t *listener, int status) {
   pump_node *node = (pump_node *)(void *)((char *)listener - offsetof(pump_node, listener));
   if (status == 0) pump_peer_accept(node);
 }
 
-/* The socket is made before any handle is, so that a node that can't have its address leaves
- * nothing on the loop. */
-static int bind_socket(const pump_node_options *options, int *fd, char *error, size_t error_size) {
-  address at = {0};
-  if (!parse_address(options->listen, &at))
-    return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: no address to listen at: say HOST:PORT, as 127.0.0.1:1113", options->listen);
-  if (!options->insecure_listen && !is_loopback(&at))
-    return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: other machines could reach the node there, unencrypted: listen at "
-                  "127.0.0.1, or allow it with insecure_listen",
-                  options->listen);
-  int on = 1;
-  socklen_t size = at.any.sa_family == AF_INET ? sizeof at.v4 : sizeof at.v6;
-  *fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (*fd >= 0 && setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      bind(*fd, &at.any, size) == 0 && listen(*fd, BACKLOG) == 0)
-    return 0;
-  int why = errno;
-  if (*fd >= 0) close(*fd);
-  return refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
-                strerror(why));
+/* For TCP and for HTTP, -1 where there is none. They are made before any handle is, so that a node
+ * that can't have its addresses leaves nothing on the loop. */
+static int make_sockets(int fds[2], const pump_node_options *options, char *error,
+                        size_t error_size) {
+  bool insecure = options->insecure_listen;
+  int code = 0;
+  fds[0] = fds[1] = -1;
+  if (options->listen) code = pump_listen(&fds[0], options->listen, insecure, error, error_size);
+  if (code == 0 && options->http)
+    code = pump_listen(&fds[1], options->http, insecure, error, error_size);
+  if (code != 0 && fds[0] >= 0) close(fds[0]);
+  return code;
 }
 
-static int start_listening(pump_node *node, int fd) {
-  int code = uv_tcp_open(&node->listener, fd);
-  if (code != 0) close(fd);
-  if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
-  if (code == 0) note_address(node);
-  return code;
+/* The sockets are taken over, whatever comes. */
+static int start(pump_node *node, const int fds[2], const pump_node_options *options, char *error,
+                 size_t error_size) {
+  int code = 0;
+  if (fds[0] >= 0) {
+    code = uv_tcp_open(&node->listener, fds[0]);
+    if (code != 0) close(fds[0]);
+    if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
+    if (code == 0) pump_listen_address(fds[0], node->address);
+  }
+  if (code != 0) {
+    if (fds[1] >= 0) close(fds[1]);
+    return refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
+                  uv_strerror(code));
+  }
+  if (fds[1] >= 0) code = pump_http_open(&node->http, node, fds[1], options);
+  if (code == 0) return 0;
+  return refuse(code, error, error_size, "%s: HTTP cannot start", options->http);
 }
 
 /* ---- Beginning and end -------------------------------------------------------------------- */
@@ -210,6 +172,7 @@ void pump_node_options_init(pump_node_options *options) {
 }
 
 static void free_node(pump_node *node) {
+  pump_faults_release(&node->faults.settings);
   pump_store_close(node->store);
   pump_accounts_free(&node->accounts);
   free(node);
@@ -247,6 +210,7 @@ static void open_handles(pump_node *node) {
   uv_timer_init(node->loop, &node->timer);
   uv_unref((uv_handle_t *)&node->timer);
   node->open_handles = 4;
+  pump_faults_open(node);
 }
 
 static int check_options(const pump_node_options *options, char *error, size_t error_size) {
@@ -265,23 +229,21 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   pump_node *made = calloc(1, sizeof *made);
   if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
   made->loop = loop;
-  int fd = -1;
+  int fds[2];
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
   if (code == 0)
     code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
-  if (code == 0 && options->listen) code = bind_socket(options, &fd, error, error_size);
+  if (code == 0) code = make_sockets(fds, options, error, error_size);
   if (code != 0) {
     free_node(made);
     return code;
   }
   open_handles(made);
-  code = fd >= 0 ? start_listening(made, fd) : 0;
+  code = start(made, fds, options, error, error_size);
   if (code != 0) {
-    refuse(PUMP_ECONNECT, error, error_size, "%s: cannot listen: %s", options->listen,
-           uv_strerror(code));
     pump_node_close(made, NULL, NULL);
-    return PUMP_ECONNECT;
+    return code;
   }
   *node = made;
   return 0;
@@ -292,6 +254,7 @@ int pump_node_opener(void *ud, int *fd) {
   int ends[2];
   *fd = -1;
   if (node->is_closing) return PUMP_ECLOSED;
+  if (node->faults.settings.refuse) return PUMP_ECONNECT;
   if (node->peer_count >= PUMP_NODE_MAX_PEERS) return PUMP_EBUSY;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return PUMP_ECONNECT;
   int code = pump_peer_open(node, ends[0], &pump_account_owner);
@@ -307,15 +270,20 @@ const char *pump_node_address(const pump_node *node) {
   return node->address[0] ? node->address : NULL;
 }
 
+const char *pump_node_http_address(const pump_node *node) {
+  return node->http ? pump_http_address(node->http) : NULL;
+}
+
 void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud) {
   if (node->is_closing) return;
   node->is_closing = true;
   node->on_close = cb;
   node->close_ud = ud;
-  while (node->peers)
-    pump_peer_close(node->peers);
+  pump_node_drop_connections(node);
   uv_close((uv_handle_t *)&node->listener, on_listener_closed);
   uv_close((uv_handle_t *)&node->check, on_check_closed);
   uv_close((uv_handle_t *)&node->idle, on_idle_closed);
   uv_close((uv_handle_t *)&node->timer, on_timer_closed);
+  pump_faults_close(node);
+  if (node->http) pump_http_close(node->http);
 }

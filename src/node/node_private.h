@@ -7,6 +7,9 @@
 #define PUMP_NODE_PRIVATE_H
 
 #include <uv.h>
+#include "node/faults.h"
+#include "node/http.h"
+#include "node/listen.h"
 #include "node/peer.h"
 #include "node/rights.h"
 #include "node/store.h"
@@ -30,8 +33,10 @@ struct pump_node {
   size_t peer_count;
   pump_peer *busy; /* peers with requests that may be answered */
   pump_peer *busy_tail;
+  pump_http *http; /* NULL: none */
+  pump_faults faults;
   bool is_closing;
-  char address[64]; /* "" when it does not listen */
+  char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);
   void *close_ud;
 };

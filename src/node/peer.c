@@ -44,6 +44,7 @@ void pump_peer_close(pump_peer *peer) {
   peer->is_ending = true;
   while (peer->requests)
     pump_peer_pop(peer);
+  pump_faults_forget(peer);
   uv_close(&peer->uv.handle, on_closed);
 }
 
@@ -59,8 +60,7 @@ static void shut_down(pump_peer *peer) {
   if (uv_shutdown(&peer->shutdown, &peer->uv.stream, on_shutdown) != 0) pump_peer_close(peer);
 }
 
-/* Says what there is to be said, then ends the connection. */
-static void end(pump_peer *peer) {
+void pump_peer_end(pump_peer *peer) {
   if (peer->is_ending) return;
   peer->is_ending = true;
   while (peer->requests)
@@ -80,14 +80,33 @@ static void reuse(pump_buffer *buffer) {
   pump_buffer_clear(buffer);
 }
 
+static void on_sent(uv_write_t *request, int status);
+
+/* Sends on from peer->sending: all of it, or a byte. */
+static void send_more(pump_peer *peer) {
+  size_t left = peer->sending.size - peer->sent, size = peer->is_trickling ? 1 : left;
+  uv_buf_t bytes = uv_buf_init((char *)peer->sending.data + peer->sent, (unsigned)size);
+  peer->sent += size;
+  peer->is_sending = true;
+  if (uv_write(&peer->write, &peer->uv.stream, &bytes, 1, on_sent) != 0) {
+    peer->is_sending = false;
+    pump_peer_close(peer);
+  }
+}
+
 static void on_sent(uv_write_t *request, int status) {
   pump_peer *peer = (pump_peer *)(void *)request->handle;
   peer->is_sending = false;
-  reuse(&peer->sending);
   if (status < 0) {
     pump_peer_close(peer);
     return;
   }
+  if (peer->sent < peer->sending.size) {
+    send_more(peer);
+    return;
+  }
+  reuse(&peer->sending);
+  peer->is_trickling = peer->is_trickling && peer->out.size > 0;
   pump_peer_flush(peer);
   if (peer->is_ending)
     shut_down(peer);
@@ -100,25 +119,20 @@ static void on_sent(uv_write_t *request, int status) {
 void pump_peer_flush(pump_peer *peer) {
   if (peer->is_sending || peer->out.size == 0 || uv_is_closing(&peer->uv.handle)) return;
   uv_buf_t bytes = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
-  int sent = uv_try_write(&peer->uv.stream, &bytes, 1);
+  int sent = peer->is_trickling ? 0 : uv_try_write(&peer->uv.stream, &bytes, 1);
   if (sent < 0 && sent != UV_EAGAIN) {
     pump_peer_close(peer);
     return;
   }
-  size_t done = sent > 0 ? (size_t)sent : 0;
-  if (done == peer->out.size) {
+  peer->sent = sent > 0 ? (size_t)sent : 0;
+  if (peer->sent == peer->out.size) {
     reuse(&peer->out);
     return;
   }
   pump_buffer empty = peer->sending;
   peer->sending = peer->out;
   peer->out = empty;
-  bytes = uv_buf_init((char *)peer->sending.data + done, (unsigned)(peer->sending.size - done));
-  peer->is_sending = true;
-  if (uv_write(&peer->write, &peer->uv.stream, &bytes, 1, on_sent) != 0) {
-    peer->is_sending = false;
-    pump_peer_close(peer);
-  }
+  send_more(peer);
 }
 
 void pump_peer_say(pump_peer *peer, uint8_t command, const pump_tcp_correlation *correlation,
@@ -130,7 +144,7 @@ void pump_peer_say(pump_peer *peer, uint8_t command, const pump_tcp_correlation 
              pump_peer_unsent(peer), PUMP_PEER_MAX_UNSENT);
     pump_tcp_frame_write(&peer->out, PUMP_TCP_BAD_REQUEST, &nobody, no_bytes, no_bytes,
                          pump_bytes_of(text));
-    end(peer);
+    pump_peer_end(peer);
     return;
   }
   if (pump_tcp_frame_write(&peer->out, command, correlation, no_bytes, no_bytes, body) != 0)
@@ -218,17 +232,17 @@ static void handle_request(pump_peer *peer, const pump_tcp_frame *frame) {
                   pump_bytes_of("Not Authenticated"));
   else if (frame->command == PUMP_TCP_PING)
     pump_peer_say(peer, PUMP_TCP_PONG, &frame->correlation, frame->payload);
-  else if (pump_answer_knows(frame->command, &is_write))
-    push_request(peer, frame, is_write, who);
-  else
+  else if (!pump_answer_knows(frame->command, &is_write))
     pump_answer_not_understood(peer, frame->command, &frame->correlation);
+  else if (!pump_faults_refuse(peer, frame))
+    push_request(peer, frame, is_write, who);
 }
 
 static void handle(pump_peer *peer, const pump_tcp_frame *frame) {
   if (frame->flags & PUMP_TCP_FLAG_TRUSTED) {
     pump_peer_bad_request(peer, &frame->correlation,
                           "Trusted writes aren't accepted over the external TCP interface");
-    end(peer);
+    pump_peer_end(peer);
     return;
   }
   switch (frame->command) {
@@ -241,6 +255,12 @@ static void handle(pump_peer *peer, const pump_tcp_frame *frame) {
   case PUMP_TCP_IDENTIFY_CLIENT: identify(peer, frame); break;
   default: handle_request(peer, frame);
   }
+}
+
+static void handle_and_spoil(pump_peer *peer, const pump_tcp_frame *frame) {
+  size_t start = peer->out.size;
+  handle(peer, frame);
+  pump_faults_answered(peer, start, frame->command);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------ */
@@ -259,7 +279,7 @@ static void handle_broken(pump_peer *peer, const char *format) {
   char text[256];
   snprintf(text, sizeof text, "%s%s.", format, peer->reader.error);
   pump_peer_bad_request(peer, &nobody, text);
-  end(peer);
+  pump_peer_end(peer);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
@@ -280,7 +300,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
     else if (code < 0)
       handle_broken(peer, "Received bad network package. Error: ");
     else
-      handle(peer, &frame);
+      handle_and_spoil(peer, &frame);
   }
   pump_peer_flush(peer);
 }
@@ -300,6 +320,7 @@ void pump_peer_tick(pump_peer *peer) {
     if (++peer->ending_ticks > END_AFTER) pump_peer_close(peer);
     return;
   }
+  if (pump_faults_is_mute(peer->node)) return;
   /* A peer that takes what it is sent lives, even while nothing is read from it. */
   size_t unsent = uv_stream_get_write_queue_size(&peer->uv.stream);
   if (unsent < peer->backlog) peer->silent_ticks = 0;
@@ -344,7 +365,7 @@ int pump_peer_accept(pump_node *node) {
     free(peer);
     return PUMP_ECONNECT;
   }
-  bool is_full = node->peer_count >= PUMP_NODE_MAX_PEERS;
+  bool is_full = node->peer_count >= PUMP_NODE_MAX_PEERS || node->faults.settings.refuse;
   add_peer(peer);
   if (uv_accept((uv_stream_t *)&node->listener, &peer->uv.stream) != 0 || is_full ||
       uv_read_start(&peer->uv.stream, on_space, on_read) != 0) {

@@ -45,6 +45,7 @@ typedef struct pump_peer {
   pump_tcp_reader reader;
   pump_buffer out;     /* to be sent */
   pump_buffer sending; /* being sent */
+  size_t sent;         /* of that, handed to the loop */
   uv_write_t write;
   uv_shutdown_t shutdown;
   pump_request *requests;
@@ -56,8 +57,9 @@ typedef struct pump_peer {
   bool is_refused; /* a failed Authenticate: nothing more without credentials of its own */
   bool is_busy;
   bool is_sending;
-  bool is_paused; /* nothing is read from it */
-  bool is_ending; /* its last words are on their way; what it says is not heard any more */
+  bool is_trickling; /* what is sent goes byte by byte */
+  bool is_paused;    /* nothing is read from it */
+  bool is_ending;    /* its last words are on their way; what it says is not heard any more */
 } pump_peer;
 
 /* Takes the connection that waits at the node's listener, or a connected socket (owned by the
@@ -66,6 +68,8 @@ int pump_peer_accept(pump_node *node);
 int pump_peer_open(pump_node *node, int fd, const pump_account *who);
 /* At once, whatever was still to be said. */
 void pump_peer_close(pump_peer *peer);
+/* Says what there is to be said, then ends the connection. */
+void pump_peer_end(pump_peer *peer);
 void pump_peer_tick(pump_peer *peer);
 
 /* Bytes that the peer has not taken yet. */

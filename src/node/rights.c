@@ -79,7 +79,7 @@ static void on_role(void *ud, pump_bytes name) {
     call->is_called = true;
 }
 
-static bool is_admin(const pump_account *who) {
+bool pump_account_is_admin(const pump_account *who) {
   return who && strcmp(who->group, ADMINS) == 0;
 }
 
@@ -87,7 +87,7 @@ bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes st
                        pump_store_right right) {
   /* Nobody writes to $all: it is what was written elsewhere. */
   if (right != PUMP_STORE_READ && pump_bytes_is(stream, "$all")) return false;
-  if (is_admin(who)) return true;
+  if (pump_account_is_admin(who)) return true;
   pump_bytes of = stream;
   if (pump_store_is_metastream(stream, &of))
     right = right == PUMP_STORE_READ ? PUMP_STORE_READ_METADATA : PUMP_STORE_WRITE_METADATA;

@@ -1,0 +1,249 @@
+#include "node/faults.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/bytes.h"
+#include "node/answer.h"
+#include "node/node_private.h"
+#include "wire/tcp/message.h"
+
+/* What all delayed answers may take: whoever asks on without waiting is cut. */
+#define MAX_LATE_BYTES ((size_t)64 * 1024 * 1024)
+
+/* An answer that waits, and what is done to it then. */
+typedef struct pump_late {
+  struct pump_late *next;
+  pump_peer *peer;
+  uint64_t due; /* on the loop's clock */
+  pump_node_faults how;
+  size_t size;
+  uint8_t bytes[];
+} pump_late;
+
+static const pump_bytes no_bytes;
+
+/* ---- Settings ----------------------------------------------------------------------------- */
+
+void pump_faults_release(pump_node_faults *faults) {
+  free((char *)(uintptr_t)faults->leader);
+  free((char *)(uintptr_t)faults->gossip);
+  faults->leader = faults->gossip = NULL;
+}
+
+static int check(const pump_node_faults *faults) {
+  char host[PUMP_HOST_SIZE];
+  int port;
+  switch (faults->not_handled) {
+  case 0:
+  case PUMP_ENOTREADY:
+  case PUMP_EBUSY:
+  case PUMP_ENOTLEADER: break;
+  default: return PUMP_EINVALID;
+  }
+  if (faults->only < PUMP_NODE_ALL || faults->only > PUMP_NODE_WRITES) return PUMP_EINVALID;
+  if (faults->leader && !pump_listen_split(faults->leader, host, &port)) return PUMP_EINVALID;
+  return 0;
+}
+
+static bool copy(const char **to, const char *text) {
+  *to = text ? strdup(text) : NULL;
+  return *to || !text;
+}
+
+int pump_node_set_faults(pump_node *node, const pump_node_faults *faults) {
+  pump_node_faults set = faults ? *faults : (pump_node_faults){0};
+  int code = check(&set);
+  if (code != 0) return code;
+  bool has_leader = copy(&set.leader, set.leader);
+  if (!copy(&set.gossip, set.gossip) || !has_leader) {
+    pump_faults_release(&set);
+    return PUMP_ENOMEM;
+  }
+  pump_faults_release(&node->faults.settings);
+  node->faults.settings = set;
+  return 0;
+}
+
+pump_node_faults pump_node_get_faults(const pump_node *node) {
+  return node->faults.settings;
+}
+
+void pump_node_drop_connections(pump_node *node) {
+  while (node->peers)
+    pump_peer_close(node->peers);
+}
+
+bool pump_faults_is_mute(const pump_node *node) {
+  const pump_node_faults *set = &node->faults.settings;
+  return set->silent && set->only == PUMP_NODE_ALL && set->count == 0;
+}
+
+static bool is_meant(const pump_node_faults *set, uint8_t command) {
+  bool is_write, is_known = pump_answer_knows(command, &is_write);
+  return set->only == PUMP_NODE_ALL || (is_known && is_write == (set->only == PUMP_NODE_WRITES));
+}
+
+/* Counts an answer that is hit, and says how: what is set may end with it. */
+static pump_node_faults count_hit(pump_node *node) {
+  pump_node_faults *set = &node->faults.settings, how = *set;
+  if (set->count > 0 && --set->count == 0)
+    *set = (pump_node_faults){.leader = set->leader, .refuse = set->refuse, .gossip = set->gossip};
+  return how;
+}
+
+/* ---- Answers ------------------------------------------------------------------------------ */
+
+static void deliver(pump_peer *peer, size_t start, const pump_node_faults *how) {
+  size_t size = peer->out.size - start;
+  if (how->duplicate && pump_buffer_reserve(&peer->out, size)) {
+    memcpy(peer->out.data + peer->out.size, peer->out.data + start, size);
+    pump_buffer_grew(&peer->out, size);
+  }
+  if (how->one_byte) peer->is_trickling = true;
+  if (!how->cut) return;
+  if (how->cut_at < peer->out.size - start) pump_buffer_truncate(&peer->out, start + how->cut_at);
+  pump_peer_end(peer);
+}
+
+static void remove_late(pump_node *node, pump_late **place) {
+  pump_late *late = *place;
+  *place = late->next;
+  node->faults.late_bytes -= late->size;
+  free(late);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(pump_node *node) {
+  uint64_t now = uv_now(node->loop);
+  const pump_late *first = node->faults.late;
+  if (first)
+    uv_timer_start(&node->faults.timer, on_timer, first->due > now ? first->due - now : 0, 0);
+  else
+    uv_timer_stop(&node->faults.timer);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  pump_node *node = (pump_node *)(void *)((char *)timer - offsetof(pump_node, faults.timer));
+  pump_late *late;
+  while ((late = node->faults.late) && late->due <= uv_now(node->loop)) {
+    pump_peer *peer = late->peer;
+    pump_node_faults how = late->how;
+    size_t start = peer->out.size;
+    pump_buffer_append(&peer->out, late->bytes, late->size);
+    remove_late(node, &node->faults.late);
+    if (peer->is_ending) continue;
+    deliver(peer, start, &how);
+    pump_peer_flush(peer);
+  }
+  set_timer(node);
+}
+
+static void put_off(pump_peer *peer, size_t start, const pump_node_faults *how) {
+  pump_node *node = peer->node;
+  size_t size = peer->out.size - start;
+  pump_late *late = malloc(sizeof *late + size);
+  if (!late || node->faults.late_bytes + size > MAX_LATE_BYTES) {
+    free(late);
+    pump_peer_close(peer);
+    return;
+  }
+  uv_update_time(node->loop);
+  *late = (pump_late){.peer = peer, .due = uv_now(node->loop) + how->delay, .how = *how};
+  late->size = size;
+  memcpy(late->bytes, peer->out.data + start, size);
+  pump_buffer_truncate(&peer->out, start);
+  node->faults.late_bytes += size;
+  pump_late **place = &node->faults.late;
+  while (*place && (*place)->due <= late->due)
+    place = &(*place)->next;
+  late->next = *place;
+  *place = late;
+  set_timer(node);
+}
+
+/* Only what is asked of the store is refused. */
+static bool hits(const pump_node_faults *set, uint8_t command) {
+  bool is_write,
+      spoils = set->delay > 0 || set->silent || set->duplicate || set->one_byte || set->cut;
+  return is_meant(set, command) &&
+         (spoils || (set->not_handled != 0 && pump_answer_knows(command, &is_write)));
+}
+
+void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
+  if (peer->is_ending || peer->out.size <= start) return;
+  if (command == PUMP_TCP_HEARTBEAT_REQUEST) {
+    if (pump_faults_is_mute(peer->node)) pump_buffer_truncate(&peer->out, start);
+    return;
+  }
+  if (!hits(&peer->node->faults.settings, command)) return;
+  pump_node_faults how = count_hit(peer->node);
+  if (how.silent)
+    pump_buffer_truncate(&peer->out, start);
+  else if (how.delay > 0)
+    put_off(peer, start, &how);
+  else
+    deliver(peer, start, &how);
+}
+
+void pump_faults_forget(const pump_peer *peer) {
+  for (pump_late **place = &peer->node->faults.late; *place;) {
+    if ((*place)->peer == peer)
+      remove_late(peer->node, place);
+    else
+      place = &(*place)->next;
+  }
+}
+
+/* ---- NotHandled --------------------------------------------------------------------------- */
+
+/* Where the leader is, as NotHandled says it: no HTTP, no TLS. */
+static void put_leader(pump_buffer *out, const char *leader) {
+  char host[PUMP_HOST_SIZE];
+  PumpTcp__LeaderInfo info = PUMP_TCP__LEADER_INFO__INIT;
+  int port = 0;
+  if (!leader || !pump_listen_split(leader, host, &port)) return;
+  info.has_external_tcp_address = info.has_external_tcp_port = true;
+  info.has_http_address = info.has_http_port = true;
+  info.external_tcp_address = info.http_address = pump_tcp_binary(pump_bytes_of(host));
+  info.external_tcp_port = port;
+  uint8_t *to = pump_buffer_reserve(out, pump_tcp__leader_info__get_packed_size(&info));
+  if (to) pump_buffer_grew(out, pump_tcp__leader_info__pack(&info, to));
+}
+
+bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
+  const pump_node_faults *set = &peer->node->faults.settings;
+  if (set->not_handled == 0 || !is_meant(set, frame->command)) return false;
+  pump_buffer leader;
+  PumpTcp__NotHandled reply = PUMP_TCP__NOT_HANDLED__INIT;
+  reply.has_reason = true;
+  reply.reason = set->not_handled == PUMP_EBUSY ? PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_TOO_BUSY
+                 : set->not_handled == PUMP_ENOTLEADER
+                     ? PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_LEADER
+                     : PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_READY;
+  pump_buffer_init(&leader);
+  if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader);
+  reply.has_additional_info = leader.size > 0;
+  reply.additional_info = (ProtobufCBinaryData){leader.size, leader.data};
+  int code = pump_tcp_pack(&peer->out, PUMP_TCP_NOT_HANDLED, &frame->correlation, no_bytes,
+                           no_bytes, &reply.base);
+  pump_buffer_free(&leader);
+  if (code != 0) pump_peer_close(peer);
+  return true;
+}
+
+/* ---- Beginning and end -------------------------------------------------------------------- */
+
+void pump_faults_open(pump_node *node) {
+  uv_timer_init(node->loop, &node->faults.timer);
+  node->open_handles++;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  pump_node_handle_closed(
+      (pump_node *)(void *)((char *)handle - offsetof(pump_node, faults.timer)));
+}
+
+void pump_faults_close(pump_node *node) {
+  uv_close((uv_handle_t *)&node->faults.timer, on_timer_closed);
+}

@@ -1,0 +1,366 @@
+#include "node/http.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/bytes.h"
+#include "base/guid.h"
+#include "node/faults_json.h"
+#include "node/node_private.h"
+#include "node/pages.h"
+
+#define MAX_GUESTS   100
+#define GUEST_MEMORY ((size_t)16 * 1024) /* a request's head, and what MHD needs beside it */
+#define MAX_BODY     ((size_t)1024 * 1024)
+#define GUEST_TICKS  (10000 / PUMP_NODE_TICK)
+
+#define JSON "application/json; charset=utf-8"
+#define TEXT "text/plain; charset=utf-8"
+
+typedef struct guest {
+  struct guest *next;
+  struct guest *previous;
+  int fd;
+  unsigned ticks; /* since it came, or got its last answer */
+} guest;
+
+struct pump_http {
+  pump_node *node;
+  struct MHD_Daemon *daemon;
+  uv_poll_t poll;
+  uv_timer_t timer;
+  int open_handles;
+  guest *guests;
+  bool is_23;
+  bool with_faults;
+  pump_guid instance;
+  pump_guid epoch;
+  char address[PUMP_ADDRESS_SIZE];
+};
+
+/* One request and its answer. */
+typedef struct exchange {
+  pump_http *http;
+  struct MHD_Connection *connection;
+  pump_buffer body; /* of the request */
+  pump_buffer out;  /* of the answer */
+} exchange;
+
+/* ---- Pages -------------------------------------------------------------------------------- */
+
+static unsigned say(exchange *it, unsigned status, const char *text) {
+  pump_buffer_clear(&it->out);
+  pump_buffer_text(&it->out, text);
+  pump_buffer_byte(&it->out, '\n');
+  return status;
+}
+
+static int fd_of(struct MHD_Connection *connection) {
+  return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static bool is_any(const char *host) {
+  return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* Where a node listens at every address of its machine, it is reached at the one that this guest
+ * came to. */
+static unsigned get_gossip(exchange *it) {
+  const pump_node *node = it->http->node;
+  if (node->faults.settings.gossip) {
+    pump_buffer_text(&it->out, node->faults.settings.gossip);
+    return MHD_HTTP_OK;
+  }
+  pump_self self = {.is_23 = it->http->is_23,
+                    .instance = it->http->instance,
+                    .epoch = it->http->epoch,
+                    .now = pump_node_time(),
+                    .last_position = pump_store_last_position(node->store),
+                    .end_position = pump_store_end_position(node->store)};
+  pump_listen_local(fd_of(it->connection), self.http_host, &self.http_port);
+  bool listens =
+      node->address[0] && pump_listen_split(node->address, self.tcp_host, &self.tcp_port);
+  if (!listens || is_any(self.tcp_host))
+    memcpy(self.tcp_host, self.http_host, sizeof self.tcp_host);
+  pump_page_gossip(&it->out, &self);
+  return MHD_HTTP_OK;
+}
+
+static unsigned get_info(exchange *it) {
+  pump_page_info(&it->out, it->http->is_23);
+  return MHD_HTTP_OK;
+}
+
+static unsigned get_ping(exchange *it) {
+  pump_page_ping(&it->out);
+  return MHD_HTTP_OK;
+}
+
+static unsigned get_faults(exchange *it) {
+  pump_faults_write(&it->out, &it->http->node->faults.settings);
+  return MHD_HTTP_OK;
+}
+
+static unsigned post_faults(exchange *it) {
+  pump_node_faults faults;
+  char error[200];
+  pump_bytes text = {(const char *)it->body.data, it->body.size};
+  int code = pump_faults_parse(&faults, text, error, sizeof error);
+  if (code == 0) {
+    code = pump_node_set_faults(it->http->node, &faults);
+    pump_faults_release(&faults);
+    if (code == PUMP_EINVALID) return say(it, MHD_HTTP_BAD_REQUEST, "leader is no HOST:PORT");
+  }
+  if (code == PUMP_ENOMEM) return say(it, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+  return code == 0 ? get_faults(it) : say(it, MHD_HTTP_BAD_REQUEST, error);
+}
+
+static unsigned post_drop(exchange *it) {
+  pump_node_drop_connections(it->http->node);
+  return get_faults(it);
+}
+
+/* ---- Finding the page --------------------------------------------------------------------- */
+
+typedef struct page {
+  const char *path;
+  const char *method;
+  unsigned (*answer)(exchange *it);
+  bool is_fault;
+} page;
+
+static const page pages[] = {
+    {"/gossip", "GET", get_gossip, false},  {"/info", "GET", get_info, false},
+    {"/ping", "GET", get_ping, false},      {"/faults", "GET", get_faults, true},
+    {"/faults", "POST", post_faults, true}, {"/faults/drop", "POST", post_drop, true},
+};
+
+/* The right page, or one of its path with another method; NULL: there is no such path. */
+static const page *find_page(const char *path, const char *method) {
+  const page *found = NULL;
+  if (strcmp(method, "HEAD") == 0) method = "GET";
+  for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+    if (strcmp(pages[i].path, path) != 0) continue;
+    found = &pages[i];
+    if (strcmp(found->method, method) == 0) break;
+  }
+  return found;
+}
+
+static bool is_method(const page *found, const char *method) {
+  return strcmp(found->method, strcmp(method, "HEAD") == 0 ? "GET" : method) == 0;
+}
+
+/* Who asks; false: there are credentials, and they are wrong. */
+static bool identify(exchange *it, const pump_account **who) {
+  char *password = NULL;
+  char *name = MHD_basic_auth_get_username_password(it->connection, &password);
+  *who = NULL;
+  if (name)
+    *who = pump_accounts_find(&it->http->node->accounts, pump_bytes_of(name),
+                              pump_bytes_of(password ? password : ""));
+  MHD_free(name);
+  MHD_free(password);
+  return *who || !MHD_lookup_connection_value(it->connection, MHD_HEADER_KIND,
+                                              MHD_HTTP_HEADER_AUTHORIZATION);
+}
+
+static unsigned answer(exchange *it, const char *path, const char *method) {
+  const page *found = find_page(path, method);
+  const pump_account *who;
+  if (!identify(it, &who)) return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+  if (!found)
+    return say(it, MHD_HTTP_NOT_FOUND, "Not Found: this node has /gossip, /info and /ping");
+  if (found->is_fault && !it->http->with_faults)
+    return say(it, MHD_HTTP_NOT_FOUND,
+               "Not Found: faults were not allowed when the node was opened");
+  if (!is_method(found, method)) return say(it, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed");
+  if (found->is_fault && !who)
+    return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized: faults are set by an admin");
+  if (found->is_fault && !pump_account_is_admin(who))
+    return say(it, MHD_HTTP_FORBIDDEN, "Forbidden: faults are set by an admin");
+  return found->answer(it);
+}
+
+/* ---- Requests ----------------------------------------------------------------------------- */
+
+static enum MHD_Result respond(exchange *it, unsigned status, const char *path) {
+  bool is_lost = it->out.failed;
+  struct MHD_Response *response =
+      is_lost ? NULL
+              : MHD_create_response_from_buffer(it->out.size, it->out.data, MHD_RESPMEM_MUST_COPY);
+  if (!response) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                          status == MHD_HTTP_OK ? JSON : TEXT);
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+  if (status == MHD_HTTP_UNAUTHORIZED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"ES\"");
+  if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+                            strcmp(path, "/faults") == 0        ? "GET, HEAD, POST"
+                            : strcmp(path, "/faults/drop") == 0 ? "POST"
+                                                                : "GET, HEAD");
+  enum MHD_Result result = MHD_queue_response(it->connection, status, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+/* Called with the head of a request, with each part of its body, and when it is complete. */
+static enum MHD_Result on_request(void *ud, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **place) {
+  (void)version;
+  exchange *it = *place;
+  if (!it) {
+    *place = it = calloc(1, sizeof *it);
+    if (!it) return MHD_NO;
+    it->http = ud;
+    it->connection = connection;
+    return MHD_YES;
+  }
+  if (*size == 0) return respond(it, answer(it, path, method), path);
+  if (it->body.size + *size > MAX_BODY) return MHD_NO;
+  pump_buffer_append(&it->body, data, *size);
+  *size = 0;
+  return it->body.failed ? MHD_NO : MHD_YES;
+}
+
+static void on_done(void *ud, struct MHD_Connection *connection, void **place,
+                    enum MHD_RequestTerminationCode why) {
+  (void)ud;
+  (void)why;
+  exchange *it = *place;
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  guest *from = info ? info->socket_context : NULL;
+  if (from) from->ticks = 0;
+  if (!it) return;
+  pump_buffer_free(&it->body);
+  pump_buffer_free(&it->out);
+  free(it);
+  *place = NULL;
+}
+
+/* ---- Guests ------------------------------------------------------------------------------- */
+
+static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
+                     enum MHD_ConnectionNotificationCode what) {
+  pump_http *http = ud;
+  guest *it = *place;
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+    *place = it = calloc(1, sizeof *it);
+    if (!it) return; /* it goes without a deadline of its own, but for MHD's */
+    it->fd = fd_of(connection);
+    it->next = http->guests;
+    if (it->next) it->next->previous = it;
+    http->guests = it;
+  } else if (it) {
+    if (it->previous)
+      it->previous->next = it->next;
+    else
+      http->guests = it->next;
+    if (it->next) it->next->previous = it->previous;
+    free(it);
+  }
+}
+
+void pump_http_tick(pump_http *http) {
+  for (guest *it = http->guests; it; it = it->next) {
+    /* MHD sees that it has ended, and closes it. */
+    if (it->ticks++ == GUEST_TICKS) shutdown(it->fd, SHUT_RDWR);
+  }
+}
+
+/* ---- On the loop -------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void run(pump_http *http) {
+  MHD_UNSIGNED_LONG_LONG wait;
+  MHD_run(http->daemon);
+  if (MHD_get_timeout(http->daemon, &wait) == MHD_YES)
+    uv_timer_start(&http->timer, on_timer, wait, 0);
+  else
+    uv_timer_stop(&http->timer);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  run((pump_http *)(void *)((char *)timer - offsetof(pump_http, timer)));
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  run((pump_http *)(void *)((char *)poll - offsetof(pump_http, poll)));
+}
+
+static void on_closed(pump_http *http) {
+  pump_node *node = http->node;
+  if (--http->open_handles == 0) free(http);
+  pump_node_handle_closed(node);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+  on_closed((pump_http *)(void *)((char *)handle - offsetof(pump_http, poll)));
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  on_closed((pump_http *)(void *)((char *)handle - offsetof(pump_http, timer)));
+}
+
+void pump_http_close(pump_http *http) {
+  uv_close((uv_handle_t *)&http->poll, on_poll_closed);
+  uv_close((uv_handle_t *)&http->timer, on_timer_closed);
+  MHD_stop_daemon(http->daemon);
+}
+
+static struct MHD_Daemon *start_daemon(pump_http *http, int fd) {
+  return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
+                          fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_GUESTS,
+                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, GUEST_MEMORY,
+                          MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                          MHD_OPTION_NOTIFY_CONNECTION, on_guest, http, MHD_OPTION_NOTIFY_COMPLETED,
+                          on_done, http, MHD_OPTION_END);
+}
+
+static int make_id(pump_guid *id) {
+  if (uv_random(NULL, NULL, id->bytes, sizeof id->bytes, 0, NULL) != 0) return PUMP_ECONNECT;
+  pump_guid_stamp(id);
+  return 0;
+}
+
+int pump_http_open(pump_http **out, pump_node *node, int fd, const pump_node_options *options) {
+  pump_http *http = calloc(1, sizeof *http);
+  *out = NULL;
+  int code = http ? make_id(&http->instance) : PUMP_ENOMEM;
+  if (code == 0) code = make_id(&http->epoch);
+  if (code == 0 && !(http->daemon = start_daemon(http, fd))) code = PUMP_ENOMEM;
+  if (code != 0) {
+    close(fd);
+    free(http);
+    return code;
+  }
+  pump_listen_address(fd, http->address);
+  http->node = node;
+  http->is_23 = options->like && strcmp(options->like, "23.10") == 0;
+  http->with_faults = options->http_faults;
+  int epoll = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+  code = uv_poll_init(node->loop, &http->poll, epoll);
+  if (code != 0) {
+    MHD_stop_daemon(http->daemon);
+    free(http);
+    return PUMP_ECONNECT;
+  }
+  uv_timer_init(node->loop, &http->timer);
+  http->open_handles = 2;
+  node->open_handles += 2;
+  *out = http;
+  if (uv_poll_start(&http->poll, UV_READABLE, on_poll) != 0) return PUMP_ECONNECT;
+  return 0;
+}
+
+const char *pump_http_address(const pump_http *http) {
+  return http->address;
+}
