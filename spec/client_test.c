@@ -217,6 +217,56 @@ static void on_lost(pump_client *client, int code, const char *reason, void *ud)
   snprintf(lost.message, sizeof lost.message, "%s", reason);
 }
 
+/* Answers the first ping with a frame that is larger than any client takes, the others rightly. */
+static size_t large_left;
+static void is_too_large(fake_server *to, const pump_tcp_frame *frame) {
+  if (fake_handshake(to, frame)) return;
+  if (large_left == 0) {
+    fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
+    return;
+  }
+  size_t mark = pump_tcp_frame_begin(&to->out, PUMP_TCP_READ_STREAM_FORWARD_COMPLETED,
+                                     &frame->correlation, (pump_bytes){0}, (pump_bytes){0});
+  uint32_t length = (uint32_t)large_left + PUMP_TCP_MIN_BODY;
+  memcpy(to->out.data + mark, &length, sizeof length);
+}
+
+static void on_large(uv_idle_t *idle) {
+  static const char zeros[65536];
+  (void)idle;
+  if (!server.has_peer || server.frames < 2 || large_left == 0) return;
+  uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)zeros,
+                               (unsigned)(large_left < sizeof zeros ? large_left : sizeof zeros));
+  int sent = uv_try_write((uv_stream_t *)&server.peer, &bytes, 1);
+  if (sent > 0) large_left -= (size_t)sent;
+}
+
+static void a_frame_that_is_too_large(void) {
+  answer connected, page = {0}, ponged = {0};
+  pump_read read = {.max_count = 500};
+  pump_bytes stream = {"big", 3};
+  uv_idle_t idle;
+  large_left = (size_t)PUMP_MAX_FRAME + 1000;
+  fake_start(&server, &loop);
+  server.on_frame = is_too_large;
+  uv_idle_init(&loop, &idle);
+  uv_idle_start(&idle, on_large);
+  pump_options made = options();
+  made.timeout = 20000;
+  pump_client *client = connect_with(&made, &connected);
+  pump_client_read_stream(client, stream, &read, NULL, take, &page);
+  wait_for(&page);
+  tap_ok(page.status == PUMP_ETOOLARGE && strstr(page.message, "fewer than 500"),
+         "an answer over 64 MiB fails its question: %s", page.message);
+  while (large_left > 0)
+    uv_run(&loop, UV_RUN_ONCE);
+  pump_client_ping(client, NULL, take, &ponged);
+  wait_for(&ponged);
+  tap_ok(ponged.status == 0, "and the connection lives on");
+  uv_close((uv_handle_t *)&idle, NULL);
+  close_all(client);
+}
+
 static void a_refused_connection(void) {
   answer connected, first = {0}, second = {0};
   fake_start(&server, &loop);
@@ -427,6 +477,7 @@ int main(void) {
                        "\x08\x02\x12\x0a\x0a\x05ponyx\x10\xd9\x08", 14, PUMP_ENOTLEADER);
   a_ping_answered_with("silence", 0, NULL, 0, PUMP_ETIMEOUT);
   nonsense_is_dropped();
+  a_frame_that_is_too_large();
   a_refused_connection();
   limits_hold();
   many_are_in_flight();

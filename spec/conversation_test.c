@@ -110,6 +110,7 @@ static void outcomes_decide(void) {
       {PUMP_OUTCOME_READ_ONLY, PUMP_DONE, PUMP_ENOTHANDLED, false},
       {PUMP_OUTCOME_ERROR, PUMP_DONE, PUMP_EBADREQUEST, false},
       {PUMP_OUTCOME_BAD_REQUEST, PUMP_DONE, PUMP_EBADREQUEST, false},
+      {PUMP_OUTCOME_TOO_LARGE, PUMP_DONE, PUMP_ETOOLARGE, false},
       {PUMP_OUTCOME_UNREADABLE, PUMP_DONE, PUMP_EPROTOCOL, false},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

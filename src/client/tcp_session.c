@@ -176,6 +176,8 @@ static void shake(pump_session *session, pump_conversation *conversation, uint64
     snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
   }
   end_handshake(session, which);
+  /* From here on we know who speaks, and a length that is too large is no stranger's noise. */
+  session->reader.skips_large = !session->authenticate && !session->identify;
 }
 
 pump_decision pump_session_handshake(const pump_session *session, int *status) {
@@ -193,6 +195,30 @@ static int refuse_connection(pump_session *session, pump_bytes text) {
   snprintf(session->words, sizeof session->words, "the server refused the connection: %.*s",
            (int)size, size ? text.data : "");
   return PUMP_EPROTOCOL;
+}
+
+static void answered(pump_session *session, pump_conversation *conversation, uint64_t now) {
+  if (is_handshake(session, conversation)) {
+    shake(session, conversation, now);
+    return;
+  }
+  pump_session_forget(session, conversation);
+  conversation->next = NULL;
+  if (session->answered)
+    session->last_answered->next = conversation;
+  else
+    session->answered = conversation;
+  session->last_answered = conversation;
+}
+
+/* An answer that no client takes: a page of large events, mostly. Only its question fails. */
+static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
+  pump_conversation *conversation = find(session, &frame->correlation);
+  say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame->command);
+  if (!conversation) return;
+  pump_reply reply = {.outcome = PUMP_OUTCOME_TOO_LARGE, .current_version = PUMP_UNKNOWN};
+  pump_conversation_inspect(conversation, &reply);
+  answered(session, conversation, now);
 }
 
 static int handle(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
@@ -214,17 +240,7 @@ static int handle(pump_session *session, const pump_tcp_frame *frame, uint64_t n
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
     say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
   pump_conversation_inspect(conversation, &reply);
-  if (is_handshake(session, conversation)) {
-    shake(session, conversation, now);
-    return 0;
-  }
-  pump_session_forget(session, conversation);
-  conversation->next = NULL;
-  if (session->answered)
-    session->last_answered->next = conversation;
-  else
-    session->answered = conversation;
-  session->last_answered = conversation;
+  answered(session, conversation, now);
   return 0;
 }
 
@@ -257,6 +273,10 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
     }
     if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */
       say(session, PUMP_LOG_WARNING, "skipped an odd frame", frame.command);
+      continue;
+    }
+    if (code == PUMP_ETOOLARGE) {
+      handle_too_large(session, &frame, now);
       continue;
     }
     session->spoke = true;

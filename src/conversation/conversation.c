@@ -136,6 +136,8 @@ static void put_details(pump_conversation *conversation) {
       put_version(words, result->current_version);
     }
   }
+  if (result->status == PUMP_ETOOLARGE && request->max_count > 1)
+    pump_buffer_printf(words, ", ask for fewer than %d events at once", (int)request->max_count);
   if (result->status == PUMP_ENOTLEADER && result->leader_host)
     pump_buffer_printf(words, ", the leader is %s:%d", result->leader_host, result->leader_port);
 }
@@ -184,6 +186,7 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_NOT_HANDLED: return (verdict){PUMP_ENOTHANDLED, PUMP_DONE, false};
   case PUMP_OUTCOME_ERROR:
   case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
+  case PUMP_OUTCOME_TOO_LARGE: return (verdict){PUMP_ETOOLARGE, PUMP_DONE, false};
   case PUMP_OUTCOME_UNREADABLE: break;
   }
   return (verdict){PUMP_EPROTOCOL, PUMP_DONE, false};

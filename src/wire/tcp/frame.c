@@ -96,11 +96,33 @@ static bool read_login(pump_tcp_frame *frame) {
   return true;
 }
 
+static void read_head(const uint8_t *at, pump_tcp_frame *frame) {
+  *frame = (pump_tcp_frame){.command = at[COMMAND_AT], .flags = at[FLAGS_AT]};
+  memcpy(frame->correlation.bytes, at + CORRELATION_AT, sizeof frame->correlation.bytes);
+}
+
+/* Throws away what has come of a frame that is too large. True: all of it. */
+static bool skip(pump_tcp_reader *reader) {
+  size_t have = reader->end - reader->start;
+  size_t skipped = have < reader->to_skip ? have : reader->to_skip;
+  reader->start += skipped;
+  reader->to_skip -= skipped;
+  return reader->to_skip == 0;
+}
+
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
+  if (!skip(reader)) return 0;
   size_t have = reader->end - reader->start;
   if (have < PUMP_TCP_LENGTH_SIZE) return 0;
   const uint8_t *at = reader->block->data + reader->start;
   uint32_t length = read_length(at);
+  if (length > reader->max_body && length <= INT32_MAX && reader->skips_large) {
+    if (have < PUMP_TCP_HEAD_SIZE) return 0;
+    read_head(at, frame);
+    reader->start += PUMP_TCP_HEAD_SIZE;
+    reader->to_skip = length - PUMP_TCP_MIN_BODY;
+    return PUMP_ETOOLARGE;
+  }
   if (length > reader->max_body || length == 0) return bad_length(reader, length);
   if (length < PUMP_TCP_MIN_BODY) {
     snprintf(reader->error, sizeof reader->error, "Package is too short: %u bytes (min: %d).",
@@ -109,12 +131,8 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   }
   if (have - PUMP_TCP_LENGTH_SIZE < length) return 0;
   reader->start += PUMP_TCP_LENGTH_SIZE + length;
-  *frame = (pump_tcp_frame){
-      .command = at[COMMAND_AT],
-      .flags = at[FLAGS_AT],
-      .payload = {(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY},
-  };
-  memcpy(frame->correlation.bytes, at + CORRELATION_AT, sizeof frame->correlation.bytes);
+  read_head(at, frame);
+  frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY};
   if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED && !read_login(frame)) {
     snprintf(reader->error, sizeof reader->error, "Login length is too big for the package.");
     return PUMP_EINVALID;

@@ -40,6 +40,8 @@ typedef struct pump_tcp_reader {
   size_t end;   /* behind the last byte that came */
   size_t max_body;
   size_t block_size; /* of the next block */
+  bool skips_large;  /* a frame over max_body is skipped as it comes, instead of being the end */
+  size_t to_skip;
   char error[128];   /* why next() said PUMP_EPROTOCOL, in the server's words */
 } pump_tcp_reader;
 
@@ -52,7 +54,8 @@ int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size);
 void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size);
 /* 1: a frame. 0: more bytes are needed. PUMP_EPROTOCOL: the framing is broken, the connection is
  * of no more use. PUMP_EINVALID: this one frame is odd (its login does not fit into it); it was
- * skipped, and frame holds what could be read of it. A length is judged as soon as its four bytes
+ * skipped, and frame holds what could be read of it. PUMP_ETOOLARGE, where skips_large allows it:
+ * frame has no payload, its bytes are being thrown away as they come. A length is judged as soon as its four bytes
  * are there and before anything is allocated for it. */
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame);
 
