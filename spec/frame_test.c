@@ -244,6 +244,37 @@ static void unknown_commands_and_flags_pass(void) {
          "a command and flags that nobody knows are a frame like any other");
 }
 
+/* Where it is allowed, a frame over the limit is told of once and thrown away, however it comes. */
+static void a_large_frame_is_skipped(void) {
+  bool sound = true;
+  for (size_t step = 1; step < 400 && sound; step += step < 40 ? 1 : 60) {
+    pump_tcp_correlation large_id = {{1}}, small_id = {{2}};
+    pump_bytes none = {0}, body = random_bytes(300), small = random_bytes(20);
+    pump_buffer bytes;
+    pump_buffer_init(&bytes);
+    pump_tcp_frame_write(&bytes, 0xb3, &large_id, none, none, body);
+    pump_tcp_frame_write(&bytes, 0x04, &small_id, none, none, small);
+    pump_tcp_reader reader;
+    pump_tcp_reader_init(&reader, 100);
+    reader.skips_large = true;
+    pump_tcp_frame frame;
+    int large = 0, whole = 0, code;
+    for (size_t at = 0; at < bytes.size; at += step) {
+      feed(&reader, bytes.data + at, bytes.size - at < step ? bytes.size - at : step);
+      while ((code = pump_tcp_reader_next(&reader, &frame)) != 0 && code != PUMP_EPROTOCOL) {
+        large += code == PUMP_ETOOLARGE && frame.command == 0xb3 &&
+                 frame.correlation.bytes[0] == 1 && frame.payload.size == 0;
+        whole += code == 1 && frame.command == 0x04 && frame.correlation.bytes[0] == 2 &&
+                 pump_bytes_equal(frame.payload, small);
+      }
+    }
+    sound = large == 1 && whole == 1;
+    pump_tcp_reader_free(&reader);
+    pump_buffer_free(&bytes);
+  }
+  tap_ok(sound, "a frame over the limit is skipped, and the one behind it is whole");
+}
+
 static void random_bytes_never_hurt(void) {
   bool sound = true;
   for (seed = 0; seed < 3000 && sound;) {
@@ -291,6 +322,7 @@ int main(void) {
   a_bad_length_is_judged_before_memory_is_taken();
   a_login_that_does_not_fit_is_skipped();
   unknown_commands_and_flags_pass();
+  a_large_frame_is_skipped();
   random_bytes_never_hurt();
   a_frame_too_large_is_not_written();
   return tap_done();

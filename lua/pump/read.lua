@@ -102,19 +102,25 @@ function M.get_all(conn, given)
 end
 
 -- Pages one after the other, as a function that returns the next one with events in it, or nil.
--- It raises what goes wrong. send() asks for the page at the place where the reading stands;
+-- It raises what goes wrong. send(count) asks for the page at the place where the reading stands;
 -- advance(page) moves on and says whether there is more to read. As soon as a page has come the
--- one after it is asked for: one page is read ahead and no more.
-local function pages(conn, about, send, advance)
+-- one after it is asked for: one page is read ahead and no more. Where large events make a page
+-- larger than the protocol allows, fewer are asked for from there on.
+local function pages(conn, about, count, send, advance)
   local ahead, finished
   return function()
     while not finished do
-      local page, err = request.receive(about, ahead or send())
+      local page, err = request.receive(about, ahead or send(count))
       ahead = nil
-      if not page then error(err, 0) end
-      finished = not advance(page)
-      if not finished then ahead = send() end
-      if page:count() > 0 then return dress(conn, page) end
+      if page then
+        finished = not advance(page)
+        if not finished then ahead = send(count) end
+        if page:count() > 0 then return dress(conn, page) end
+      elseif err.code == "too_large" and count > 1 then
+        count = math.max(1, count // 8)
+      else
+        error(err, 0)
+      end
     end
     return nil
   end
@@ -145,9 +151,9 @@ function M.iter(conn, stream, given)
   local backward = given.direction == "backward"
   local from = first_event(given.from_event, backward)
   if from == core.END and not backward then return function() return nil end end
-  local count, resolve = given.batch_size or 500, resolve_links(given)
+  local resolve = resolve_links(given)
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
-  local function send()
+  local function send(count)
     return (request.send(conn, "read_stream", stream, from, count, backward, resolve, timeout,
       username, password, require_leader))
   end
@@ -158,7 +164,7 @@ function M.iter(conn, stream, given)
     from = next_number
     return true
   end
-  return limited(core.iterator(pages(conn, about, send, advance)), given.max_count)
+  return limited(core.iterator(pages(conn, about, given.batch_size or 500, send, advance)), given.max_count)
 end
 
 -- for event in conn:iter_all() do … end
@@ -168,9 +174,9 @@ function M.iter_all(conn, given)
   local about = { stream = "$all" }
   local backward = given.direction == "backward"
   local commit, prepare = first_position(given.from_position, backward)
-  local count, resolve = given.batch_size or 500, resolve_links(given)
+  local resolve = resolve_links(given)
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
-  local function send()
+  local function send(count)
     return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, timeout,
       username, password, require_leader))
   end
@@ -181,7 +187,7 @@ function M.iter_all(conn, given)
     commit, prepare = next_commit, next_prepare
     return true
   end
-  return limited(core.iterator(pages(conn, about, send, advance)), given.max_count)
+  return limited(core.iterator(pages(conn, about, given.batch_size or 500, send, advance)), given.max_count)
 end
 
 return M
