@@ -137,15 +137,16 @@ local function publish_generated(conn, stream, generate, given)
     n = n + 1
     list[n] = ready
     bytes = bytes + size_of(ready)
-    local slow = core.hrtime() - before > SLOW
-    if slow then wanted = 1 end
+    local now = core.hrtime()
+    if now - before > SLOW then wanted = 1 end
+    before = now
     if n >= wanted or bytes >= MAX_BYTES then
       writer:send(list, n)
       if writer.err then break end
       n, bytes = 0, 0
       wanted = math.min(wanted * 2, limit)
+      before = core.hrtime()
     end
-    before = core.hrtime()
     event = generate()
   end
   if not writer.err then writer:send(list, n) end

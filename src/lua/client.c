@@ -230,6 +230,18 @@ static int client_ping(lua_State *L) {
   return accepted(L, answer, pump_client_ping(client, &call, on_result, answer));
 }
 
+static int append(lua_client *self, pump_bytes stream, int64_t expected,
+                  const pump_lua_batch *batch, const pump_call *call, pump_lua_answer **answer) {
+  /* A finaliser may have closed the client while the events were read. */
+  if (!self->client) return PUMP_ECLOSED;
+  *answer = pump_lua_promise(self->child.loop, PUMP_LUA_APPEND);
+  if (!*answer) return PUMP_ENOMEM;
+  int status = pump_client_append(self->client, stream, expected, batch->events, batch->count, call,
+                                  on_result, *answer);
+  if (status < 0) pump_lua_break_promise(*answer);
+  return status;
+}
+
 /* client:append(stream, expected, events, from, to, max_bytes, call…) -> ticket, how many of the
  * events from `from` on went into it */
 static int client_append(lua_State *L) {
@@ -241,17 +253,22 @@ static int client_append(lua_State *L) {
   lua_Integer to = luaL_checkinteger(L, 6);
   lua_Integer max_bytes = luaL_checkinteger(L, 7);
   pump_call call = call_at(L, 8);
+  pump_lua_answer *answer;
   if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
-  pump_lua_loop *loop = self->child.loop;
-  pump_lua_batch batch;
-  int status = pump_lua_read_batch(L, loop, 4, from, to, (size_t)max_bytes, &batch);
-  if (status < 0) return pump_lua_refuse(L, status, batch.message);
-  pump_lua_answer *answer = pump_lua_promise(loop, PUMP_LUA_APPEND);
-  if (!answer) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
-  status = pump_client_append(self->client, stream, expected, loop->events, batch.count, &call,
-                              on_result, answer);
-  if (accepted(L, answer, status) != 1) return 3;
-  lua_pushinteger(L, (lua_Integer)batch.count);
+  pump_lua_batch *batch = pump_lua_take_batch(L);
+  int place = lua_gettop(L);
+  int status = pump_lua_read_batch(L, batch, 4, from, to, (size_t)max_bytes);
+  if (status < 0) {
+    pump_lua_refuse(L, status, batch->message);
+    pump_lua_give_batch(L, place);
+    return 3;
+  }
+  size_t count = batch->count;
+  status = append(self, stream, expected, batch, &call, &answer);
+  pump_lua_give_batch(L, place);
+  if (status < 0) return pump_lua_refuse(L, status, NULL);
+  lua_pushinteger(L, answer->ticket);
+  lua_pushinteger(L, (lua_Integer)count);
   return 2;
 }
 
@@ -305,7 +322,6 @@ void pump_lua_open_client(lua_State *L, int index) {
   static const luaL_Reg methods[] = {
       {"connect", client_connect},
       {"ping", client_ping},
-      {"append", client_append},
       {"read_event", client_read_event},
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},
@@ -320,6 +336,9 @@ void pump_lua_open_client(lua_State *L, int index) {
   lua_setfield(L, -2, "client");
   if (luaL_newmetatable(L, CLIENT_TYPE)) {
     luaL_setfuncs(L, methods, 0);
+    pump_lua_push_batch_upvalues(L);
+    lua_pushcclosure(L, client_append, PUMP_LUA_BATCH_UPVALUES);
+    lua_setfield(L, -2, "append");
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
   }

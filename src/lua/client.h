@@ -4,6 +4,7 @@
 
 #include <lua.h>
 #include <pump.h>
+#include "base/buffer.h"
 #include "lua/loop.h"
 
 struct pump_node;
@@ -19,15 +20,25 @@ typedef struct pump_lua_node {
 pump_lua_node *pump_lua_to_node(lua_State *L, int index);
 void pump_lua_node_unref(pump_lua_node *node);
 
-/* The events of an append: those from index `from` to `to` of the list at `list`, but no more
- * than fit into max_bytes (the first always does), as an array in the loop's memory that holds
- * until the next call. Raises nothing but for memory; 0 or PUMP_E…, with a message. */
+/* The events of an append, in memory that Lua collects: reading them may raise for want of it. */
 typedef struct pump_lua_batch {
+  pump_new_event *events;
   size_t count;
-  const char *message;
+  size_t capacity;
+  pump_buffer bodies;  /* JSON, where the bodies are that are no strings */
+  const char *message; /* why reading failed, or NULL for the code's sentence */
 } pump_lua_batch;
-int pump_lua_read_batch(lua_State *L, pump_lua_loop *loop, int list, lua_Integer from,
-                        lua_Integer to, size_t max_bytes, pump_lua_batch *batch);
+
+/* The upvalues of a function that reads batches: a batch to use again, and the names of fields. */
+enum { PUMP_LUA_BATCH_UPVALUES = 6 };
+void pump_lua_push_batch_upvalues(lua_State *L);
+/* Pushes a batch to use, and gives it back from where it stands. */
+pump_lua_batch *pump_lua_take_batch(lua_State *L);
+void pump_lua_give_batch(lua_State *L, int index);
+/* Reads the events from index `from` to `to` of the list at index `list`, but no more than fit
+ * into max_bytes (the first always does). 0, or PUMP_E… and a message. */
+int pump_lua_read_batch(lua_State *L, pump_lua_batch *batch, int list, lua_Integer from,
+                        lua_Integer to, size_t max_bytes);
 
 /* Each adds its functions to the table on the top, with the loop at `index` as upvalue. */
 void pump_lua_open_client(lua_State *L, int index);

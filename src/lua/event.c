@@ -66,11 +66,12 @@ static int page_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes an event; page and metatable are stack indices or upvalues. */
-static void push_event(lua_State *L, lua_page *owner, size_t index, int page, int metatable) {
+/* Pushes an event of the page on the top; metatable is an absolute index or an upvalue. The page stays
+ * below it, so that no finaliser that runs meanwhile can take it away. */
+static void push_event(lua_State *L, lua_page *owner, size_t index, int metatable) {
   lua_event *event = lua_newuserdatauv(L, sizeof *event, 1);
   *event = (lua_event){.owner = owner, .index = index};
-  lua_pushvalue(L, page);
+  lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, metatable);
   lua_setmetatable(L, -2);
@@ -87,8 +88,10 @@ static int page_event(lua_State *L) {
   lua_page *owner = check_page(L);
   lua_Integer index = luaL_checkinteger(L, 2);
   luaL_argcheck(L, index >= 1 && (size_t)index <= owner->page->count, 2, "no such event");
+  lua_settop(L, 1);
   luaL_getmetatable(L, EVENT_TYPE);
-  push_event(L, owner, (size_t)index - 1, 1, lua_gettop(L));
+  lua_pushvalue(L, 1);
+  push_event(L, owner, (size_t)index - 1, 2);
   return 1;
 }
 
@@ -107,8 +110,10 @@ static int page_events(lua_State *L) {
   luaL_getmetatable(L, EVENT_TYPE);
   lua_createtable(L, (int)owner->page->count, 4);
   for (size_t i = 0; i < owner->page->count; i++) {
-    push_event(L, owner, i, 1, 2);
+    lua_pushvalue(L, 1);
+    push_event(L, owner, i, 2);
     lua_rawseti(L, 3, (lua_Integer)i + 1);
+    lua_pop(L, 1);
   }
   return 1;
 }
@@ -154,16 +159,18 @@ static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
     lua_pushnil(L);
     return 1;
   }
-  lua_replace(L, lua_upvalueindex(AT_PAGE));
   owner->next = 1;
-  push_event(L, owner, 0, lua_upvalueindex(AT_PAGE), lua_upvalueindex(AT_METATABLE));
+  lua_pushvalue(L, -1);
+  lua_replace(L, lua_upvalueindex(AT_PAGE));
+  push_event(L, owner, 0, lua_upvalueindex(AT_METATABLE));
   return 1;
 }
 
 static int iterator_next(lua_State *L) {
   lua_page *owner = lua_touserdata(L, lua_upvalueindex(AT_PAGE));
   if (owner && owner->page && owner->next < owner->page->count) {
-    push_event(L, owner, owner->next++, lua_upvalueindex(AT_PAGE), lua_upvalueindex(AT_METATABLE));
+    lua_pushvalue(L, lua_upvalueindex(AT_PAGE));
+    push_event(L, owner, owner->next++, lua_upvalueindex(AT_METATABLE));
     return 1;
   }
   lua_pushnil(L);

@@ -42,6 +42,14 @@ static void answer_free(pump_lua_answer *answer) {
   free(answer);
 }
 
+static void free_answers(pump_lua_answer **first) {
+  while (*first) {
+    pump_lua_answer *answer = *first;
+    *first = answer->next;
+    answer_free(answer);
+  }
+}
+
 void pump_lua_break_promise(pump_lua_answer *answer) {
   answer->loop->pending--;
   answer_free(answer);
@@ -257,16 +265,23 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
 }
 
 /* core.take() -> ticket, what came of it; nothing when there is no answer. Successes are true and
- * the values of their kind, failures false, code, message, retryable, current version, leader. */
+ * the values of their kind, failures false, code, message, retryable, current version, leader.
+ * Pushing may raise for want of memory, and may run finalisers that take answers themselves: so
+ * the answer leaves the queue before, and is freed when all of it has been pushed. */
 static int core_take(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
   pump_lua_answer *answer = loop->first;
   if (!answer) return 0;
-  /* It leaves the queue last: pushing may raise for want of memory. */
-  lua_pushinteger(L, answer->ticket);
-  int count = push_answer(L, answer);
   loop->first = answer->next;
   if (!loop->first) loop->last = NULL;
+  answer->next = loop->taking;
+  loop->taking = answer;
+  lua_pushinteger(L, answer->ticket);
+  int count = push_answer(L, answer);
+  pump_lua_answer **at = &loop->taking;
+  while (*at != answer)
+    at = &(*at)->next;
+  *at = answer->next;
   answer_free(answer);
   return 1 + count;
 }
@@ -360,16 +375,10 @@ static int loop_gc(lua_State *L) {
   while (loop->children)
     pump_lua_drop(loop->children->box);
   uv_loop_close(&loop->uv);
-  while (loop->first) {
-    pump_lua_answer *answer = loop->first;
-    loop->first = answer->next;
-    answer_free(answer);
-  }
+  free_answers(&loop->first);
+  free_answers(&loop->taking);
   loop->last = NULL;
   pump_heap_free(&loop->timers);
-  pump_buffer_free(&loop->bodies);
-  free(loop->events);
-  loop->events = NULL;
   return 0;
 }
 
@@ -384,7 +393,6 @@ pump_lua_loop *pump_lua_push_loop(lua_State *L) {
     lua_setfield(L, -2, "__gc");
   }
   pump_heap_init(&loop->timers);
-  pump_buffer_init(&loop->bodies);
   int status = uv_loop_init(&loop->uv);
   if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
   uv_timer_init(&loop->uv, &loop->timer);

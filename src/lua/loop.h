@@ -9,7 +9,6 @@
 #include <lua.h>
 #include <pump.h>
 #include <uv.h>
-#include "base/buffer.h"
 #include "base/heap.h"
 
 typedef enum pump_lua_kind {
@@ -48,12 +47,10 @@ typedef struct pump_lua_loop {
   pump_heap timers;
   pump_lua_answer *first;
   pump_lua_answer *last;
+  pump_lua_answer *taking; /* left the queue and are being pushed */
   pump_lua_child *children;
   lua_Integer last_ticket;
-  size_t pending;     /* tickets without an answer */
-  pump_buffer bodies; /* JSON of the events that are being appended */
-  pump_new_event *events;
-  size_t event_capacity;
+  size_t pending;    /* tickets without an answer */
   size_t page_bytes; /* behind the pages that Lua has */
   size_t page_limit; /* from there on Lua must collect */
   bool open;
