@@ -1,6 +1,7 @@
 -- The binding itself: its loop, and that a Lua state can end in any order.
 local core = require "pump.core"
 local helper = require "helper"
+local pump = require "pump"
 
 helper.leaves_nothing(after_each)
 
@@ -153,6 +154,38 @@ describe("the end of a Lua state", function()
       io.write(require("pump.core").handles())]]
     assert.equal("0", output)
     assert.equal(0, status)
+  end)
+end)
+
+describe("finalisers", function()
+  it("may ask, wait and write at any time", function()
+    local conn <close> = helper.connect()
+    local stream, made = helper.stream(), 0
+    local function litter()
+      setmetatable({}, { __gc = function()
+        if made < 200 and conn.state == "connected" then
+          made = made + 1
+          assert(conn:publish_event(stream, "t", { made = made }))
+          assert(conn:get(stream, { max_count = 3 }))
+        end
+      end })
+    end
+    for i = 1, 300 do
+      litter()
+      assert(conn:publish(stream, {
+        pump.new_event("t", { i = i, text = ("x"):rep(200) }), pump.new_event("t", { i }),
+      }))
+      for event in conn:iter(stream, { batch_size = 7, max_count = 20 }) do
+        if event.event_number % 5 == 0 then litter() end
+        assert(event:json())
+      end
+      if i % 10 == 0 then collectgarbage "step" end
+    end
+    assert.is_true(made > 0)
+    made = 200
+    local count = 0
+    for _ in conn:iter(stream) do count = count + 1 end
+    assert.is_true(count >= 600)
   end)
 end)
 
