@@ -28,7 +28,8 @@ local log_levels = { "error", "warning", "info", "debug", "trace" }
 ---- Where to connect ------------------------------------------------------------------------------
 
 local function bad_url(url, why)
-  return nil, errors.new("connect_failed", ("the URL %s: %s"):format(core.redact(url), why))
+  local message = ("the URL %s: %s"):format(core.redact(url), (why:gsub("^URL: ", "")))
+  return nil, errors.new("connect_failed", message)
 end
 
 -- What a URL says, as options.
