@@ -28,6 +28,7 @@ describe("options", function()
     string = { { "", "x" }, { 1, true } },
     boolean = { { true, false }, { 0, "true" } },
     port = { { 1, 1113, 65535, 80.0 }, { 0, 65536, 1.5, "80" } },
+    natural = { { 0, 1, 5.0 }, { -1, 0.5, "1" } },
     count = { { 1, 5.0 }, { 0, -1, 0.5, "1" } },
     page = { { 1, 4096 }, { 0, 4097, "1" } },
     seconds = { { 0.001, 5 }, { 0, -1, math.huge, 0 / 0, "5" } },

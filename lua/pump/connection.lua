@@ -9,7 +9,7 @@ local publish = require "pump.publish"
 local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
-local task = require "pump.task"
+local scheduler = require "pump.scheduler"
 
 local M = {}
 
@@ -17,11 +17,11 @@ local connection_options = {
   host = "string", port = "port", username = "string", password = "string", name = "string",
   discovery_host = "string", discovery_port = "port", seeds = "table", selector = "any",
   tls = "any", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
-  reconnect = "table", retries = "count", max_in_flight = "count", require_leader = "boolean",
+  reconnect = "table", retries = "natural", max_in_flight = "count", require_leader = "boolean",
   log = "callback", json = "codec",
 }
 local heartbeat_options = { interval = "pause", timeout = "seconds" }
-local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "count" }
+local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "natural" }
 
 local log_levels = { "error", "warning", "info", "debug", "trace" }
 
@@ -179,7 +179,7 @@ local function make_client(conn)
   }, conn.node)
   if not client then return nil, errors.new(ticket, message) end
   conn.core = client
-  task.listeners[ticket] = conn
+  scheduler.listeners[ticket] = conn
   return true
 end
 
@@ -210,7 +210,7 @@ function methods.close(conn)
   conn.closed = true
   for _, part in ipairs { conn.core or false, conn.node or false } do
     local ticket = part and part:close()
-    if ticket then task.settle(ticket) end
+    if ticket then scheduler.settle(ticket) end
   end
   signal.emit(conn.on_closed, conn)
   return true

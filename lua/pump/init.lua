@@ -4,6 +4,7 @@ local core = require "pump.core"
 local event = require "pump.event"
 local json = require "pump.json"
 local node = require "pump.node"
+local scheduler = require "pump.scheduler"
 local task = require "pump.task"
 
 return {
@@ -20,5 +21,5 @@ return {
   spawn = task.spawn,
   sleep = task.sleep,
   wrap = task.wrap,
-  loop = task.loop,
+  loop = scheduler.loop,
 }

@@ -2,7 +2,7 @@
 local core = require "pump.core"
 local errors = require "pump.error"
 local options = require "pump.options"
-local task = require "pump.task"
+local scheduler = require "pump.scheduler"
 
 local node_class = {}
 node_class.__name = "pump.node"
@@ -21,7 +21,7 @@ end
 -- Ends every connection to it and closes the store.
 function methods.close(node)
   local ticket = node.core:close()
-  if ticket then task.settle(ticket) end
+  if ticket then scheduler.settle(ticket) end
   return true
 end
 

@@ -53,6 +53,7 @@ M.kinds = {
   boolean = is_type "boolean",
   table = is_type "table",
   port = whole(1, 65535, "a port, 1 to 65535"),
+  natural = whole(0, 1 << 31, "a whole number, 0 or more"),
   count = whole(1, 1 << 31, "a whole number above 0"),
   page = whole(1, core.MAX_PAGE, "a whole number from 1 to " .. core.MAX_PAGE),
   seconds = function(value)

@@ -2,7 +2,7 @@
 local core = require "pump.core"
 local errors = require "pump.error"
 local options = require "pump.options"
-local task = require "pump.task"
+local scheduler = require "pump.scheduler"
 
 local M = {}
 
@@ -33,7 +33,7 @@ end
 
 -- The answer for M.send's box.
 function M.receive(about, box)
-  return finish(about, task.value(box))
+  return finish(about, scheduler.value(box))
 end
 
 -- The client of a connection that can be used. Misuse raises.
@@ -49,10 +49,10 @@ end
 -- Sends a request and waits: client:method(…), with `about` for its error.
 function M.call(conn, about, method, ...)
   local client = M.client(conn)
-  task.check_cancelled()
+  scheduler.check_cancelled()
   local ticket, code, message = client[method](client, ...)
   if not ticket then return nil, M.failure(about, code, message) end
-  return finish(about, task.await(ticket))
+  return finish(about, scheduler.await(ticket))
 end
 
 -- Sends a request, to be waited for with M.receive. Its failure comes there.
@@ -61,7 +61,7 @@ function M.send(conn, method, ...)
   if conn.closed then return { done = table.pack(false, "closed") } end
   local ticket, code, message = client[method](client, ...)
   if not ticket then return { done = table.pack(false, code, message) } end
-  return task.later(ticket), code
+  return scheduler.later(ticket), code
 end
 
 -- The last arguments of every request.

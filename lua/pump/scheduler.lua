@@ -1,0 +1,289 @@
+-- Waiting for answers of pump.core.
+--
+-- Whatever waits, waits here, in one of two ways. Code of a task yields WAIT to the scheduler and
+-- is resumed with the answer. Everything else (the main chunk, a coroutine that pump knows
+-- nothing of, a callback of table.sort) turns the loop in place until the answer is there, and
+-- the tasks go on meanwhile. Tasks are only ever resumed when uv_run has returned, so the second
+-- way is legal anywhere, inside of the first too.
+--
+-- To be woken there are boxes, tables with `done`, and tasks, which have a coroutine `co`, `waits`
+-- while they do, and in their metatable __stopped, told whenever the coroutine stops. What tasks
+-- are beyond that is in task.lua.
+local core = require "pump.core"
+
+-- What a coroutine yields to wait, and to be closed as it was cancelled and does not end.
+local WAIT, KILL = {}, {}
+
+-- How often a cancelled task may catch the error and go on to wait before it is closed.
+local PATIENCE = 100
+-- How deep waits may be nested in waits of coroutines that are no tasks. Lua ends with "C stack
+-- overflow" at some 30.
+local MAX_DEPTH = 20
+-- A script's own ^C is a debug hook, which runs only when Lua does: so a wait that would last
+-- longer is done in slices.
+local SLICE = 1
+
+local M = {
+  WAIT = WAIT,
+  KILL = KILL,
+  -- Connections, by the ticket of their notices (__notice takes them). They may be collected.
+  listeners = setmetatable({}, { __mode = "v" }),
+  -- Tasks that have not ended.
+  live = {},
+  -- Coroutines of pump.wrap whose waits reach the scheduler.
+  passes_on = setmetatable({}, { __mode = "k" }),
+}
+
+-- Who gets the answer of a ticket.
+local waiting = {}
+local running    -- the task that is being run, though perhaps not its own coroutine
+local depth = 0  -- of waits that turn the loop in place
+local ready = {} -- tasks that were woken, and what with
+local ready_first, ready_last = 1, 0
+
+local function can_yield()
+  local co = coroutine.running()
+  return running and (running.co == co or M.passes_on[co]) and coroutine.isyieldable()
+end
+
+-- Raises when the task that runs was cancelled: before each wait, and after.
+local function check_cancelled()
+  local task = running
+  if task and task.cancelled then
+    task.caught = task.caught + 1
+    if task.caught > PATIENCE and can_yield() then
+      coroutine.yield(KILL)
+    end
+    error(task.cancelled, 0)
+  end
+end
+
+local function push_ready(task, ...)
+  ready_last = ready_last + 1
+  ready[ready_last] = table.pack(task, ...)
+end
+
+-- Ends a wait. Only the first to do so counts.
+local function wake(waiter, ...)
+  if not waiter.co then
+    if not waiter.done then
+      waiter.done = table.pack(...)
+      if waiter.waiter then wake(waiter.waiter, ...) end
+    end
+  elseif waiter.waits then
+    waiter.waits = false
+    push_ready(waiter, ...)
+  end
+end
+
+local function stopped(task, outer, ...)
+  running = outer
+  getmetatable(task).__stopped(task, ...)
+end
+
+-- Runs a task until it stops to wait, or for good.
+local function resume(task, ...)
+  if not M.live[task] then return end -- it was cancelled before it began
+  local outer = running
+  running = task
+  task.status = "running"
+  stopped(task, outer, coroutine.resume(task.co, ...))
+end
+
+local function deliver(ticket, ...)
+  if not ticket then return false end
+  local waiter = waiting[ticket]
+  waiting[ticket] = nil
+  if not waiter then
+    local listener = M.listeners[ticket]
+    if listener then getmetatable(listener).__notice(listener, ...) end
+  elseif not waiter.co then
+    wake(waiter, ...)
+  elseif waiter.waits then
+    waiter.waits = false
+    resume(waiter, ...)
+  end
+  return true
+end
+
+local function run_ready()
+  -- Only those that are ready now: a task that wakes itself must not keep the loop from turning.
+  local last = ready_last
+  while ready_first <= last do
+    local entry = ready[ready_first]
+    ready[ready_first] = nil
+    ready_first = ready_first + 1
+    resume(table.unpack(entry, 1, entry.n))
+  end
+end
+
+local function where_tasks_wait()
+  local lines = {}
+  for task in pairs(M.live) do
+    lines[#lines + 1] = ("%s (%s)"):format(task.name, task.status)
+  end
+  table.sort(lines)
+  return #lines > 0 and "; tasks: " .. table.concat(lines, ", ") or ""
+end
+
+local function turn_until(box, task)
+  while not box.done do
+    run_ready()
+    while not box.done and ready_first > ready_last and deliver(core.take()) do end
+    if task and task.cancelled and not box.shielded then break end
+    if not box.done then
+      if ready_first <= ready_last then
+        core.step(0)
+      elseif core.idle() then
+        error("this would wait for ever: nothing is under way that could end the wait"
+          .. where_tasks_wait(), 0)
+      else
+        core.step(SLICE)
+      end
+    end
+  end
+end
+
+-- Turns the loop until the box is done, or the task that it happens in is cancelled. Returns what
+-- pcall does.
+local function drive(box)
+  if depth >= MAX_DEPTH then
+    return false, "waits are nested too deeply: make generators that wait with pump.wrap, "
+      .. "not with coroutine.wrap"
+  end
+  local outer_depth, outer = depth, running
+  depth = depth + 1
+  local ok, err = pcall(turn_until, box, running)
+  depth, running = outer_depth, outer
+  return ok, err
+end
+
+-- Waits until somebody wakes what `listen` was given, and returns what it was woken with.
+-- `forget` undoes listen when the wait ends in another way.
+local function wait(listen, forget)
+  check_cancelled()
+  if can_yield() then
+    local task = running
+    task.waits = true
+    listen(task)
+    local values = table.pack(coroutine.yield(WAIT))
+    if forget then forget(task) end
+    check_cancelled()
+    return table.unpack(values, 1, values.n)
+  end
+  local box = { done = false }
+  listen(box)
+  local ok, err = drive(box)
+  if forget then forget(box) end
+  if not ok then error(err, 0) end
+  check_cancelled()
+  return table.unpack(box.done, 1, box.done.n)
+end
+
+local function after_await(ticket, ...)
+  if running and running.cancelled then
+    waiting[ticket] = nil
+    check_cancelled()
+  end
+  return ...
+end
+
+-- The answer of a ticket. The path of every request, so it makes no closures.
+function M.await(ticket)
+  if can_yield() then
+    local task = running
+    if task.cancelled then check_cancelled() end
+    waiting[ticket] = task
+    task.waits = true
+    return after_await(ticket, coroutine.yield(WAIT))
+  end
+  check_cancelled()
+  local box = { done = false }
+  waiting[ticket] = box
+  local ok, err = drive(box)
+  if not ok then
+    waiting[ticket] = nil
+    error(err, 0)
+  end
+  check_cancelled()
+  return table.unpack(box.done, 1, box.done.n)
+end
+
+-- The answer of a ticket, for later: M.value waits for it. It may come before.
+function M.later(ticket)
+  local box = { done = false }
+  waiting[ticket] = box
+  return box
+end
+
+function M.value(box)
+  if box.done then
+    check_cancelled()
+    return table.unpack(box.done, 1, box.done.n)
+  end
+  return wait(function(waiter) box.waiter = waiter end, function() box.waiter = nil end)
+end
+
+-- Waits for a ticket even in a task that was cancelled, and raises nothing: for closing things.
+function M.settle(ticket)
+  local box = { done = false, shielded = true }
+  waiting[ticket] = box
+  if can_yield() and not running.cancelled then
+    local task = running
+    box.waiter = task
+    task.waits = true
+    coroutine.yield(WAIT)
+    box.waiter = nil
+  else
+    drive(box)
+  end
+end
+
+-- The task that is running, or nil.
+function M.running()
+  return running
+end
+
+-- The answer of the ticket wakes the waiter; nil: nobody.
+function M.expect(ticket, waiter)
+  waiting[ticket] = waiter
+end
+
+M.can_yield = can_yield
+M.check_cancelled = check_cancelled
+M.push_ready = push_ready
+M.resume = resume
+M.run_ready = run_ready
+M.wait = wait
+M.wake = wake
+
+---- The loop, for hosts ---------------------------------------------------------------------------
+
+-- A program with a loop of its own waits until pollfd() is readable or timeout() seconds are
+-- over, and then calls step(0). The names are those that cqueues takes for anything pollable.
+local loop = {}
+M.loop = loop
+
+function loop.pollfd()
+  return core.pollfd()
+end
+
+function loop.events()
+  return "r"
+end
+
+-- nil: there is no need to come back before the descriptor is readable
+function loop.timeout()
+  if ready_first <= ready_last then return 0 end
+  return core.timeout()
+end
+
+-- One turn: lets the tasks run that can, and waits for at most that many seconds if none can.
+function loop.step(_, seconds)
+  run_ready()
+  core.step(ready_first <= ready_last and 0 or seconds or SLICE)
+  while deliver(core.take()) do end
+  run_ready()
+end
+
+return M
