@@ -212,8 +212,7 @@ function shell:on_interrupt()
     signals.handled() -- it is for the program that has the terminal
   elseif self.job then
     self.queue = {}
-    self.job.abandoned = self.job.interrupted
-    self.job:cancel()
+    self.job:interrupt()
   elseif self.prompting then
     self.chunk = nil
     self.editor.drop(self:prompt())
@@ -228,8 +227,8 @@ function shell:on_signals(caught)
   if caught.suspend then
     self.editor.release()
     signals.suspend()
-    self.editor.regain()
   end
+  if caught.resume then self.editor.regain() end
 end
 
 function shell:turn()
