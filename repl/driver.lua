@@ -39,6 +39,13 @@ function job_class:cancel()
   self.task:cancel("interrupted")
 end
 
+-- Somebody wants it to end: the first time it is cancelled, the second time nobody waits for it.
+function job_class:interrupt()
+  self.abandoned = self.asked
+  self.asked = true
+  self:cancel()
+end
+
 -- A function that runs as a task. When it is done, job.failed tells whether it failed, job.err
 -- with what, and job.traceback where.
 function driver.start(fn)
@@ -60,9 +67,8 @@ function driver.run(out, fn)
     local _, caught = driver.turn(out)
     local came = caught.interrupt and "interrupt" or caught.terminate and "terminate"
     if came then
-      job.abandoned = signal ~= nil
       signal = came
-      job:cancel()
+      job:interrupt()
     end
   end
   signals.handled()

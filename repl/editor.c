@@ -99,7 +99,7 @@ static int resized(lua_State *L) {
   return 0;
 }
 
-/* release(), then regain(): the terminal is somebody else's in between. */
+/* release() before the terminal is somebody else's, regain() when it is ours again. */
 static int release(lua_State *L) {
   (void)L;
   if (shown) rl_deprep_terminal();
@@ -109,6 +109,7 @@ static int release(lua_State *L) {
 static int regain(lua_State *L) {
   (void)L;
   if (!shown) return 0;
+  rl_deprep_terminal();
   rl_prep_terminal(1);
   rl_forced_update_display();
   return 0;

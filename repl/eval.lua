@@ -41,29 +41,21 @@ end
 local opens = { ["function"] = 1, ["do"] = 1, ["if"] = 1, ["repeat"] = 1, ["end"] = -1,
   ["until"] = -1 }
 
--- The names that `local` at `at` (behind the word) declares.
+-- Adds the names that the `local` before `at` declares.
 local function declared(source, at, names)
   local word, stop = token(source, at)
-  if word == "function" then
-    names[#names + 1] = token(source, stop)
-    return stop
-  end
+  if word == "function" then word = token(source, stop) end
   while word and word:find("^[%a_]") do
     names[#names + 1] = word
     word, stop = token(source, stop)
-    if word == "<" then
-      stop = source:match("^[^>]*>?()", stop)
-      word, stop = token(source, stop)
-    end
-    if word ~= "," then break end
-    at = stop
+    if word == "<" then word, stop = token(source, source:match("^[^>]*>?()", stop)) end
+    if word ~= "," then return end
     word, stop = token(source, stop)
   end
-  return at
 end
 
 -- The names of the locals that a chunk declares outside every block, and all names in it.
-function eval.names(source)
+local function names_in(source)
   local locals, all, depth, at = {}, {}, 0, 1
   while at <= #source do
     local word, stop = token(source, at)
@@ -111,8 +103,9 @@ local function wrapped(self, source, name, locals, all)
   end
   local text = string.format("%s return function(...) %s%s\nend",
     #prefix > 0 and "local " .. table.concat(prefix, ", ") or "", source, suffix)
-  local maker = self:load(text, name)
-  return maker and maker()
+  local maker, err = self:load(text, name)
+  if not maker then return nil, err end
+  return maker()
 end
 
 local function cell_of(fn, name, value)
@@ -155,8 +148,12 @@ function scope:compile(source, name)
     local ok, err = self:load(source, name)
     if not ok then return nil, err, unfinished(err) or unfinished(why) end
   end
-  local locals, all = eval.names(source)
-  local fn = wrapped(self, source, name, locals, all) or wrapped(self, source, name, {}, all)
+  local locals, all = names_in(source)
+  local fn = wrapped(self, source, name, locals, all)
+  if not fn then -- nothing can stand behind a return
+    fn, why = wrapped(self, source, name, {}, all)
+    if not fn then return nil, why end
+  end
   return join(self, fn, locals)
 end
 

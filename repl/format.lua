@@ -42,7 +42,7 @@ local function position(of)
 end
 
 -- One event as one line of JSON, without the line's end.
-function format.event_json(event, exact)
+local function event_json(event, exact)
   local is_json = event.is_json or false
   return string.format(
     '{"stream":%s,"type":%s,"id":%s,"event_number":%d,%s,%s,"created":%.6f,"is_json":%s,'
@@ -86,7 +86,7 @@ local function full(bytes, is_json, width, paint)
 end
 
 -- One event as a block of lines.
-function format.event_block(event, width, paint)
+local function event_block(event, width, paint)
   local title = string.format("%s@%d %s", event.stream or "", event.event_number,
     event.type or "(its event is gone)")
   local lines = { paint(text.safe(title), "title") }
@@ -183,7 +183,7 @@ local function array_writer(out)
     add = function(_, event)
       out:write(opened and ",\n" or "[\n")
       opened = true
-      local laid_out = json_text.indent(format.event_json(event), 80, out:painter())
+      local laid_out = json_text.indent(event_json(event), 80, out:painter())
       out:write(on_terminal(out, laid_out))
     end,
     settle = function() end,
@@ -197,7 +197,7 @@ function format.events(out, options)
   local name = options.format
   if name == "jsonl" then
     return plain_writer(out, function(event)
-      return on_terminal(out, format.event_json(event, options.exact)) .. "\n"
+      return on_terminal(out, event_json(event, options.exact)) .. "\n"
     end)
   elseif name == "json" then
     return array_writer(out)
@@ -208,7 +208,7 @@ function format.events(out, options)
     end)
   elseif options.expanded then
     return plain_writer(out, function(event)
-      return format.event_block(event, out:width(), out:painter())
+      return event_block(event, out:width(), out:painter())
     end)
   end
   return table_writer(out, options.with_stream)

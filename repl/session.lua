@@ -78,7 +78,7 @@ function session:events(options)
   options = options or {}
   return format.events(self.out, {
     format = self.format, expanded = options.expanded or self.expanded,
-    with_stream = options.with_stream, exact = options.exact,
+    with_stream = options.with_stream,
   })
 end
 

@@ -77,7 +77,7 @@ function shell:lua(source)
     return nil
   end
   self.chunk = nil
-  self:remember(source)
+  if self.typed then self:remember(source) end
   if not fn then
     self:report(err)
     return nil
@@ -105,12 +105,12 @@ function shell:understand(line)
   if bare == "" then return nil end
   bare = words[bare] or bare
   if bare:sub(1, 1) ~= "\\" then return self:lua(line) end
-  self:remember(line)
+  if self.typed then self:remember(line) end
   return self:command(bare)
 end
 
 function shell:remember(entry)
-  if not self.typed or entry:find("^%s") or entry == self.last_entry then return end
+  if entry:find("^%s") or entry == self.last_entry then return end
   self.last_entry = entry
   if history.is_secret(entry) then return end
   self.editor.remember(entry)
@@ -190,7 +190,8 @@ function shell:read_key()
   self:prompt_is_gone()
   if line == nil then
     self:leave()
-  elseif line:find("\n") then
+  elseif line:find("\n") then -- pasted, or recalled
+    self:remember(line)
     self:feed_first(line)
   else
     self.queue[#self.queue + 1] = line
@@ -212,8 +213,7 @@ function shell:on_interrupt()
     signals.handled() -- it is for the program that has the terminal
   elseif self.job then
     self.queue = {}
-    self.job.abandoned = self.job.interrupted
-    self.job:cancel()
+    self.job:interrupt()
   elseif self.prompting then
     self.chunk = nil
     self.editor.drop(self:prompt())
@@ -228,8 +228,8 @@ function shell:on_signals(caught)
   if caught.suspend then
     self.editor.release()
     signals.suspend()
-    self.editor.regain()
   end
+  if caught.resume then self.editor.regain() end
 end
 
 function shell:turn()

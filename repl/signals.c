@@ -12,8 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INTERRUPT, TERMINATE, SUSPEND, RESIZE, KINDS };
-static const char *const kind_names[KINDS] = {"interrupt", "terminate", "suspend", "resize"};
+enum { INTERRUPT, TERMINATE, SUSPEND, RESUME, RESIZE, KINDS };
+static const char *const kind_names[KINDS] = {"interrupt", "terminate", "suspend", "resume",
+                                              "resize"};
 
 static volatile sig_atomic_t caught[KINDS];
 static volatile sig_atomic_t presses; /* interrupts since somebody said "handled" */
@@ -62,6 +63,7 @@ static void on_signal(int number) {
   int saved = errno;
   int kind = number == SIGINT     ? INTERRUPT
              : number == SIGTSTP  ? SUSPEND
+             : number == SIGCONT  ? RESUME
              : number == SIGWINCH ? RESIZE
                                   : TERMINATE;
   caught[kind] = 1;
@@ -178,6 +180,7 @@ int luaopen_repl_signals(lua_State *L) {
   handle(SIGTERM, on_signal);
   handle(SIGHUP, on_signal);
   handle(SIGWINCH, on_signal);
+  handle(SIGCONT, on_signal);
   handle(SIGPIPE, SIG_IGN);
   luaL_newlib(L, functions);
   return 1;

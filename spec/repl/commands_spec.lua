@@ -116,17 +116,17 @@ describe("read", function()
 
   it("follows what is written later", function()
     local result = run({}, { env = { "STORE=" .. store }, shell = [[
-      "$PUMPSH" serve --listen 127.0.0.1:0 >"$0.url" 2>/dev/null & server=$!
-      while [ ! -s "$0.url" ]; do sleep 0.05; done
-      url=$(sed 's#tcp://#tcp://admin:changeit@#' "$0.url"); rm "$0.url"
-      "$PUMPSH" -u "$url" read news --follow >"$0.out" & reader=$!
+      "$PUMPSH" serve --listen 127.0.0.1:0 >"$SCRATCH.url" 2>/dev/null & server=$!
+      while [ ! -s "$SCRATCH.url" ]; do sleep 0.05; done
+      url=$(sed 's#tcp://#tcp://admin:changeit@#' "$SCRATCH.url"); rm "$SCRATCH.url"
+      "$PUMPSH" -u "$url" read news --follow >"$SCRATCH.out" & reader=$!
       "$PUMPSH" -u "$url" publish news a 1 >/dev/null
       sleep 1.2
       "$PUMPSH" -u "$url" publish news b 2 >/dev/null
       sleep 1.2
-      kill -INT $reader; wait $reader; echo "status $?" >>"$0.out"
+      kill -INT $reader; wait $reader; echo "status $?" >>"$SCRATCH.out"
       kill $server; wait $server
-      cat "$0.out"; rm "$0.out"]] })
+      cat "$SCRATCH.out"; rm "$SCRATCH.out"]] })
     assert.matches('"type":"a".*"event_number":0.*\n.*"type":"b".*"event_number":1.*\n'
       .. "status 130\n$", result.out)
   end)
@@ -275,10 +275,10 @@ describe("serve", function()
   it("listens until it is told to end", function()
     for _, signal in ipairs { "TERM", "INT" } do
       local result = run({}, { shell = [[
-        "$PUMPSH" -q serve --listen 127.0.0.1:0 >"$0.url" & server=$!
-        while [ ! -s "$0.url" ]; do sleep 0.05; done
-        PUMP_PASSWORD=changeit "$PUMPSH" -u "$(cat "$0.url")" --user admin publish s T 1
-        kill -]] .. signal .. [[ $server; wait $server; echo "status $?"; rm "$0.url"]] })
+        "$PUMPSH" -q serve --listen 127.0.0.1:0 >"$SCRATCH.url" & server=$!
+        while [ ! -s "$SCRATCH.url" ]; do sleep 0.05; done
+        PUMP_PASSWORD=changeit "$PUMPSH" -u "$(cat "$SCRATCH.url")" --user admin publish s T 1
+        kill -]] .. signal .. [[ $server; wait $server; echo "status $?"; rm "$SCRATCH.url"]] })
       assert.matches('"first_event_number":0.*\nstatus 0\n$', result.out)
       assert.equal("", result.err)
     end
@@ -351,10 +351,10 @@ describe("what cannot be reached", function()
       perl -MSocket -e '
         socket(S, AF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)); listen(S, 5);
         ($port) = sockaddr_in(getsockname(S)); $| = 1; print "$port\n";
-        accept(C, S); ]] .. code .. [[; sleep 20' >"$0.port" & server=$!
-      while [ ! -s "$0.port" ]; do sleep 0.05; done
-      "$PUMPSH" -u "tcp://127.0.0.1:$(cat "$0.port")?connect_timeout=1" ping; status=$?
-      rm "$0.port"; kill $server; exit $status]] })
+        accept(C, S); ]] .. code .. [[; sleep 20' >"$SCRATCH.port" & server=$!
+      while [ ! -s "$SCRATCH.port" ]; do sleep 0.05; done
+      "$PUMPSH" -u "tcp://127.0.0.1:$(cat "$SCRATCH.port")?connect_timeout=1" ping; status=$?
+      rm "$SCRATCH.port"; kill $server; exit $status]] })
   end
 
   it("is told in a line", function()
@@ -404,8 +404,10 @@ describe("an interrupt", function()
   } do
     it("ends " .. name, function()
       local result = run({}, { env = { "CHUNK=" .. chunk }, shell = [[
-        "$PUMPSH" -q -e "$CHUNK" & child=$!
-        sleep 0.4; kill -INT $child; wait $child]] })
+        "$PUMPSH" -q -e "io.open(os.getenv 'SCRATCH' .. '.ready', 'w'):close()" -e "$CHUNK" &
+        child=$!
+        while [ ! -e "$SCRATCH.ready" ]; do sleep 0.05; done
+        sleep 0.2; kill -INT $child; wait $child]] })
       assert.equal("", result.err)
       assert.equal(130, result.status)
     end)

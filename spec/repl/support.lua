@@ -43,7 +43,7 @@ end
 
 -- Runs pumpsh with a list of arguments: what came out, what was remarked, the exit status.
 -- options: input (standard input), env (a list of "NAME=value"), shell (a command line in which
--- $PUMPSH is the binary, instead of the arguments).
+-- $PUMPSH is the binary, instead of the arguments; files may be called $SCRATCH.something).
 function support.run(arguments, options)
   options = options or {}
   local input, out, err = support.path(), support.path(), support.path()
@@ -52,7 +52,8 @@ function support.run(arguments, options)
   for i, argument in ipairs(arguments) do words[i] = support.quote(argument) end
   local command = options.shell and "sh -c " .. support.quote(options.shell)
     or support.binary .. " " .. table.concat(words, " ")
-  local env = "PUMPSH=" .. support.binary .. " XDG_STATE_HOME=/nonexistent "
+  local env = string.format("PUMPSH=%s SCRATCH=%s XDG_STATE_HOME=/nonexistent ", support.binary,
+    support.path())
   for _, setting in ipairs(options.env or {}) do env = env .. support.quote(setting) .. " " end
   local _, how, status = os.execute(string.format("env %s timeout -k 1 30 %s <%s >%s 2>%s", env,
     command, input, out, err))

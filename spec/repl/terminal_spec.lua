@@ -21,7 +21,7 @@ end
 
 local function look(fn)
   local view
-  for _ = 1, 100 do
+  for _ = 1, 300 do
     view = screen()
     if fn(view) then return view end
     os.execute("sleep 0.05")
