@@ -2,18 +2,19 @@
 
 #include <string.h>
 
-/* .NET keeps the first three groups of a Guid little-endian: where each byte of one order stands
- * in the other. The table is its own inverse. */
-static const unsigned char net_order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+/* .NET keeps the first three groups of a Guid little-endian. Both ways are the same. */
+static void swap_groups(uint8_t to[16], const uint8_t from[16]) {
+  uint8_t head[8] = {from[3], from[2], from[1], from[0], from[5], from[4], from[7], from[6]};
+  memcpy(to + 8, from + 8, 8);
+  memcpy(to, head, sizeof head);
+}
 
 void pump_guid_from_net(pump_guid *guid, const uint8_t net[16]) {
-  for (int i = 0; i < 16; i++)
-    guid->bytes[i] = net[net_order[i]];
+  swap_groups(guid->bytes, net);
 }
 
 void pump_guid_to_net(const pump_guid *guid, uint8_t net[16]) {
-  for (int i = 0; i < 16; i++)
-    net[i] = guid->bytes[net_order[i]];
+  swap_groups(net, guid->bytes);
 }
 
 bool pump_guid_is_zero(const pump_guid *guid) {

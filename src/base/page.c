@@ -27,10 +27,6 @@ pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
       .records = (pump_record *)(void *)((char *)memory->events + event_bytes),
       .references = 1,
   };
-  for (size_t i = 0; i < events; i++)
-    memory->events[i] = (pump_event){.position = {-1, -1}};
-  for (size_t i = 0; i < records; i++)
-    memory->records[i] = (pump_record){0};
   return &memory->page;
 }
 

@@ -6,8 +6,8 @@
 #include <pump.h>
 #include "base/block.h"
 
-/* A page with room for so many events and records, all zero but for the positions (-1), and one
- * reference, the caller's. Takes a reference of its own on block (NULL: nothing to keep).
+/* A page with room for so many events and records, and one reference, the caller's. The room is not
+ * cleared: most of a page's cost would be writing it twice. Takes a reference of its own on block (NULL: nothing to keep).
  * NULL when there is no memory. */
 pump_page *pump_page_new(pump_block *block, size_t events, size_t records);
 /* The room, to be filled in before anybody else sees the page. */

@@ -130,17 +130,20 @@ int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64
 
 /* ---- Sending ------------------------------------------------------------------------------ */
 
-static void submit(pump_client *client) {
+/* Says whether there is more to ask, once what is in the output has gone. */
+static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
-  while (client->in_flight < client->options.max_in_flight && output->size < ENOUGH_TO_SEND) {
+  while (client->in_flight < client->options.max_in_flight) {
+    if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
-    if (!conversation) return;
+    if (!conversation) return false;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
       client->in_flight++;
     else
       fail(client, conversation, code, NULL);
   }
+  return false;
 }
 
 /* Once a turn of the loop: everything that was asked since goes out in one write. */
@@ -148,7 +151,7 @@ static void on_flush(uv_idle_t *handle) {
   pump_client *client = of(handle, flush);
   uv_idle_stop(handle);
   if (!client->session) return;
-  if (client->state == PUMP_STATE_CONNECTED) submit(client);
+  bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
   pump_buffer spare = client->sending;
@@ -156,7 +159,8 @@ static void on_flush(uv_idle_t *handle) {
   *output = spare;
   pump_buffer_clear(output);
   client->is_sending =
-      pump_stream_write(client->stream, client->sending.data, client->sending.size) == 0;
+      pump_stream_write(client->stream, client->sending.data, client->sending.size) > 0;
+  if (more && !client->is_sending) flush_soon(client);
 }
 
 static void on_written(void *ud) {

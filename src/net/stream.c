@@ -216,10 +216,17 @@ static void on_write(uv_write_t *request, int code) {
   if (code == 0) stream->events->written(stream->ud);
 }
 
+/* What the kernel takes at once needs no request: that would cost libuv two more system calls. */
 int pump_stream_write(pump_stream *stream, const void *data, size_t size) {
   uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
-  return uv_write(&stream->write, &stream->socket.stream, &buffer, 1, on_write) == 0 ? 0
-                                                                                     : PUMP_ECLOSED;
+  int taken = uv_try_write(&stream->socket.stream, &buffer, 1);
+  if (taken > 0) {
+    buffer.base += taken;
+    buffer.len -= (size_t)taken;
+    if (buffer.len == 0) return 0;
+  }
+  int code = uv_write(&stream->write, &stream->socket.stream, &buffer, 1, on_write);
+  return code == 0 ? 1 : PUMP_ECLOSED;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {

@@ -17,7 +17,7 @@ typedef struct pump_stream_events {
   /* Where to read to. An error ends the stream. */
   int (*space)(void *ud, uint8_t **to, size_t *size);
   void (*filled)(void *ud, size_t size);
-  /* The write is done, its bytes are the caller's again. */
+  /* A write that took longer is done, its bytes are the caller's again. */
   void (*written)(void *ud);
   /* The peer or the network ended it; only close may follow. Called once. */
   void (*ended)(void *ud, const char *reason);
@@ -29,7 +29,8 @@ int pump_stream_connect(pump_stream **stream, uv_loop_t *loop, const char *host,
 /* Takes over a connected socket. */
 int pump_stream_open(pump_stream **stream, uv_loop_t *loop, int fd,
                      const pump_stream_events *events, void *ud);
-/* Sends; one write at a time: the next after `written`. The bytes must stay until then. */
+/* Sends. 0: the bytes are gone. 1: they must stay until `written`, and nothing else may be sent
+ * before that. PUMP_ECLOSED. */
 int pump_stream_write(pump_stream *stream, const void *data, size_t size);
 /* Ends it, whatever it is doing. No event follows but `closed`, after which it is freed. */
 void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud);

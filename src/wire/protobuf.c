@@ -1,71 +1,41 @@
 #include "wire/protobuf.h"
 
+#include <endian.h>
 #include <string.h>
 
-enum { TYPE_VARINT = 0, TYPE_FIXED64 = 1, TYPE_BYTES = 2, TYPE_FIXED32 = 5 };
-
-pump_pb_cursor pump_pb_start(pump_bytes message) {
-  const uint8_t *at = (const uint8_t *)message.data;
-  return (pump_pb_cursor){at, at ? at + message.size : NULL, false};
+/* Eight bytes that hold seven bits each, the lowest first, as one number. */
+static uint64_t join_sevens(uint64_t bytes) {
+  bytes = (bytes & 0x007f007f007f007f) | (bytes & 0x7f007f007f007f00) >> 1;
+  bytes = (bytes & 0x00003fff00003fff) | (bytes & 0x3fff00003fff0000) >> 2;
+  return (bytes & 0x000000000fffffff) | (bytes & 0x0fffffff00000000) >> 4;
 }
 
-static bool read_varint(pump_pb_cursor *cursor, uint64_t *value) {
-  const uint8_t *at = cursor->at;
-  if (at < cursor->end && *at < 0x80) { /* one byte: most keys, most lengths */
-    *value = *at;
-    cursor->at = at + 1;
-    return true;
-  }
+/* Times and positions have six to ten bytes: eight are read at once where so many are left. */
+const uint8_t *pump_pb_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value) {
   uint64_t result = 0;
-  for (unsigned shift = 0; shift < 70 && at < cursor->end; shift += 7) {
-    uint8_t byte = *at++;
-    result |= (uint64_t)(byte & 0x7f) << (shift & 63);
-    if (byte < 0x80) {
-      *value = result;
-      cursor->at = at;
-      return shift < 63 || byte <= 1;
+  unsigned shift = 0;
+  if (end - at >= 8) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    bytes = le64toh(bytes);
+    uint64_t ends = ~bytes & 0x8080808080808080;
+    if (ends != 0) {
+      uint64_t last = ends & -ends; /* the top bit of the last byte */
+      *value = join_sevens(bytes & (last - 1) & 0x7f7f7f7f7f7f7f7f);
+      return at + __builtin_ctzll(last) / 8 + 1;
     }
+    result = join_sevens(bytes & 0x7f7f7f7f7f7f7f7f);
+    shift = 56;
+    at += 8;
   }
-  return false;
-}
-
-static bool read_fixed(pump_pb_cursor *cursor, size_t size, uint64_t *value) {
-  if ((size_t)(cursor->end - cursor->at) < size) return false;
-  uint64_t result = 0;
-  for (size_t i = size; i > 0; i--)
-    result = result << 8 | cursor->at[i - 1];
-  cursor->at += size;
-  *value = result;
-  return true;
-}
-
-static bool read_field(pump_pb_cursor *cursor, pump_pb_field *field) {
-  uint64_t key;
-  if (!read_varint(cursor, &key) || key >> 3 == 0 || key > UINT32_MAX) return false;
-  field->number = (uint32_t)(key >> 3);
-  field->type = key & 7;
-  field->value = 0;
-  field->bytes = (pump_bytes){NULL, 0};
-  switch (field->type) {
-  case TYPE_VARINT: return read_varint(cursor, &field->value);
-  case TYPE_FIXED64: return read_fixed(cursor, 8, &field->value);
-  case TYPE_FIXED32: return read_fixed(cursor, 4, &field->value);
-  case TYPE_BYTES: {
-    uint64_t size;
-    if (!read_varint(cursor, &size) || size > (uint64_t)(cursor->end - cursor->at)) return false;
-    field->bytes = (pump_bytes){(const char *)cursor->at, (size_t)size};
-    cursor->at += size;
-    return true;
+  for (; shift < 70 && at < end; shift += 7) {
+    uint8_t byte = *at++;
+    result |= (uint64_t)(byte & 0x7f) << shift;
+    if (byte >= 0x80) continue;
+    *value = result;
+    return shift < 63 || byte <= 1 ? at : NULL;
   }
-  default: return false;
-  }
-}
-
-bool pump_pb_next(pump_pb_cursor *cursor, pump_pb_field *field) {
-  if (cursor->malformed || cursor->at == cursor->end) return false;
-  if (read_field(cursor, field)) return true;
-  cursor->malformed = true;
-  return false;
+  return NULL;
 }
 
 size_t pump_pb_varint_size(uint64_t value) {
@@ -91,7 +61,7 @@ size_t pump_pb_number_size(uint32_t number, uint64_t value) {
 }
 
 uint8_t *pump_pb_put_number(uint8_t *to, uint32_t number, uint64_t value) {
-  return pump_pb_put_varint(pump_pb_put_varint(to, (uint64_t)number << 3 | TYPE_VARINT), value);
+  return pump_pb_put_varint(pump_pb_put_varint(to, (uint64_t)number << 3 | PUMP_PB_VARINT), value);
 }
 
 size_t pump_pb_bytes_size(uint32_t number, size_t size) {
@@ -99,7 +69,7 @@ size_t pump_pb_bytes_size(uint32_t number, size_t size) {
 }
 
 uint8_t *pump_pb_put_head(uint8_t *to, uint32_t number, size_t size) {
-  return pump_pb_put_varint(pump_pb_put_varint(to, (uint64_t)number << 3 | TYPE_BYTES), size);
+  return pump_pb_put_varint(pump_pb_put_varint(to, (uint64_t)number << 3 | PUMP_PB_BYTES), size);
 }
 
 uint8_t *pump_pb_put_bytes(uint8_t *to, uint32_t number, const void *data, size_t size) {

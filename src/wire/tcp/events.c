@@ -71,8 +71,8 @@ static size_t count_records(pump_bytes resolved) {
   pump_pb_field field;
   bool event = false, link = false;
   while (pump_pb_next(&cursor, &field)) {
-    event |= field.number == 1 && field.type == 2;
-    link |= field.number == 2 && field.type == 2;
+    event |= field.number == 1 && field.type == PUMP_PB_BYTES;
+    link |= field.number == 2 && field.type == PUMP_PB_BYTES;
   }
   return (size_t)event + (size_t)link;
 }
@@ -82,7 +82,7 @@ static bool count(pump_bytes body, uint32_t number, size_t *events, size_t *reco
   pump_pb_field field;
   *events = *records = 0;
   while (pump_pb_next(&cursor, &field))
-    if (field.number == number && field.type == 2) {
+    if (field.number == number && field.type == PUMP_PB_BYTES) {
       size_t found = count_records(field.bytes);
       *records += found;
       *events += found > 0;
@@ -90,32 +90,41 @@ static bool count(pump_bytes body, uint32_t number, size_t *events, size_t *reco
   return !cursor.malformed;
 }
 
+/* The hottest loop there is: one switch for number and type of a field. A field of another type than
+ * it should have is skipped like an unknown one. */
 static bool decode_record(pump_bytes message, pump_record *record) {
-  pump_pb_cursor cursor = pump_pb_start(message);
-  pump_pb_field field;
-  uint64_t ticks = 0, epoch = 0;
-  while (pump_pb_next(&cursor, &field)) {
-    switch (field.number) {
-    case 1: record->stream = field.bytes; break;
-    case 2: record->number = (int64_t)field.value; break;
-    case 3:
-      if (field.bytes.size == 16)
-        pump_guid_from_net(&record->id, (const uint8_t *)field.bytes.data);
+  const uint8_t *at = (const uint8_t *)message.data, *end = at + message.size;
+  uint64_t value = 0, ticks = 0, epoch = 0;
+  pump_bytes id = {NULL, 0};
+  pump_pb_field skipped;
+  *record = (pump_record){0};
+  while (at && at < end) {
+    switch (*at) {
+    case PUMP_PB_KEY(1, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->stream); break;
+    case PUMP_PB_KEY(2, PUMP_PB_VARINT):
+      at = pump_pb_varint(at + 1, end, &value);
+      record->number = (int64_t)value;
       break;
-    case 4: record->type = field.bytes; break;
-    case 5: record->is_json = field.value == JSON_CONTENT; break;
-    case 7: record->data = field.bytes; break;
-    case 8: record->metadata = field.bytes; break;
-    case 9: ticks = field.value & TICKS_MASK; break;
-    case 10: epoch = field.value; break;
-    default: break;
+    case PUMP_PB_KEY(3, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &id); break;
+    case PUMP_PB_KEY(4, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->type); break;
+    case PUMP_PB_KEY(5, PUMP_PB_VARINT):
+      at = pump_pb_varint(at + 1, end, &value);
+      record->is_json = value == JSON_CONTENT;
+      break;
+    case PUMP_PB_KEY(7, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->data); break;
+    case PUMP_PB_KEY(8, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->metadata); break;
+    case PUMP_PB_KEY(9, PUMP_PB_VARINT): at = pump_pb_varint(at + 1, end, &ticks); break;
+    case PUMP_PB_KEY(10, PUMP_PB_VARINT): at = pump_pb_varint(at + 1, end, &epoch); break;
+    default: at = pump_pb_field_at(at, end, &skipped); break;
     }
   }
+  if (id.size == 16) pump_guid_from_net(&record->id, (const uint8_t *)id.data);
+  ticks &= TICKS_MASK;
   if (epoch != 0)
     record->created = (int64_t)(epoch * 1000);
   else if (ticks != 0)
     record->created = ((int64_t)ticks - TICKS_AT_1970) / TICKS_A_MICROSECOND;
-  return !cursor.malformed;
+  return at != NULL;
 }
 
 static bool decode_event(pump_bytes resolved, pump_event *event, pump_record **records) {
@@ -123,7 +132,7 @@ static bool decode_event(pump_bytes resolved, pump_event *event, pump_record **r
   pump_pb_field field;
   const pump_record **places[] = {&event->record, &event->link};
   while (pump_pb_next(&cursor, &field)) {
-    if (field.type == 2 && (field.number == 1 || field.number == 2)) {
+    if (field.type == PUMP_PB_BYTES && (field.number == 1 || field.number == 2)) {
       const pump_record **place = places[field.number - 1];
       if (*place) /* said twice: the room was counted once */
         return false;
@@ -230,7 +239,7 @@ static bool count_new_events(pump_bytes body, size_t *events) {
   pump_pb_field field;
   *events = 0;
   while (pump_pb_next(&cursor, &field))
-    *events += field.number == 3 && field.type == 2;
+    *events += field.number == 3 && field.type == PUMP_PB_BYTES;
   return !cursor.malformed;
 }
 
@@ -247,7 +256,7 @@ int pump_tcp_decode_write(pump_bytes body, pump_tcp_write *out) {
     switch (field.number) {
     case 1: out->stream = field.bytes; break;
     case 2: out->expected_version = (int64_t)field.value; break;
-    case 3: whole = field.type == 2 && decode_new_event(field.bytes, event++); break;
+    case 3: whole = field.type == PUMP_PB_BYTES && decode_new_event(field.bytes, event++); break;
     case 4: out->require_leader = field.value != 0; break;
     default: break;
     }
