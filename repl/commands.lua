@@ -145,12 +145,13 @@ local function serve(session, given)
   local node = check(pump.node {
     file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
     insecure_listen = given["insecure-listen"], users = users,
+    http = given.http, faults = given.faults,
   })
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
   session.out:write("tcp://" .. tostring(node.address) .. "\n")
   if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at tcp://%s; Ctrl-C ends it", place,
-      node.address))
+    session.out:note(string.format("pumpsh: %s listens at tcp://%s%s; Ctrl-C ends it", place,
+      node.address, node.http_address and " and http://" .. node.http_address or ""))
   end
   pump.sleep(math.huge)
   return closing
@@ -278,6 +279,8 @@ commands.list = {
     help = "be a server: STORE is memory: or file:PATH",
     options = {
       { "listen", "HOST:PORT", help = "where; 127.0.0.1:1113" },
+      { "http", "HOST:PORT", help = "also /gossip, /info and /ping, by HTTP" },
+      { "faults", help = "misbehave as POST /faults asks for, which needs --http" },
       { "insecure-listen", help = "also where other machines can reach it" },
       { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
     } },

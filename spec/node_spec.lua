@@ -63,7 +63,6 @@ describe("a node", function()
     node:close()
     helper.fails("store_failed",
       pump.node { file = "/no/such/folder/x.db", listen = "127.0.0.1:0" })
-    helper.fails("not_supported", pump.node { http = "127.0.0.1:0" })
   end)
 
   it("wants its options right", function()

@@ -1,6 +1,7 @@
 -- The embedded node: a small EventStore in this process.
 local core = require "pump.core"
 local errors = require "pump.error"
+local faults = require "pump.faults"
 local options = require "pump.options"
 local scheduler = require "pump.scheduler"
 
@@ -11,6 +12,7 @@ local methods = {}
 
 function node_class.__index(node, key)
   if key == "address" then return node.core:address() end
+  if key == "http_address" then return node.core:http_address() end
   return methods[key]
 end
 
@@ -31,7 +33,7 @@ local M = {}
 
 local node_options = {
   file = "string", listen = "string", http = "string", users = "table", like = "string",
-  insecure_listen = "boolean",
+  insecure_listen = "boolean", faults = "boolean",
 }
 
 local function check_users(users)
@@ -53,18 +55,17 @@ end
 function M.new(given)
   given = options.check(given, node_options, "node")
   check_users(given.users)
-  if given.http then
-    return nil, errors.new("not_supported", "the node has no HTTP yet: leave out http")
-  end
   local made, code, message = core.node {
     file = given.file,
     listen = given.listen or "127.0.0.1:1113",
+    http = given.http,
+    http_faults = given.faults,
     users = given.users,
     like = given.like,
     insecure_listen = given.insecure_listen,
   }
   if not made then return nil, errors.new(code, message) end
-  return setmetatable({ core = made, file = given.file }, node_class)
+  return setmetatable({ core = made, file = given.file, faults = faults.new(made) }, node_class)
 end
 
 return M

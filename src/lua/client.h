@@ -19,6 +19,10 @@ typedef struct pump_lua_node {
 
 pump_lua_node *pump_lua_to_node(lua_State *L, int index);
 void pump_lua_node_unref(pump_lua_node *node);
+/* Methods of a node, in a file of their own. */
+int pump_lua_node_faults(lua_State *L);
+int pump_lua_node_set_faults(lua_State *L);
+int pump_lua_node_drop(lua_State *L);
 
 /* The events of an append, in memory that Lua collects: reading them may raise for want of it. */
 typedef struct pump_lua_batch {

@@ -80,10 +80,12 @@ static int core_node(lua_State *L) {
   pump_node_options_init(&options);
   options.file = string_option(L, "file");
   options.listen = string_option(L, "listen");
+  options.http = string_option(L, "http");
   const char *like = string_option(L, "like");
   if (like) options.like = like;
   options.sync_normal = boolean_option(L, "sync_normal");
   options.insecure_listen = boolean_option(L, "insecure_listen");
+  options.http_faults = boolean_option(L, "http_faults");
   read_users(L, &options);
   void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
@@ -108,6 +110,13 @@ static int node_address(lua_State *L) {
   return 1;
 }
 
+/* node:http_address() -> "127.0.0.1:2113", or nil without HTTP */
+static int node_http_address(lua_State *L) {
+  const pump_lua_node *self = pump_lua_to_node(L, 1);
+  lua_pushstring(L, self && self->node ? pump_node_http_address(self->node) : NULL);
+  return 1;
+}
+
 /* node:close() -> ticket, or nil when it is closing already */
 static int node_close(lua_State *L) {
   pump_lua_node *self = pump_lua_to_node(L, 1);
@@ -124,6 +133,10 @@ void pump_lua_open_node(lua_State *L, int index) {
   static const luaL_Reg methods[] = {
       {"address", node_address},
       {"close", node_close},
+      {"drop", pump_lua_node_drop},
+      {"faults", pump_lua_node_faults},
+      {"http_address", node_http_address},
+      {"set_faults", pump_lua_node_set_faults},
       {"__gc", node_gc},
       {NULL, NULL},
   };

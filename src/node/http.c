@@ -207,6 +207,12 @@ static enum MHD_Result respond(exchange *it, unsigned status, const char *path) 
   return result;
 }
 
+static bool is_body_too_large(struct MHD_Connection *connection) {
+  const char *size =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  return size && strtoull(size, NULL, 10) > MAX_BODY;
+}
+
 /* Called with the head of a request, with each part of its body, and when it is complete. */
 static enum MHD_Result on_request(void *ud, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data,
@@ -218,7 +224,9 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *connection, c
     if (!it) return MHD_NO;
     it->http = ud;
     it->connection = connection;
-    return MHD_YES;
+    if (!is_body_too_large(connection)) return MHD_YES;
+    return respond(it, say(it, MHD_HTTP_CONTENT_TOO_LARGE, "Content Too Large: 1 MiB at most"),
+                   path);
   }
   if (*size == 0) return respond(it, answer(it, path, method), path);
   if (it->body.size + *size > MAX_BODY) return MHD_NO;
