@@ -272,6 +272,66 @@ PUMP_API int pump_client_read_stream(pump_client *client, pump_bytes stream, con
 PUMP_API int pump_client_read_all(pump_client *client, const pump_read *read, const pump_call *call,
                                   pump_result_cb cb, void *ud);
 
+/* ---- Subscriptions ------------------------------------------------------------------------ */
+
+/* A subscription to a stream or to $all: history from where the program left off and then what
+ * happens, each event exactly once and in order (catch-up); or only what happens (volatile). A
+ * program that is slow costs bounded memory: it says how many events it has done with, and when
+ * too many are not, no more are asked for; a catch-up subscription goes back to reading then. */
+typedef struct pump_subscription pump_subscription;
+
+enum {
+  PUMP_SUBSCRIPTION_CATCHING_UP = 0,
+  PUMP_SUBSCRIPTION_LIVE,
+  PUMP_SUBSCRIPTION_RECONNECTING,
+  PUMP_SUBSCRIPTION_CLOSED
+};
+
+typedef struct pump_subscribe {
+  bool is_volatile;    /* no history, and what is missed is missed: see gap below */
+  int64_t from;        /* streams: the first event wanted; PUMP_END: those to come. Default 0 */
+  pump_position after; /* $all: the last event not wanted. Default -1, -1: from the start */
+  bool is_from_now;    /* $all: those to come */
+  bool resolve_links;  /* default true */
+  int32_t page_size;   /* of history, 500 */
+  size_t max_untaken;  /* events handed over and not taken, 1000 */
+  size_t max_buffered; /* events pushed that wait behind those, 1000 */
+} pump_subscribe;
+
+/* Fills in the defaults above. */
+PUMP_API void pump_subscribe_init(pump_subscribe *subscribe);
+
+/* What a subscription calls; none of it from inside a function of this library that the program
+ * has called. All but events and ended may be NULL. */
+typedef struct pump_subscription_events {
+  /* Events of the page from `first` on. pump_subscription_took says when they are done with. */
+  void (*events)(pump_subscription *subscription, pump_page *page, size_t first, void *ud);
+  /* What was there is read, what comes now has just happened. Again each time it was behind. */
+  void (*live)(pump_subscription *subscription, void *ud);
+  /* Volatile: events were missed here; code says why (PUMP_ESLOW, PUMP_ECLOSED, …). */
+  void (*gap)(pump_subscription *subscription, int code, void *ud);
+  /* It ended by itself; nothing is called after that. */
+  void (*ended)(pump_subscription *subscription, const pump_result *result, void *ud);
+} pump_subscription_events;
+
+/* Subscribes to a stream, or to $all ("$all" or no name). A stream that does not exist is waited
+ * for. call: credentials, and the timeout of each request. The callbacks are copied. */
+PUMP_API int pump_client_subscribe(pump_subscription **subscription, pump_client *client,
+                                   pump_bytes stream, const pump_subscribe *subscribe,
+                                   const pump_call *call, const pump_subscription_events *events,
+                                   void *ud);
+/* The program is done with so many more events. */
+PUMP_API void pump_subscription_took(pump_subscription *subscription, size_t count);
+/* PUMP_SUBSCRIPTION_… */
+PUMP_API int pump_subscription_state(const pump_subscription *subscription);
+/* The number of the last event that was handed over, or that it began behind; -1 for none. */
+PUMP_API int64_t pump_subscription_number(const pump_subscription *subscription);
+/* The same in $all; -1, -1 for none. */
+PUMP_API pump_position pump_subscription_position(const pump_subscription *subscription);
+/* Ends it without a callback, and frees it: to be called once for each, also for one that has
+ * ended by itself or with its client, and from any callback. */
+PUMP_API void pump_subscription_close(pump_subscription *subscription);
+
 #define PUMP_MAX_PAGE  4096
 #define PUMP_MAX_FRAME (64 * 1024 * 1024)
 /* One event's data, metadata and twice its type together (16 MiB less the record's head). */
