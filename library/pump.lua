@@ -390,7 +390,8 @@ function pump.array(table) end
 ---@class pump.NodeOptions
 ---@field file? string in memory without one
 ---@field listen? string 127.0.0.1:1113; port 0 takes any that is free
----@field http? string not supported yet
+---@field http? string "HOST:PORT" for /gossip, /info and /ping; no HTTP without it
+---@field faults? boolean lets admins set the faults over HTTP
 ---@field users? table<string, string> names and passwords
 ---@field like? "5.0"|"23.10" which server to answer as
 ---@field insecure_listen? boolean allows addresses that are not of this machine
@@ -404,11 +405,37 @@ function pump.node(options) end
 ---@class pump.Node
 ---@field address? string
 ---@field http_address? string
+---@field faults pump.Faults
 local Node = {}
 
 ---Ends every connection to it and closes the store.
 ---@async
 ---@return true
 function Node:close() end
+
+---How the node misbehaves on purpose. A field that is set holds from then on.
+---@class pump.Faults
+---@field not_handled? "not_ready"|"too_busy"|"not_leader" what every request is answered
+---@field leader? string "HOST:PORT", with not_leader
+---@field delay? number seconds before every answer
+---@field silent? boolean does what it is asked, and does not answer
+---@field duplicate? boolean answers twice
+---@field one_byte? boolean writes one byte at a time
+---@field cut? integer ends the connection after so many bytes of an answer
+---@field only? "reads"|"writes" whose answers it is about; else all
+---@field count? integer answers after which it is over; else it never is by itself
+---@field refuse? boolean ends connections as they come in
+---@field gossip? table|string what it says of its cluster
+local Faults = {}
+
+---These faults and no others.
+---@param settings table
+function Faults:set(settings) end
+
+---No faults.
+function Faults:clear() end
+
+---Ends every connection that there is now.
+function Faults:drop() end
 
 return pump

@@ -125,7 +125,11 @@ describe("the meta file", function()
     end
     one:join()
     local node <close> = helper.node()
-    assert.are.same({ "address", "close", "http_address" }, sorted_names(classes["pump.Node"]))
+    assert.are.same({ "address", "close", "faults", "http_address" },
+      sorted_names(classes["pump.Node"]))
+    local class = getmetatable(node.faults)
+    assert.are.same(sorted_names(classes["pump.Faults"]),
+      sorted_names(upvalue(class.__newindex, "kinds"), upvalue(class.__index, "methods")))
     assert.is_string(node.address)
     assert.is_function(node.close)
   end)
