@@ -71,8 +71,10 @@ function driver.run(out, fn)
       job:interrupt()
     end
   end
+  local late = signals.taken() or {}
+  if job.interrupted and not signal then signal = late.terminate and "terminate" or "interrupt" end
   signals.handled()
-  return job, signal or job.interrupted and "interrupt" or nil
+  return job, signal
 end
 
 -- Standard input as a task reads it: the task waits, the others go on.

@@ -67,7 +67,7 @@ static void on_signal(int number) {
              : number == SIGWINCH ? RESIZE
                                   : TERMINATE;
   caught[kind] = 1;
-  if (kind == INTERRUPT) {
+  if (kind == INTERRUPT || kind == TERMINATE) {
     told = 0;
     if (++presses > 2) _exit(130);
     if (running) hook(running);

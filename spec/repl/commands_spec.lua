@@ -395,6 +395,20 @@ describe("the output", function()
   end)
 end)
 
+describe("a request to end", function()
+  for _, chunk in ipairs { "pump.sleep(60)", "while true do end" } do
+    it("ends " .. chunk, function()
+      local result = run({}, { env = { "CHUNK=" .. chunk }, shell = [[
+        "$PUMPSH" -q -e "io.open(os.getenv 'SCRATCH' .. '.ready', 'w'):close()" -e "$CHUNK" &
+        child=$!
+        while [ ! -e "$SCRATCH.ready" ]; do sleep 0.05; done
+        sleep 0.2; kill -TERM $child; wait $child]] })
+      assert.equal("", result.err)
+      assert.equal(143, result.status)
+    end)
+  end
+end)
+
 describe("an interrupt", function()
   for name, chunk in pairs {
     ["a wait"] = "pump.sleep(60)", ["a busy loop"] = "while true do end",

@@ -45,12 +45,14 @@ local function typed(text)
   look(function(view) return view:gsub("\n", ""):find(tail, 1, true) end)
 end
 
--- A server of tmux for each terminal: one that was killed may still be about.
+-- A server of tmux for each terminal: one that was killed may still be about. A sanitized shell
+-- does not look for leaks: the signals of a terminal that is closed would keep it looking forever.
 local function start(command)
   local name = os.tmpname()
   os.remove(name)
   tmux = "tmux -L " .. name:match("[^/]*$") .. " -f /dev/null "
-  shell(tmux .. "new-session -d -x 80 -y 24 " .. support.quote(command))
+  shell("ASAN_OPTIONS=detect_leaks=0 " .. tmux .. "new-session -d -x 80 -y 24 "
+    .. support.quote(command))
 end
 
 local function open(arguments, env)
@@ -257,6 +259,28 @@ describe_here("in a terminal", function()
     typed "conn:publish_"
     key "Tab"
     ends(prompt .. " conn:publish_event")
+  end)
+
+  it("ends with its terminal, whatever it is at", function()
+    for _, chunk in ipairs { "", "while true do end", "pump.sleep(60)" } do
+      open()
+      ends(prompt)
+      line "pid = io.open('/proc/self/stat'):read('n')"
+      local pid = line("pid"):match("\n(%d+)\n" .. prompt .. "$")
+      if chunk ~= "" then
+        typed(chunk)
+        key "Enter"
+        os.execute("sleep 0.2")
+      end
+      close()
+      local gone
+      for _ = 1, 100 do
+        gone = not select(2, shell("kill -0 " .. pid))
+        if gone then break end
+        os.execute("sleep 0.05")
+      end
+      assert.is_true(gone, chunk)
+    end
   end)
 
   with_editor("survives a change of the terminal's size and a stop", function()
