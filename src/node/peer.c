@@ -88,6 +88,7 @@ static void send_more(pump_peer *peer) {
   uv_buf_t bytes = uv_buf_init((char *)peer->sending.data + peer->sent, (unsigned)size);
   peer->sent += size;
   peer->is_sending = true;
+  peer->is_due = false;
   if (uv_write(&peer->write, &peer->uv.stream, &bytes, 1, on_sent) != 0) {
     peer->is_sending = false;
     pump_peer_close(peer);
@@ -96,15 +97,17 @@ static void send_more(pump_peer *peer) {
 
 static void on_sent(uv_write_t *request, int status) {
   pump_peer *peer = (pump_peer *)(void *)request->handle;
-  peer->is_sending = false;
   if (status < 0) {
     pump_peer_close(peer);
     return;
   }
-  if (peer->sent < peer->sending.size) {
-    send_more(peer);
+  /* The next byte waits for the node's turn: the loop would hurry with several at once. */
+  peer->is_due = peer->sent < peer->sending.size;
+  if (peer->is_due) {
+    pump_node_schedule(peer->node, peer);
     return;
   }
+  peer->is_sending = false;
   reuse(&peer->sending);
   peer->is_trickling = peer->is_trickling && peer->out.size > 0;
   pump_peer_flush(peer);
@@ -117,7 +120,12 @@ static void on_sent(uv_write_t *request, int status) {
 }
 
 void pump_peer_flush(pump_peer *peer) {
-  if (peer->is_sending || peer->out.size == 0 || uv_is_closing(&peer->uv.handle)) return;
+  if (uv_is_closing(&peer->uv.handle)) return;
+  if (peer->is_due) {
+    send_more(peer);
+    return;
+  }
+  if (peer->is_sending || peer->out.size == 0) return;
   uv_buf_t bytes = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
   int sent = peer->is_trickling ? 0 : uv_try_write(&peer->uv.stream, &bytes, 1);
   if (sent < 0 && sent != UV_EAGAIN) {
