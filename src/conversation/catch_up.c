@@ -153,11 +153,10 @@ static void read_again(pump_catch_up *machine) {
   machine->state = READING;
 }
 
-/* Whether all is read that the confirmation counted. */
+/* Whether all is read that the confirmation counted; is_end: and pages have no more. */
 static bool has_joined(const pump_catch_up *machine, bool is_end) {
   if (!machine->options.is_all) return machine->next > machine->goal;
-  if (machine->next_position.commit > machine->goal) return true;
-  return is_end && (machine->last_position.commit >= machine->goal || machine->lags >= PATIENCE);
+  return machine->next_position.commit > machine->goal || (is_end && machine->lags >= PATIENCE);
 }
 
 /* Everything up to here is read; is_end: and there was nothing else. */
@@ -243,7 +242,7 @@ void pump_catch_up_confirmed(pump_catch_up *machine, int64_t last_number, int64_
   } else if (!machine->has_start) {
     begin_behind(machine, last_number, last_commit);
     go_live(machine);
-  } else if (has_joined(machine, true)) {
+  } else if (has_joined(machine, false)) {
     go_live(machine);
   } else {
     machine->state = JOINING;
