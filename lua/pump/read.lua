@@ -164,7 +164,8 @@ function M.iter(conn, stream, given)
     from = next_number
     return true
   end
-  return limited(core.iterator(pages(conn, about, given.batch_size or 500, send, advance)), given.max_count)
+  local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
+  return limited(events, given.max_count)
 end
 
 -- for event in conn:iter_all() do … end
@@ -187,7 +188,8 @@ function M.iter_all(conn, given)
     commit, prepare = next_commit, next_prepare
     return true
   end
-  return limited(core.iterator(pages(conn, about, given.batch_size or 500, send, advance)), given.max_count)
+  local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
+  return limited(events, given.max_count)
 end
 
 return M

@@ -1,6 +1,6 @@
--- Writes the fuzzers' seeds into a folder that has the folders frame, message, json, url and node: each
--- body that was recorded once a length, behind its command; the same bodies as frames; the corpus
--- of JSON; and some URLs.
+-- Writes the fuzzers' seeds into a folder that has the folders frame, message, json, url and node:
+-- each body that was recorded once a length, behind its command; the same bodies as frames; the
+-- corpus of JSON; and some URLs.
 local folder = ...
 
 local function write(path, ...)
