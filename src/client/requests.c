@@ -1,6 +1,5 @@
 /* What a program asks of a client: each function makes one conversation. */
 #include "base/bytes.h"
-#include "base/guid.h"
 #include "client/client.h"
 
 static const pump_call no_call;
@@ -20,8 +19,7 @@ static int ask(pump_client *client, pump_request *request, const pump_call *call
   int code = pump_conversation_new(&conversation, request);
   if (code != 0) return code;
   pump_new_event *events = (pump_new_event *)(uintptr_t)conversation->request.events;
-  for (size_t i = 0; code == 0 && i < request->count; i++)
-    if (pump_guid_is_zero(&events[i].id)) code = pump_random_guid(&client->random, &events[i].id);
+  code = pump_random_ids(&client->random, events, request->count);
   if (code != 0) {
     pump_conversation_free(conversation);
     return code;

@@ -13,7 +13,7 @@ typedef struct pump_random {
 
 /* PUMP_ENOTSUPPORTED where the system has none to give. size at most 1024. */
 int pump_random_take(pump_random *pool, void *to, size_t size);
-/* A version 4 UUID. */
-int pump_random_guid(pump_random *pool, pump_guid *guid);
+/* A version 4 UUID for each of these events that has no id yet. */
+int pump_random_ids(pump_random *pool, pump_new_event *events, size_t count);
 
 #endif
