@@ -7,8 +7,8 @@
 #include "base/block.h"
 
 /* A page with room for so many events and records, and one reference, the caller's. The room is not
- * cleared: most of a page's cost would be writing it twice. Takes a reference of its own on block (NULL: nothing to keep).
- * NULL when there is no memory. */
+ * cleared: most of a page's cost would be writing it twice. Takes a reference of its own on block
+ * (NULL: nothing to keep). NULL when there is no memory. */
 pump_page *pump_page_new(pump_block *block, size_t events, size_t records);
 /* The room, to be filled in before anybody else sees the page. */
 pump_event *pump_page_events(pump_page *page);
