@@ -49,7 +49,7 @@ extern "C" {
   XX(ENOEVENT, -10, "event_not_found", "there is no such event")                                   \
   XX(EVERSION, -11, "wrong_expected_version", "the stream is not at the expected version")         \
   XX(ETRANSACTION, -12, "invalid_transaction", "the transaction is not valid")                     \
-  XX(EBADREQUEST, -13, "bad_request", "the server refused the request")                 \
+  XX(EBADREQUEST, -13, "bad_request", "the server refused the request")                            \
   XX(ENOTHANDLED, -14, "not_handled", "the server did not handle the request")                     \
   XX(ENOTREADY, -15, "not_ready", "the server is not ready yet")                                   \
   XX(EBUSY, -16, "too_busy", "too many requests wait already")                                     \

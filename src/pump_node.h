@@ -23,7 +23,7 @@ typedef struct pump_node_options {
   const char *file;   /* path of the store; NULL: in memory, gone when closed */
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
-  const char *http;     /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
+  const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
   bool insecure_listen; /* allow addresses that are not of this machine */
   bool http_faults;     /* let admins set faults over HTTP */
   const char *like;     /* the server to answer as: "5.0", the default and so far the only one */
