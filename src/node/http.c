@@ -33,6 +33,7 @@ struct pump_http {
   uv_timer_t timer;
   int open_handles;
   guest *guests;
+  bool has_left;
   bool is_23;
   bool with_faults;
   pump_guid instance;
@@ -259,7 +260,10 @@ static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
   guest *it = *place;
   if (what == MHD_CONNECTION_NOTIFY_STARTED) {
     *place = it = calloc(1, sizeof *it);
-    if (!it) return; /* it goes without a deadline of its own, but for MHD's */
+    if (!it) { /* nobody stays without a deadline */
+      shutdown(fd_of(connection), SHUT_RDWR);
+      return;
+    }
     it->fd = fd_of(connection);
     it->next = http->guests;
     if (it->next) it->next->previous = it;
@@ -272,6 +276,12 @@ static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
     if (it->next) it->next->previous = it->previous;
     free(it);
   }
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED) http->has_left = true;
+  pump_node_watch(http->node);
+}
+
+bool pump_http_has_guests(const pump_http *http) {
+  return http->guests != NULL;
 }
 
 void pump_http_tick(pump_http *http) {
@@ -287,7 +297,11 @@ static void on_timer(uv_timer_t *timer);
 
 static void run(pump_http *http) {
   MHD_UNSIGNED_LONG_LONG wait;
-  MHD_run(http->daemon);
+  /* Where a guest has left, MHD looks at the door the next time. */
+  do {
+    http->has_left = false;
+    MHD_run(http->daemon);
+  } while (http->has_left);
   if (MHD_get_timeout(http->daemon, &wait) == MHD_YES)
     uv_timer_start(&http->timer, on_timer, wait, 0);
   else
