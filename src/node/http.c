@@ -62,8 +62,9 @@ static int fd_of(struct MHD_Connection *connection) {
   return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-static bool is_any(const char *host) {
-  return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+/* Whether who listens at this host is reached at that other one. */
+static bool is_reached_at(const char *host, const char *other) {
+  return strcmp(host, "::") == 0 || (strcmp(host, "0.0.0.0") == 0 && !strchr(other, ':'));
 }
 
 /* Where a node listens at every address of its machine, it is reached at the one that this guest
@@ -83,7 +84,7 @@ static unsigned get_gossip(exchange *it) {
   pump_listen_local(fd_of(it->connection), self.http_host, &self.http_port);
   bool listens =
       node->address[0] && pump_listen_split(node->address, self.tcp_host, &self.tcp_port);
-  if (!listens || is_any(self.tcp_host))
+  if (!listens || is_reached_at(self.tcp_host, self.http_host))
     memcpy(self.tcp_host, self.http_host, sizeof self.tcp_host);
   pump_page_gossip(&it->out, &self);
   return MHD_HTTP_OK;
