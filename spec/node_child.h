@@ -25,6 +25,7 @@ typedef struct node_child {
   pid_t pid;
   int control; /* closing it ends the child in order */
   int port;
+  int http_port; /* 0 without HTTP */
 } node_child;
 
 static pump_node *child_node;
@@ -36,17 +37,23 @@ static void child_stop(uv_poll_t *control, int status, int events) {
   pump_node_close(child_node, NULL, NULL);
 }
 
+static inline int child_port_of(const char *address) {
+  return address ? atoi(strrchr(address, ':') + 1) : 0;
+}
+
 static inline void child_run(const pump_node_options *options, int control, int report) {
   uv_loop_t loop;
   uv_poll_t poll_control;
   char error[256] = "";
-  int port = 0;
+  int ports[2] = {0, 0};
   uv_loop_init(&loop);
-  if (pump_node_new(&child_node, &loop, options, error, sizeof error) == 0)
-    port = atoi(strrchr(pump_node_address(child_node), ':') + 1);
-  else
+  if (pump_node_new(&child_node, &loop, options, error, sizeof error) == 0) {
+    ports[0] = child_port_of(pump_node_address(child_node));
+    ports[1] = child_port_of(pump_node_http_address(child_node));
+  } else {
     fprintf(stderr, "# %s\n", error);
-  if (write(report, &port, sizeof port) != sizeof port || port == 0) _exit(1);
+  }
+  if (write(report, ports, sizeof ports) != sizeof ports || ports[0] == 0) _exit(1);
   close(report);
   uv_poll_init(&loop, &poll_control, control);
   uv_poll_start(&poll_control, UV_READABLE | UV_DISCONNECT, child_stop);
@@ -69,7 +76,11 @@ static inline node_child node_child_start(const pump_node_options *options) {
   close(control[0]);
   close(report[1]);
   child.control = control[1];
-  if (read(report[0], &child.port, sizeof child.port) != sizeof child.port) child.port = 0;
+  int ports[2] = {0, 0};
+  if (read(report[0], ports, sizeof ports) == sizeof ports) {
+    child.port = ports[0];
+    child.http_port = ports[1];
+  }
   close(report[0]);
   return child;
 }

@@ -33,6 +33,7 @@ struct pump_http {
   uv_timer_t timer;
   int open_handles;
   guest *guests;
+  bool has_left;
   bool is_23;
   bool with_faults;
   pump_guid instance;
@@ -61,8 +62,9 @@ static int fd_of(struct MHD_Connection *connection) {
   return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-static bool is_any(const char *host) {
-  return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+/* Whether who listens at this host is reached at that other one. */
+static bool is_reached_at(const char *host, const char *other) {
+  return strcmp(host, "::") == 0 || (strcmp(host, "0.0.0.0") == 0 && !strchr(other, ':'));
 }
 
 /* Where a node listens at every address of its machine, it is reached at the one that this guest
@@ -82,7 +84,7 @@ static unsigned get_gossip(exchange *it) {
   pump_listen_local(fd_of(it->connection), self.http_host, &self.http_port);
   bool listens =
       node->address[0] && pump_listen_split(node->address, self.tcp_host, &self.tcp_port);
-  if (!listens || is_any(self.tcp_host))
+  if (!listens || is_reached_at(self.tcp_host, self.http_host))
     memcpy(self.tcp_host, self.http_host, sizeof self.tcp_host);
   pump_page_gossip(&it->out, &self);
   return MHD_HTTP_OK;
@@ -259,7 +261,10 @@ static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
   guest *it = *place;
   if (what == MHD_CONNECTION_NOTIFY_STARTED) {
     *place = it = calloc(1, sizeof *it);
-    if (!it) return; /* it goes without a deadline of its own, but for MHD's */
+    if (!it) { /* nobody stays without a deadline */
+      shutdown(fd_of(connection), SHUT_RDWR);
+      return;
+    }
     it->fd = fd_of(connection);
     it->next = http->guests;
     if (it->next) it->next->previous = it;
@@ -272,6 +277,12 @@ static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
     if (it->next) it->next->previous = it->previous;
     free(it);
   }
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED) http->has_left = true;
+  pump_node_watch(http->node);
+}
+
+bool pump_http_has_guests(const pump_http *http) {
+  return http->guests != NULL;
 }
 
 void pump_http_tick(pump_http *http) {
@@ -287,7 +298,11 @@ static void on_timer(uv_timer_t *timer);
 
 static void run(pump_http *http) {
   MHD_UNSIGNED_LONG_LONG wait;
-  MHD_run(http->daemon);
+  /* Where a guest has left, MHD looks at the door the next time. */
+  do {
+    http->has_left = false;
+    MHD_run(http->daemon);
+  } while (http->has_left);
   if (MHD_get_timeout(http->daemon, &wait) == MHD_YES)
     uv_timer_start(&http->timer, on_timer, wait, 0);
   else

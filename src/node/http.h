@@ -12,7 +12,8 @@ typedef struct pump_http pump_http;
 /* Takes over the listening socket, also when it fails. PUMP_ENOMEM, PUMP_ECONNECT. */
 int pump_http_open(pump_http **http, pump_node *node, int fd, const pump_node_options *options);
 void pump_http_close(pump_http *http);
-/* Once a tick of the node's: whose time is over has to go. */
+bool pump_http_has_guests(const pump_http *http);
+/* Once a tick of the node's, while there are guests: whose time is over has to go. */
 void pump_http_tick(pump_http *http);
 const char *pump_http_address(const pump_http *http);
 

@@ -84,8 +84,12 @@ bool pump_listen_local(int fd, char host[PUMP_HOST_SIZE], int *port) {
     *port = ntohs(at.v4.sin_port);
     return uv_ip4_name(&at.v4, host, PUMP_HOST_SIZE) == 0;
   }
-  *port = at.any.sa_family == AF_INET6 ? ntohs(at.v6.sin6_port) : 0;
-  return at.any.sa_family == AF_INET6 && uv_ip6_name(&at.v6, host, PUMP_HOST_SIZE) == 0;
+  if (at.any.sa_family != AF_INET6) return false;
+  *port = ntohs(at.v6.sin6_port);
+  /* Somebody with IPv4 at a socket that takes both. */
+  if (IN6_IS_ADDR_V4MAPPED(&at.v6.sin6_addr))
+    return uv_inet_ntop(AF_INET, &at.v6.sin6_addr.s6_addr[12], host, PUMP_HOST_SIZE) == 0;
+  return uv_ip6_name(&at.v6, host, PUMP_HOST_SIZE) == 0;
 }
 
 void pump_listen_address(int fd, char text[PUMP_ADDRESS_SIZE]) {

@@ -109,7 +109,8 @@ static void on_tick(uv_timer_t *timer) {
 }
 
 void pump_node_watch(pump_node *node) {
-  if (node->peer_count == 0)
+  bool has_guests = node->http && pump_http_has_guests(node->http);
+  if (node->peer_count == 0 && !has_guests)
     uv_timer_stop(&node->timer);
   else if (!uv_is_active((uv_handle_t *)&node->timer))
     uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
