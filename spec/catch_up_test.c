@@ -105,11 +105,10 @@ static pump_page *page_of(run *self, int64_t from, int64_t to) {
     pump_record *record = &pump_page_records(page)[2 * i];
     pump_event *event = &pump_page_events(page)[i];
     int64_t index = from + (int64_t)i;
-    record->number = self->is_link ? 7 : index;
-    event->record = record;
-    event->position = position_of(self, index);
+    record[0] = (pump_record){.number = self->is_link ? 7 : index};
+    *event = (pump_event){.record = record, .position = position_of(self, index)};
     if (self->is_link) { /* what it leads to may be gone, and its number says nothing */
-      record[1].number = index;
+      record[1] = (pump_record){.number = index};
       event->link = &record[1];
       if (index % 3 == 0) event->record = NULL;
     }
@@ -299,8 +298,8 @@ static void go_on(run *self) {
 static pump_page *tombstone(void) {
   pump_page *page = pump_page_new(NULL, 1, 1);
   if (!page) return NULL;
-  pump_page_records(page)->number = INT64_MAX;
-  pump_page_events(page)->record = pump_page_records(page);
+  *pump_page_records(page) = (pump_record){.number = INT64_MAX};
+  *pump_page_events(page) = (pump_event){.record = pump_page_records(page)};
   return page;
 }
 
