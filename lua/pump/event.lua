@@ -78,8 +78,8 @@ function M.prepare(event, codec)
   local data, metadata = event.data, event.metadata
   if type(data) == "string" then
     if event.content_type == "json" then
-      local value, err = json.decode(data)
-      if value == nil then return nil, err end
+      local ok, message, offset = core.json.check(data)
+      if not ok then return nil, errors.new("json_error", message, { offset = offset }) end
     end
     if not codec or type(metadata) ~= "table" then return event end
   elseif not codec then

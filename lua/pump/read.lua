@@ -107,14 +107,15 @@ end
 -- one after it is asked for: one page is read ahead and no more. Where large events make a page
 -- larger than the protocol allows, fewer are asked for from there on.
 local function pages(conn, about, count, send, advance)
-  local ahead, finished
+  local state = {} -- a table, as what an old closure's upvalue refers to is old for the collector
+  local finished
   return function()
     while not finished do
-      local page, err = request.receive(about, ahead or send(count))
-      ahead = nil
+      local page, err = request.receive(about, state.ahead or send(count))
+      state.ahead = nil
       if page then
         finished = not advance(page)
-        if not finished then ahead = send(count) end
+        if not finished then state.ahead = send(count) end
         if page:count() > 0 then return dress(conn, page) end
       elseif err.code == "too_large" and count > 1 then
         count = math.max(1, count // 8)

@@ -209,7 +209,7 @@ function M.await(ticket)
   return table.unpack(box.done, 1, box.done.n)
 end
 
--- The answer of a ticket, for later: M.value waits for it. It may come before.
+-- The answer of a ticket, for later: M.value waits for it, once. It may come before.
 function M.later(ticket)
   local box = { done = false }
   waiting[ticket] = box
@@ -217,11 +217,14 @@ function M.later(ticket)
 end
 
 function M.value(box)
-  if box.done then
+  local done = box.done
+  if done then
     check_cancelled()
-    return table.unpack(box.done, 1, box.done.n)
+    box.done = nil -- a box that the collector takes for old must not keep a page
+    return table.unpack(done, 1, done.n)
   end
-  return wait(function(waiter) box.waiter = waiter end, function() box.waiter = nil end)
+  return wait(function(waiter) box.waiter = waiter end,
+    function() box.waiter, box.done = nil, nil end)
 end
 
 -- Waits for a ticket even in a task that was cancelled, and raises nothing: for closing things.

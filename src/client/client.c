@@ -244,10 +244,10 @@ static int start_session(pump_client *client) {
       .log_ud = client,
   };
   char name[24];
-  int code = pump_random_take(&client->random, options.seed, sizeof options.seed);
+  int code = pump_random_take(options.seed, sizeof options.seed);
   if (code == 0 && !client->options.name) {
     uint32_t number;
-    code = pump_random_take(&client->random, &number, sizeof number);
+    code = pump_random_take(&number, sizeof number);
     snprintf(name, sizeof name, "pump-%08x", number);
     options.name = pump_bytes_of(name);
   }

@@ -14,10 +14,14 @@
 #define SHOWN_DATA 120
 #define SHOWN_NAME 200
 
+/* How many events of an iterator share a page userdata. Few, so that it dies young: what lives
+ * through two collections is old for a generational collector, and its page stays for long. */
+#define SHARERS 64
+
 typedef struct lua_page {
-  pump_page *page; /* NULL once finalised, which can be before the events that look into it */
-  size_t next;     /* for the iterator */
-  size_t size;
+  pump_page *page;     /* NULL once finalised, which can be before the events that look into it */
+  size_t next;         /* for the iterator */
+  size_t size;         /* of the page, or the part of it that this userdata answers for */
   pump_lua_loop *loop; /* as old as the state: its memory is there to the end */
 } lua_page;
 
@@ -29,26 +33,33 @@ typedef struct lua_event {
 
 /* ---- Pages -------------------------------------------------------------------------------- */
 
-/* The collector sees some words of userdata where a page keeps a megabyte, and a generational one
- * (lua5.4 runs in that mode) takes a page that was in use for two of its short cycles for old. So
- * we count ourselves, and ask for a whole cycle when pages have grown as much as the collector
- * itself would wait for: twofold, or as much as all of Lua's memory. */
+/* The collector sees some words of userdata where a page keeps half a megabyte. So we count
+ * ourselves, and ask for a step when pages have grown; if that frees too little (lua5.4 runs in
+ * generational mode, where an old page stays), for a whole cycle. The limit grows as much as the
+ * collector itself would wait for: twofold, or as much as all of Lua's memory. */
 static void pace(lua_State *L, pump_lua_loop *loop) {
   if (loop->page_bytes <= loop->page_limit || !lua_gc(L, LUA_GCISRUNNING)) return;
-  lua_gc(L, LUA_GCCOLLECT);
+  lua_gc(L, LUA_GCSTEP, (int)(loop->page_bytes / 1024));
+  if (loop->page_bytes > loop->page_limit / 2) lua_gc(L, LUA_GCCOLLECT);
   size_t lua_bytes = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
   size_t limit = 2 * loop->page_bytes > lua_bytes ? 2 * loop->page_bytes : lua_bytes;
   loop->page_limit = limit > PUMP_LUA_PAGE_LIMIT ? limit : PUMP_LUA_PAGE_LIMIT;
 }
 
-void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page) {
+static lua_page *new_page(lua_State *L, pump_lua_loop *loop) {
   lua_page *owner = lua_newuserdatauv(L, sizeof *owner, 1);
-  *owner = (lua_page){.loop = loop, .size = pump_page_size(*page)};
+  *owner = (lua_page){.loop = loop};
   luaL_setmetatable(L, PAGE_TYPE);
+  return owner;
+}
+
+void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page) {
+  pace(L, loop); /* before there is a userdata, which a whole cycle would make old */
+  lua_page *owner = new_page(L, loop);
+  owner->size = pump_page_size(*page);
   owner->page = *page;
   *page = NULL;
   loop->page_bytes += owner->size;
-  pace(L, loop);
 }
 
 static lua_page *check_page(lua_State *L) {
@@ -148,33 +159,65 @@ static int page_set_decode(lua_State *L) {
 
 /* ---- Iterating ---------------------------------------------------------------------------- */
 
-/* The upvalues of an iterator: its page, the function that gets the next one, the metatable. */
-enum { AT_PAGE = 1, AT_MORE, AT_METATABLE };
+/* Where an iterator is. It keeps its page as a user value: what is stored in an upvalue of an old
+ * function is old from then on for a generational collector. */
+typedef struct lua_iterator {
+  lua_page *owner; /* NULL: there is no page */
+} lua_iterator;
+
+/* The upvalues of an iterator: itself, the function that gets the next page, the metatable. */
+enum { AT_SELF = 1, AT_MORE, AT_METATABLE };
+
+/* Pops the page that the iterator goes on with, or nil. */
+static void set_page(lua_State *L, lua_iterator *self, lua_page *owner) {
+  self->owner = owner;
+  lua_setiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+}
+
+static int push_next(lua_State *L, lua_iterator *self) {
+  lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+  push_event(L, self->owner, self->owner->next++, lua_upvalueindex(AT_METATABLE));
+  return 1;
+}
 
 static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
   (void)status;
   (void)context;
+  lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
   lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
   if (!owner || !owner->page || owner->page->count == 0) {
     lua_pushnil(L);
     return 1;
   }
-  owner->next = 1;
-  lua_pushvalue(L, -1);
-  lua_replace(L, lua_upvalueindex(AT_PAGE));
-  push_event(L, owner, 0, lua_upvalueindex(AT_METATABLE));
-  return 1;
+  set_page(L, self, owner);
+  return push_next(L, self);
+}
+
+/* The iterator goes on with a new userdata for the same page. */
+static void renew_page(lua_State *L, lua_iterator *self) {
+  lua_page *before = self->owner, *owner = new_page(L, before->loop);
+  size_t left = before->page->count - before->next + SHARERS;
+  size_t part = before->size / left * SHARERS;
+  owner->page = pump_page_ref(before->page);
+  owner->next = before->next;
+  owner->size = before->size - part;
+  before->size = part;
+  lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+  lua_getiuservalue(L, -1, 1);
+  lua_setiuservalue(L, -3, 1);
+  lua_pop(L, 1);
+  set_page(L, self, owner);
 }
 
 static int iterator_next(lua_State *L) {
-  lua_page *owner = lua_touserdata(L, lua_upvalueindex(AT_PAGE));
+  lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
+  const lua_page *owner = self->owner;
   if (owner && owner->page && owner->next < owner->page->count) {
-    lua_pushvalue(L, lua_upvalueindex(AT_PAGE));
-    push_event(L, owner, owner->next++, lua_upvalueindex(AT_METATABLE));
-    return 1;
+    if (owner->next % SHARERS == 0 && owner->next > 0) renew_page(L, self);
+    return push_next(L, self);
   }
   lua_pushnil(L);
-  lua_replace(L, lua_upvalueindex(AT_PAGE));
+  set_page(L, self, NULL);
   lua_pushvalue(L, lua_upvalueindex(AT_MORE));
   /* It waits, so it may yield: that happens in Lua, and goes on in iterator_got_page. */
   lua_callk(L, 0, 1, 0, iterator_got_page);
@@ -186,7 +229,8 @@ static int iterator_next(lua_State *L) {
 static int core_iterator(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  lua_pushnil(L);
+  lua_iterator *self = lua_newuserdatauv(L, sizeof *self, 1);
+  *self = (lua_iterator){0};
   lua_insert(L, 1);
   luaL_getmetatable(L, EVENT_TYPE);
   lua_pushcclosure(L, iterator_next, 3);
@@ -306,7 +350,7 @@ static int event_index(lua_State *L) {
 static int event_eq(lua_State *L) {
   const lua_event *a = luaL_testudata(L, 1, EVENT_TYPE);
   const lua_event *b = luaL_testudata(L, 2, EVENT_TYPE);
-  lua_pushboolean(L, a && b && a->owner == b->owner && a->index == b->index &&
+  lua_pushboolean(L, a && b && a->owner->page == b->owner->page && a->index == b->index &&
                          a->is_link == b->is_link);
   return 1;
 }

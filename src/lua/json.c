@@ -506,16 +506,35 @@ static int encode(lua_State *L) {
   return results;
 }
 
+static int refuse(lua_State *L, const char *error, size_t offset) {
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s, at byte %I", error, (LUAI_UACINT)offset);
+  lua_pushinteger(L, (lua_Integer)offset);
+  return 3;
+}
+
 static int decode(lua_State *L) {
   pump_bytes text;
   text.data = luaL_checklstring(L, 1, &text.size);
   const char *error;
   size_t offset;
   if (pump_lua_json_decode(L, text, &error, &offset) == 0) return 1;
-  lua_pushnil(L);
-  lua_pushfstring(L, "%s, at byte %I", error, (LUAI_UACINT)offset);
-  lua_pushinteger(L, (lua_Integer)offset);
-  return 3;
+  return refuse(L, error, offset);
+}
+
+/* check(text) -> true, or what decode would return: for texts that only have to be JSON. */
+static int check(lua_State *L) {
+  pump_bytes text;
+  text.data = luaL_checklstring(L, 1, &text.size);
+  pump_json_reader reader;
+  pump_json_reader_init(&reader, text);
+  int token;
+  do
+    token = pump_json_next(&reader);
+  while (token > PUMP_JSON_END);
+  if (token < 0) return refuse(L, reader.message, reader.offset + 1);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 static int array(lua_State *L) {
@@ -531,7 +550,8 @@ static int array(lua_State *L) {
 }
 
 int pump_lua_open_json(lua_State *L) {
-  static const luaL_Reg functions[] = {{"decode", decode}, {"array", array}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"check", check}, {"decode", decode}, {"array", array}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushlightuserdata(L, NULL);
   lua_setfield(L, -2, "null");

@@ -56,7 +56,7 @@ typedef struct pump_lua_loop {
   bool open;
 } pump_lua_loop;
 
-#define PUMP_LUA_PAGE_LIMIT ((size_t)8 * 1024 * 1024)
+#define PUMP_LUA_PAGE_LIMIT ((size_t)2 * 1024 * 1024)
 
 /* Leaves the loop of this state on the stack, made when it is asked for first. */
 pump_lua_loop *pump_lua_push_loop(lua_State *L);

@@ -5,35 +5,42 @@
 
 #include "base/guid.h"
 
-/* Asking who we are costs more than sixteen bytes are worth: once for each of the calls below. */
-static void notice_fork(pump_random *pool) {
+int pump_random_take(void *to, size_t size) {
+  return uv_random(NULL, NULL, to, size, 0, NULL) == 0 ? 0 : PUMP_ENOTSUPPORTED;
+}
+
+static uint64_t rotate(uint64_t value, int bits) {
+  return value << bits | value >> (64 - bits);
+}
+
+/* xoshiro256++ by Blackman and Vigna. */
+static uint64_t next(uint64_t state[4]) {
+  uint64_t result = rotate(state[0] + state[3], 23) + state[0];
+  uint64_t shifted = state[1] << 17;
+  state[2] ^= state[0];
+  state[3] ^= state[1];
+  state[1] ^= state[2];
+  state[0] ^= state[3];
+  state[2] ^= shifted;
+  state[3] = rotate(state[3], 45);
+  return result;
+}
+
+/* Asking who we are, and the system for sixteen bytes, costs more than all the rest of an event. */
+static int seed(pump_random *pool) {
   long self = (long)uv_os_getpid();
-  if (pool->owner != self) pool->left = 0;
-  pool->owner = self;
-}
-
-static int take(pump_random *pool, void *to, size_t size) {
-  if (pool->left < size) {
-    if (uv_random(NULL, NULL, pool->bytes, sizeof pool->bytes, 0, NULL) != 0)
-      return PUMP_ENOTSUPPORTED;
-    pool->left = sizeof pool->bytes;
-  }
-  pool->left -= size;
-  memcpy(to, pool->bytes + pool->left, size);
-  return 0;
-}
-
-int pump_random_take(pump_random *pool, void *to, size_t size) {
-  notice_fork(pool);
-  return take(pool, to, size);
+  if (pool->owner == self) return 0;
+  int code = pump_random_take(pool->state, sizeof pool->state);
+  pool->owner = code == 0 ? self : 0;
+  return code;
 }
 
 int pump_random_ids(pump_random *pool, pump_new_event *events, size_t count) {
-  int code = 0;
-  notice_fork(pool);
+  int code = count > 0 ? seed(pool) : 0;
   for (size_t i = 0; code == 0 && i < count; i++) {
     if (!pump_guid_is_zero(&events[i].id)) continue;
-    code = take(pool, events[i].id.bytes, sizeof events[i].id.bytes);
+    uint64_t halves[] = {next(pool->state), next(pool->state)};
+    memcpy(events[i].id.bytes, halves, sizeof halves);
     pump_guid_stamp(&events[i].id);
   }
   return code;

@@ -27,7 +27,8 @@ static void write_length(uint8_t *at, uint32_t length) {
 /* ---- Reading ------------------------------------------------------------------------------ */
 
 void pump_tcp_reader_init(pump_tcp_reader *reader, size_t max_body) {
-  *reader = (pump_tcp_reader){.max_body = max_body, .block_size = SMALLEST_BLOCK};
+  *reader = (pump_tcp_reader){
+      .max_body = max_body, .block_size = SMALLEST_BLOCK, .expected = SMALLEST_SPACE};
 }
 
 void pump_tcp_reader_free(pump_tcp_reader *reader) {
@@ -35,10 +36,12 @@ void pump_tcp_reader_free(pump_tcp_reader *reader) {
   reader->block = NULL;
 }
 
-/* How much the block must hold from `start` on: the unfinished frame, as far as it is known. A
+/* How much the block must hold from `start` on: a frame like the last one, so that the next page
+ * need not be moved; or the unfinished frame, as far as it is known. A
  * length that is out of bounds asks for nothing; next() has refused it or will. */
 static size_t wanted(const pump_tcp_reader *reader) {
   size_t have = reader->end - reader->start;
+  if (have == 0) return reader->expected;
   if (have >= PUMP_TCP_LENGTH_SIZE) {
     size_t length = read_length(reader->block->data + reader->start);
     if (length <= reader->max_body && length + PUMP_TCP_LENGTH_SIZE > have)
@@ -130,7 +133,11 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
     return PUMP_EPROTOCOL;
   }
   if (have - PUMP_TCP_LENGTH_SIZE < length) return 0;
-  reader->start += PUMP_TCP_LENGTH_SIZE + length;
+  size_t size = PUMP_TCP_LENGTH_SIZE + length;
+  reader->start += size;
+  reader->expected = size < SMALLEST_SPACE  ? SMALLEST_SPACE
+                     : size < LARGEST_BLOCK ? size
+                                            : LARGEST_BLOCK;
   read_head(at, frame);
   frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY};
   if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED && !read_login(frame)) {

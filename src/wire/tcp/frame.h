@@ -40,6 +40,7 @@ typedef struct pump_tcp_reader {
   size_t end;   /* behind the last byte that came */
   size_t max_body;
   size_t block_size; /* of the next block */
+  size_t expected;   /* what the next frame may take */
   bool skips_large;  /* a frame over max_body is skipped as it comes, instead of being the end */
   size_t to_skip;
   char error[128]; /* why next() said PUMP_EPROTOCOL, in the server's words */
