@@ -24,6 +24,8 @@ typedef enum message {
   EVENT_READ,
   PAGE,
   ALL_PAGE,
+  CONFIRMED,
+  PUSHED,
   RESOLVED,
   RECORD
 } message;
@@ -46,6 +48,8 @@ static const struct {
     {ALL_PAGE, 3, MESSAGE, RESOLVED},
     {ALL_PAGE, 4, POSITION, PLAIN},
     {ALL_PAGE, 5, POSITION, PLAIN},
+    {CONFIRMED, 1, POSITION, PLAIN},
+    {PUSHED, 1, MESSAGE, RESOLVED},
     {RESOLVED, 1, MESSAGE, RECORD},
     {RESOLVED, 2, MESSAGE, RECORD},
     {RESOLVED, 3, POSITION, PLAIN},
@@ -64,6 +68,8 @@ static inline message message_of(uint8_t command) {
   case PUMP_TCP_READ_STREAM_BACKWARD_COMPLETED: return PAGE;
   case PUMP_TCP_READ_ALL_FORWARD_COMPLETED:
   case PUMP_TCP_READ_ALL_BACKWARD_COMPLETED: return ALL_PAGE;
+  case PUMP_TCP_SUBSCRIPTION_CONFIRMATION: return CONFIRMED;
+  case PUMP_TCP_STREAM_EVENT_APPEARED: return PUSHED;
   default: return PLAIN;
   }
 }

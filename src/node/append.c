@@ -348,7 +348,7 @@ int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
 }
 
 static int add_tombstone(appending *to) {
-  pump_new_event event = {.type = pump_bytes_of("$streamDeleted"), .is_json = true};
+  pump_new_event event = {.type = pump_bytes_of("$streamDeleted")};
   random_id(&event.id);
   int code = to->stream.id == 0 ? add_stream(to) : 0;
   if (code == 0) code = add_event(to, PUMP_STORE_TOMBSTONE, &event);

@@ -54,6 +54,7 @@ static void settle_writes(pump_node *node, const pump_peer *busy) {
 }
 
 static void answer_peer(pump_peer *peer) {
+  pump_feed_catch_up(peer);
   do {
     while (peer->requests && pump_peer_unsent(peer) < PUMP_PEER_HIGH_WATER) {
       size_t start = peer->out.size;
@@ -73,12 +74,13 @@ static void on_idle(uv_idle_t *idle) {
 
 static void on_check(uv_check_t *check) {
   pump_node *node = (pump_node *)(void *)((char *)check - offsetof(pump_node, check));
+  execute_writes(node, node->busy);
+  settle_writes(node, node->busy);
+  pump_feed_publish(node); /* whoever gets something is busy from then on */
   uv_check_stop(&node->check);
   uv_idle_stop(&node->idle);
   pump_peer *busy = node->busy;
   node->busy = node->busy_tail = NULL;
-  execute_writes(node, busy);
-  settle_writes(node, busy);
   for (pump_peer *next; busy; busy = next) {
     next = busy->next_busy;
     busy->is_busy = false;
@@ -87,7 +89,7 @@ static void on_check(uv_check_t *check) {
 }
 
 void pump_node_schedule(pump_node *node, pump_peer *peer) {
-  if (peer->is_busy || node->is_closing) return;
+  if (peer->is_busy || peer->is_ending || node->is_closing) return;
   peer->is_busy = true;
   peer->next_busy = NULL;
   if (node->busy_tail)
@@ -99,12 +101,23 @@ void pump_node_schedule(pump_node *node, pump_peer *peer) {
   uv_idle_start(&node->idle, on_idle);
 }
 
+void pump_node_unschedule(pump_node *node, const pump_peer *peer) {
+  pump_peer *previous = NULL;
+  for (pump_peer *busy = node->busy; busy; previous = busy, busy = busy->next_busy) {
+    if (busy != peer) continue;
+    *(previous ? &previous->next_busy : &node->busy) = peer->next_busy;
+    if (node->busy_tail == peer) node->busy_tail = previous;
+    return;
+  }
+}
+
 static void on_tick(uv_timer_t *timer) {
   pump_node *node = (pump_node *)(void *)((char *)timer - offsetof(pump_node, timer));
   for (pump_peer *peer = node->peers, *next; peer; peer = next) {
     next = peer->next;
     pump_peer_tick(peer);
   }
+  pump_feed_publish(node); /* what the store could not read when it was committed */
   if (node->http) pump_http_tick(node->http);
 }
 
@@ -174,6 +187,7 @@ void pump_node_options_init(pump_node_options *options) {
 
 static void free_node(pump_node *node) {
   pump_faults_release(&node->faults.settings);
+  pump_feed_close(node);
   pump_store_close(node->store);
   pump_accounts_free(&node->accounts);
   free(node);
@@ -240,6 +254,7 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
     free_node(made);
     return code;
   }
+  pump_feed_open(made);
   open_handles(made);
   code = start(made, fds, options, error, error_size);
   if (code != 0) {

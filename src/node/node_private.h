@@ -8,6 +8,7 @@
 
 #include <uv.h>
 #include "node/faults.h"
+#include "node/feed.h"
 #include "node/http.h"
 #include "node/listen.h"
 #include "node/peer.h"
@@ -35,6 +36,7 @@ struct pump_node {
   pump_peer *busy_tail;
   pump_http *http; /* NULL: none */
   pump_faults faults;
+  pump_feed feed;
   bool is_closing;
   char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);
@@ -43,6 +45,8 @@ struct pump_node {
 
 /* The peer has something for the turn. */
 void pump_node_schedule(pump_node *node, pump_peer *peer);
+/* The peer has gone. */
+void pump_node_unschedule(pump_node *node, const pump_peer *peer);
 /* There are more or fewer peers: the pulse beats as long as there are any. */
 void pump_node_watch(pump_node *node);
 /* A handle has been closed. */

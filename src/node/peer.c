@@ -24,6 +24,7 @@ static const pump_bytes no_bytes;
 static void on_closed(uv_handle_t *handle) {
   pump_peer *peer = (pump_peer *)(void *)handle;
   pump_node *node = peer->node;
+  pump_feed_forget(peer);
   pump_tcp_reader_free(&peer->reader);
   pump_buffer_free(&peer->out);
   pump_buffer_free(&peer->sending);
@@ -45,6 +46,7 @@ void pump_peer_close(pump_peer *peer) {
   while (peer->requests)
     pump_peer_pop(peer);
   pump_faults_forget(peer);
+  if (peer->is_busy) pump_node_unschedule(node, peer);
   uv_close(&peer->uv.handle, on_closed);
 }
 
@@ -101,6 +103,7 @@ static void on_sent(uv_write_t *request, int status) {
     pump_peer_close(peer);
     return;
   }
+  peer->silent_ticks = 0; /* one who takes what it is sent lives */
   /* The next byte waits for the node's turn: the loop would hurry with several at once. */
   peer->is_due = peer->sent < peer->sending.size;
   if (peer->is_due) {
@@ -113,7 +116,7 @@ static void on_sent(uv_write_t *request, int status) {
   pump_peer_flush(peer);
   if (peer->is_ending)
     shut_down(peer);
-  else if (peer->requests)
+  else if (peer->requests || peer->listener.is_behind)
     pump_node_schedule(peer->node, peer);
   else
     pump_peer_balance(peer);

@@ -7,13 +7,14 @@
 #define PUMP_NODE_PEER_H
 
 #include <uv.h>
+#include "node/feed.h"
 #include "node/rights.h"
 #include "node/store.h"
 #include "wire/tcp/frame.h"
 
 /* Answers are held back from this many unsent bytes on. */
 #define PUMP_PEER_HIGH_WATER (1024 * 1024)
-/* What nobody can hold back (pongs, later pushes) ends the connection from here on. */
+/* What nobody can hold back (pongs) ends the connection from here on. */
 #define PUMP_PEER_MAX_UNSENT (10 * 1024 * 1024)
 
 /* A request for the store. Its bytes are in the block that they came in. */
@@ -50,6 +51,7 @@ typedef struct pump_peer {
   uv_shutdown_t shutdown;
   pump_request *requests;
   pump_request *last_request;
+  pump_listener listener;
   const pump_account *who; /* NULL: anonymous */
   size_t backlog;          /* unsent at the last tick */
   unsigned silent_ticks;

@@ -301,9 +301,13 @@ int64_t pump_store_first_number(const pump_store_stream *stream) {
   return first;
 }
 
-bool pump_store_has_stream(pump_store *store, pump_bytes stream) {
+int64_t pump_store_last_number(pump_store *store, pump_bytes stream) {
   pump_store_stream row;
-  return pump_store_find(store, stream, &row) == 0 && row.last >= 0;
+  return pump_store_find(store, stream, &row) == 0 ? row.last : -1;
+}
+
+bool pump_store_has_stream(pump_store *store, pump_bytes stream) {
+  return pump_store_last_number(store, stream) >= 0;
 }
 
 int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
