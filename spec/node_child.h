@@ -99,6 +99,19 @@ static inline void node_child_kill(node_child *child) {
   close(child->control);
 }
 
+/* The most memory that it had at any time; -1: this system does not say. */
+static inline long node_child_megabytes(const node_child *child) {
+  char path[32], line[128];
+  long kilobytes = -1024;
+  snprintf(path, sizeof path, "/proc/%d/status", (int)child->pid);
+  FILE *status = fopen(path, "r");
+  while (status && fgets(line, sizeof line, status)) {
+    if (strncmp(line, "VmHWM:", 6) == 0) kilobytes = strtol(line + 6, NULL, 10);
+  }
+  if (status) fclose(status);
+  return kilobytes / 1024;
+}
+
 /* ---- A peer ------------------------------------------------------------------------------- */
 
 typedef struct node_peer {
