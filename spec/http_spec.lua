@@ -15,8 +15,9 @@ end
 -- curl beside this process, whose loop the node lives on. Returns status, body and headers.
 local function curl(url, arguments)
   local base = os.tmpname()
-  os.execute(("{ curl -s -m 10 -D %s.head -o %s.body %s 'http://%s' </dev/null; mv %s %s.done; } &")
-    :format(base, base, arguments or "", url, base, base))
+  local command = "curl -s -m 10 -D %s.head -o %s.body %s 'http://%s' </dev/null; mv %s %s.done"
+  command = command:format(base, base, arguments or "", url, base, base)
+  os.execute("unset LD_PRELOAD; { " .. command .. "; } &") -- curl is not to be sanitized
   local deadline, done = core.hrtime() + 15, nil
   while not done and core.hrtime() < deadline do
     pump.sleep(0.01)
