@@ -149,9 +149,10 @@ local function serve(session, given)
   })
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
   session.out:write("tcp://" .. tostring(node.address) .. "\n")
+  if node.http_address then session.out:write("http://" .. node.http_address .. "\n") end
   if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at tcp://%s%s; Ctrl-C ends it", place,
-      node.address, node.http_address and " and http://" .. node.http_address or ""))
+    session.out:note(string.format("pumpsh: %s listens at tcp://%s; Ctrl-C ends it", place,
+      node.address))
   end
   pump.sleep(math.huge)
   return closing
@@ -279,8 +280,8 @@ commands.list = {
     help = "be a server: STORE is memory: or file:PATH",
     options = {
       { "listen", "HOST:PORT", help = "where; 127.0.0.1:1113" },
-      { "http", "HOST:PORT", help = "also /gossip, /info and /ping, by HTTP" },
-      { "faults", help = "misbehave as POST /faults asks for, which needs --http" },
+      { "http", "HOST:PORT", help = "where for HTTP: /gossip, /info and /ping" },
+      { "faults", help = "let an admin make it misbehave, by POST /faults" },
       { "insecure-listen", help = "also where other machines can reach it" },
       { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
     } },

@@ -284,6 +284,21 @@ describe("serve", function()
     end
   end)
 
+  it("has HTTP beside, and faults for admins", function()
+    local result = run({}, { shell = [[
+      "$PUMPSH" -q serve --listen 127.0.0.1:0 --http 127.0.0.1:0 --faults \
+        >"$SCRATCH.url" & server=$!
+      while [ "$(wc -l <"$SCRATCH.url")" -lt 2 ]; do sleep 0.05; done
+      unset LD_PRELOAD
+      http=$(sed -n 2p "$SCRATCH.url")
+      curl -s "$http/info" | tr -d ' \n'
+      curl -s -u admin:changeit -d '{"not_handled": "not_leader"}' "$http/faults"
+      "$PUMPSH" -q -u "$(head -n 1 "$SCRATCH.url")" publish s T 1
+      kill $server; wait $server; echo "status $?"; rm "$SCRATCH.url"]] })
+    assert.matches('^{"esVersion":"5.0.8.0",.*}{"not_handled": "not_leader"}status 0\n$', result.out)
+    assert.matches("not_leader", result.err)
+  end)
+
   it("says why it cannot", function()
     fails(1, 'serve: the store is memory: or file:PATH, not "x"', run { "serve", "x" })
     fails(1, "%-%-like is one of 5.0, 23.10", run { "serve", "--like", "4" })
