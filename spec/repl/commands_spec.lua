@@ -288,14 +288,15 @@ describe("serve", function()
     local result = run({}, { shell = [[
       "$PUMPSH" -q serve --listen 127.0.0.1:0 --http 127.0.0.1:0 --faults \
         >"$SCRATCH.url" & server=$!
-      while [ "$(wc -l <"$SCRATCH.url")" -lt 2 ]; do sleep 0.05; done
+      until grep -q http "$SCRATCH.url" 2>/dev/null; do sleep 0.05; done
       unset LD_PRELOAD
       http=$(sed -n 2p "$SCRATCH.url")
       curl -s "$http/info" | tr -d ' \n'
       curl -s -u admin:changeit -d '{"not_handled": "not_leader"}' "$http/faults"
       "$PUMPSH" -q -u "$(head -n 1 "$SCRATCH.url")" publish s T 1
       kill $server; wait $server; echo "status $?"; rm "$SCRATCH.url"]] })
-    assert.matches('^{"esVersion":"5.0.8.0",.*}{"not_handled": "not_leader"}status 0\n$', result.out)
+    assert.matches('^{"esVersion":"5.0.8.0",.*}{"not_handled": "not_leader"}status 0\n$',
+      result.out)
     assert.matches("not_leader", result.err)
   end)
 
