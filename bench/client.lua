@@ -94,7 +94,7 @@ function kinds.table(conn)
   return published(conn, function() return pump.new_event(TYPE, body()) end)
 end
 
--- What `read` reads, for servers that are not canned.
+-- What `read` reads, for servers that are not canned: warming up fills its first stream.
 function kinds.fill(conn)
   return published(conn, function() return pump.new_event(TYPE, body()) end, stream_of)
 end
