@@ -100,13 +100,18 @@ function M.prepare(event, codec)
 end
 
 local function decode(event, field)
+  local value, message, offset = core.decode(event, field == "metadata")
+  if value ~= nil then
+    return value
+  elseif message then
+    return nil, errors.new("json_error", message, { offset = offset })
+  end
   local text = event[field]
   if not text or text == "" then
     return nil, errors.new("json_error", ("the event has no %s"):format(field))
   end
-  local decoder = core.decoder(event)
-  if not decoder then return json.decode(text) end
-  local ok, value, err = pcall(decoder, text)
+  local ok, err
+  ok, value, err = pcall(core.decoder(event), text)
   if ok and value ~= nil then return value end
   return nil, errors.new("json_error", tostring(ok and err or value))
 end
