@@ -74,10 +74,10 @@ function kinds.all(conn)
 end
 
 -- A generator of n events: batches of 500, some on their way.
-local function published(conn, make)
+local function published(conn, make, stream)
   return function(n)
     local made = 0
-    assert(conn:publish("bench-write", function()
+    assert(conn:publish(stream and stream(n) or "bench-write", function()
       if made == n then return nil end
       made = made + 1
       return make()
@@ -92,6 +92,11 @@ end
 
 function kinds.table(conn)
   return published(conn, function() return pump.new_event(TYPE, body()) end)
+end
+
+-- What `read` reads, for servers that are not canned: warming up fills its first stream.
+function kinds.fill(conn)
+  return published(conn, function() return pump.new_event(TYPE, body()) end, stream_of)
 end
 
 -- Events one by one, in so many tasks at once.

@@ -64,7 +64,7 @@ end
 -- Subject and floor in turn, so that both see the same machine.
 local function measure(figure, context)
   local subjects, floors = {}, {}
-  for round = 1, context.rounds do
+  for round = 1, figure.rounds or context.rounds do
     subjects[round] = figure.subject(context)
     floors[round] = figure.floor and figure.floor(context)
   end
@@ -129,14 +129,13 @@ print(("%s, commit %s, %d rounds in turn, medians"):format(machine, commit, cont
 print(("%-20s %9s %-9s %9s %8s  %-24s %s"):format("figure", "value", "unit", "floor", "ratio",
   "must reach", ""))
 for _, figure in ipairs(wanted) do
-  local ok, subject, floor = pcall(measure, figure, context)
+  local ok, row = pcall(function() return judge(figure, measure(figure, context)) end)
   if ok then
-    local row = judge(figure, subject, floor)
     show(row)
     if file then write_json(file, row) end
     if row.holds == false then missed = missed + 1 end
   else
-    print(("%-20s failed: %s"):format(figure.name, subject))
+    print(("%-20s failed: %s"):format(figure.name, row))
     missed = missed + 1
   end
 end

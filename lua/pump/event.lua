@@ -15,11 +15,13 @@ end
 
 M.event_options = { id = "uuid", metadata = "metadata", content_type = "content_type" }
 
+local bodies = { table = true, string = true, number = true, boolean = true, ["nil"] = true }
+
 local function check_body(body, content_type)
   local kind = type(body)
   if content_type == "binary" and kind ~= "string" and body ~= nil then
     errors.misuse("a binary body must be a string, got %s", kind)
-  elseif kind == "function" or kind == "thread" or kind == "userdata" and body ~= json.null then
+  elseif not bodies[kind] and body ~= json.null then
     errors.misuse("bad body of an event (table, string, number, boolean or pump.null expected, "
       .. "got %s)", kind)
   end
@@ -38,8 +40,11 @@ end
 -- An event to write. body: a table, number, boolean or pump.null is stored as JSON, a string byte
 -- for byte, and nil is empty.
 function M.new(event_type, body, given)
-  options.string_argument(event_type, 1, "new_event")
+  if type(event_type) ~= "string" then options.string_argument(event_type, 1, "new_event") end
   if event_type == "" then errors.misuse("bad argument #1 to 'new_event' (a type needs a name)") end
+  if given == nil and bodies[type(body)] then -- most are made so, by the million
+    return setmetatable({ type = event_type, data = body }, new_event_class)
+  end
   given = options.check(given, M.event_options, "new_event")
   check_body(body, given.content_type)
   return make(event_type, body, given)
@@ -100,13 +105,18 @@ function M.prepare(event, codec)
 end
 
 local function decode(event, field)
+  local value, message, offset = core.decode(event, field == "metadata")
+  if value ~= nil then
+    return value
+  elseif message then
+    return nil, errors.new("json_error", message, { offset = offset })
+  end
   local text = event[field]
   if not text or text == "" then
     return nil, errors.new("json_error", ("the event has no %s"):format(field))
   end
-  local decoder = core.decoder(event)
-  if not decoder then return json.decode(text) end
-  local ok, value, err = pcall(decoder, text)
+  local ok, err
+  ok, value, err = pcall(core.decoder(event), text)
   if ok and value ~= nil then return value end
   return nil, errors.new("json_error", tostring(ok and err or value))
 end

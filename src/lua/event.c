@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buffer.h"
+#include "lua/json.h"
 
 #define PAGE_TYPE  "pump.page"
 #define EVENT_TYPE "pump.event"
@@ -424,6 +425,20 @@ static int core_decoder(lua_State *L) {
   return 1;
 }
 
+/* core.decode(event, of_metadata) -> the value of its JSON, straight from the page; nil, message,
+ * offset; or nothing where there is no text, or another decoder is to be used */
+static int core_decode(lua_State *L) {
+  const lua_event *event = check_event(L);
+  const pump_record *record = record_of(event);
+  pump_bytes text = lua_toboolean(L, 2) ? record->metadata : record->data;
+  lua_getiuservalue(L, 1, 1);
+  if (!is_resolved(event) || text.size == 0 || lua_getiuservalue(L, -1, 1) != LUA_TNIL) return 0;
+  const char *message;
+  size_t offset;
+  if (pump_lua_json_decode(L, text, &message, &offset) == 0) return 1;
+  return pump_lua_json_refuse(L, message, offset);
+}
+
 /* core.event_methods(json, metadata_json): makes the metatable of events whole */
 static int core_event_methods(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -450,11 +465,8 @@ static int core_page_bytes(lua_State *L) {
 
 void pump_lua_open_event(lua_State *L, int index) {
   static const luaL_Reg functions[] = {
-      {"iterator", core_iterator},
-      {"decoder", core_decoder},
-      {"event_methods", core_event_methods},
-      {"is_event", core_is_event},
-      {NULL, NULL},
+      {"iterator", core_iterator},           {"decode", core_decode},     {"decoder", core_decoder},
+      {"event_methods", core_event_methods}, {"is_event", core_is_event}, {NULL, NULL},
   };
   static const luaL_Reg page_methods[] = {
       {"count", page_count},

@@ -506,7 +506,7 @@ static int encode(lua_State *L) {
   return results;
 }
 
-static int refuse(lua_State *L, const char *error, size_t offset) {
+int pump_lua_json_refuse(lua_State *L, const char *error, size_t offset) {
   lua_pushnil(L);
   lua_pushfstring(L, "%s, at byte %I", error, (LUAI_UACINT)offset);
   lua_pushinteger(L, (lua_Integer)offset);
@@ -519,7 +519,7 @@ static int decode(lua_State *L) {
   const char *error;
   size_t offset;
   if (pump_lua_json_decode(L, text, &error, &offset) == 0) return 1;
-  return refuse(L, error, offset);
+  return pump_lua_json_refuse(L, error, offset);
 }
 
 /* check(text) -> true, or what decode would return: for texts that only have to be JSON. */
@@ -532,7 +532,7 @@ static int check(lua_State *L) {
   do
     token = pump_json_next(&reader);
   while (token > PUMP_JSON_END);
-  if (token < 0) return refuse(L, reader.message, reader.offset + 1);
+  if (token < 0) return pump_lua_json_refuse(L, reader.message, reader.offset + 1);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -20,5 +20,7 @@ int pump_lua_json_encode(lua_State *L, int index, pump_buffer *out, const char *
 /* Pushes the value that the text means. On failure (PUMP_EJSON) nothing is pushed, *error is a few
  * words and *offset the byte, counted from 1 as Lua does. */
 int pump_lua_json_decode(lua_State *L, pump_bytes text, const char **error, size_t *offset);
+/* What a function returns then: nil, one line, the byte. */
+int pump_lua_json_refuse(lua_State *L, const char *error, size_t offset);
 
 #endif
