@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/bytes.h"
-#include "base/guid.h"
 #include "node/node_private.h"
+#include "node/write.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/events.h"
@@ -13,16 +13,16 @@
 /* The bodies of a page's events stay under this, so that the frame stays under what clients
  * take; the page ends early and says where it goes on. */
 #define MAX_PAGE_BYTES (60u * 1024 * 1024)
-/* EventNumber.Invalid: stands in answers to writes that failed. */
-#define NO_NUMBER INT32_MIN
-
 static const pump_bytes no_bytes;
 
 bool pump_answer_knows(uint8_t command, bool *is_write) {
-  *is_write = command == PUMP_TCP_WRITE_EVENTS || command == PUMP_TCP_DELETE_STREAM;
+  *is_write = false;
   switch (command) {
   case PUMP_TCP_WRITE_EVENTS:
   case PUMP_TCP_DELETE_STREAM:
+  case PUMP_TCP_TRANSACTION_START:
+  case PUMP_TCP_TRANSACTION_WRITE:
+  case PUMP_TCP_TRANSACTION_COMMIT: *is_write = true; return true;
   case PUMP_TCP_READ_EVENT:
   case PUMP_TCP_READ_STREAM_FORWARD:
   case PUMP_TCP_READ_STREAM_BACKWARD:
@@ -34,6 +34,13 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   }
 }
 
+void pump_answer_with(pump_peer *peer, uint8_t command, const pump_tcp_correlation *correlation,
+                      ProtobufCMessage *reply) {
+  if (peer->node->is_23) pump_tcp_leave_out_defaults(reply);
+  if (pump_tcp_pack(&peer->out, command, correlation, no_bytes, no_bytes, reply) != 0)
+    pump_peer_close(peer);
+}
+
 void pump_answer_not_understood(pump_peer *peer, uint8_t command,
                                 const pump_tcp_correlation *correlation) {
   char text[128], number[8];
@@ -42,139 +49,6 @@ void pump_answer_not_understood(pump_peer *peer, uint8_t command,
   snprintf(text, sizeof text, "Could not unwrap network package for command %s.\n",
            name ? name : number);
   pump_peer_bad_request(peer, correlation, text);
-}
-
-/* ---- Writes ------------------------------------------------------------------------------- */
-
-static bool is_expected_version(int64_t version) {
-  return version >= 0 || version == PUMP_ANY || version == PUMP_NO_STREAM ||
-         version == PUMP_STREAM_EXISTS;
-}
-
-static bool is_good_event(const pump_new_event *event) {
-  size_t left = PUMP_MAX_EVENT;
-  if (pump_guid_is_zero(&event->id) || event->type.size == 0) return false;
-  if (event->type.size > left / 2) return false;
-  left -= 2 * event->type.size;
-  if (event->data.size > left) return false;
-  return event->metadata.size <= left - event->data.size;
-}
-
-static bool is_good_write(const pump_tcp_write *write) {
-  if (write->stream.size == 0 || write->stream.size > PUMP_MAX_EVENT / 2) return false;
-  if (!is_expected_version(write->expected_version)) return false;
-  for (size_t i = 0; i < write->count; i++) {
-    if (!is_good_event(&write->events[i])) return false;
-  }
-  return true;
-}
-
-static void execute_append(pump_node *node, pump_request *request) {
-  pump_tcp_write write;
-  request->status = PUMP_EBADREQUEST;
-  if (pump_tcp_decode_write(request->payload, &write) != 0) return;
-  if (is_good_write(&write)) {
-    request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, write.stream, PUMP_STORE_WRITE))
-      request->status =
-          pump_store_append(node->store, write.stream, write.expected_version, write.events,
-                            write.count, pump_node_time(), &request->written);
-  }
-  free(write.events);
-}
-
-static void execute_delete(pump_node *node, pump_request *request) {
-  request->status = PUMP_EBADREQUEST;
-  PumpTcp__DeleteStream *asked =
-      (PumpTcp__DeleteStream *)(void *)pump_tcp_unpack(request->command, request->payload);
-  if (!asked) return;
-  pump_bytes stream = pump_tcp_view(asked->event_stream_id);
-  if (stream.size > 0 && stream.size <= PUMP_MAX_EVENT / 2 &&
-      is_expected_version(asked->expected_version)) {
-    request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_DELETE))
-      request->status = pump_store_delete(node->store, stream, asked->expected_version,
-                                          asked->hard_delete, pump_node_time(), &request->written);
-  }
-  pump_tcp_unpack_free(&asked->base);
-}
-
-void pump_answer_execute(pump_node *node, pump_request *request) {
-  if (request->command == PUMP_TCP_DELETE_STREAM)
-    execute_delete(node, request);
-  else
-    execute_append(node, request);
-}
-
-typedef struct verdict {
-  PumpTcp__OperationResult result;
-  const char *text; /* NULL: none */
-} verdict;
-
-static verdict verdict_of(const pump_request *request) {
-  if (request->status == PUMP_EACCESS)
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_ACCESS_DENIED, "Access denied."};
-  switch (request->written.result) {
-  case PUMP_STORE_SUCCESS: return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS, NULL};
-  case PUMP_STORE_DELETED:
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_STREAM_DELETED, "Stream is deleted."};
-  default:
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_WRONG_EXPECTED_VERSION,
-                     "Wrong expected version."};
-  }
-}
-
-static void answer_append(pump_peer *peer, const pump_request *request) {
-  const pump_store_written *written = &request->written;
-  verdict said = verdict_of(request);
-  PumpTcp__WriteEventsCompleted reply = PUMP_TCP__WRITE_EVENTS_COMPLETED__INIT;
-  reply.has_result = reply.has_first_event_number = reply.has_last_event_number = true;
-  reply.has_prepare_position = reply.has_commit_position = reply.has_current_version = true;
-  reply.result = said.result;
-  if (said.text) {
-    reply.has_message = true;
-    reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-    reply.first_event_number = reply.last_event_number = reply.prepare_position = NO_NUMBER;
-    bool is_wrong = request->status == 0 && written->result == PUMP_STORE_WRONG_VERSION;
-    reply.current_version = is_wrong ? written->version : -1;
-  } else {
-    reply.first_event_number = written->first;
-    reply.last_event_number = written->last;
-    reply.prepare_position = reply.commit_position = written->position;
-  }
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_WRITE_EVENTS_COMPLETED, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
-}
-
-static void answer_delete(pump_peer *peer, const pump_request *request) {
-  verdict said = verdict_of(request);
-  PumpTcp__DeleteStreamCompleted reply = PUMP_TCP__DELETE_STREAM_COMPLETED__INIT;
-  reply.has_result = reply.has_prepare_position = reply.has_commit_position = true;
-  reply.result = said.result;
-  if (said.text) {
-    reply.has_message = true;
-    reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-  }
-  reply.prepare_position = reply.commit_position = said.text ? -1 : request->written.position;
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_DELETE_STREAM_COMPLETED, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
-}
-
-static void answer_write(pump_peer *peer, const pump_request *request) {
-  if (request->status == PUMP_EBADREQUEST) {
-    pump_answer_not_understood(peer, request->command, &request->correlation);
-  } else if (request->status == PUMP_ESTORE) {
-    char text[320];
-    snprintf(text, sizeof text, "the store could not write: %s",
-             pump_store_error(peer->node->store));
-    pump_peer_bad_request(peer, &request->correlation, text);
-  } else if (request->command == PUMP_TCP_DELETE_STREAM) {
-    answer_delete(peer, request);
-  } else {
-    answer_append(peer, request);
-  }
 }
 
 /* ---- Pages -------------------------------------------------------------------------------- */
@@ -438,7 +312,7 @@ static void answer_read(pump_peer *peer, const pump_request *request) {
 
 void pump_answer(pump_peer *peer, const pump_request *request) {
   if (request->is_write)
-    answer_write(peer, request);
+    pump_write_answer(peer, request);
   else if (request->command == PUMP_TCP_SUBSCRIBE_TO_STREAM)
     pump_feed_answer_subscribe(peer, request);
   else if (request->command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM)

@@ -180,7 +180,8 @@ static pump_bytes body_for(delivery *at, const pump_subscription *one) {
     pump_tcp_event encoded = {.record = event->record,
                               .link = event->link,
                               .position = event->position,
-                              .with_position = true};
+                              .with_position = true,
+                              .leave_out_defaults = at->node->is_23};
     if (kind == UNREADABLE) encoded.record = NULL;
     if (kind == AS_IT_STANDS) encoded.record = original_of(event);
     if (kind == AS_IT_STANDS) encoded.link = NULL;
@@ -279,18 +280,11 @@ void pump_feed_catch_up(pump_peer *peer) {
 
 /* ---- Answers ------------------------------------------------------------------------------ */
 
-static void say_dropped(pump_peer *peer, const pump_request *request,
-                        PumpTcp__SubscriptionDropped *dropped) {
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, no_bytes,
-                    no_bytes, &dropped->base) != 0)
-    pump_peer_close(peer);
-}
-
 static void refuse(pump_peer *peer, const pump_request *request) {
   PumpTcp__SubscriptionDropped dropped = PUMP_TCP__SUBSCRIPTION_DROPPED__INIT;
   dropped.has_reason = true;
   dropped.reason = PUMP_TCP__DROP_REASON__DROP_ACCESS_DENIED;
-  say_dropped(peer, request, &dropped);
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, &dropped.base);
 }
 
 static void confirm(pump_peer *peer, const pump_request *request, const topic *to) {
@@ -302,9 +296,7 @@ static void confirm(pump_peer *peer, const pump_request *request, const topic *t
     reply.last_event_number =
         pump_store_last_number(peer->node->store, (pump_bytes){to->name, to->size});
   }
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, &reply.base);
 }
 
 static void subscribe(pump_peer *peer, const pump_request *request, pump_bytes stream,
@@ -348,8 +340,9 @@ void pump_feed_answer_unsubscribe(pump_peer *peer, const pump_request *request) 
   pump_subscription *one = find(peer, &request->correlation);
   if (!one) return;
   leave(one);
+  /* Its reason is the default, which is left out. */
   PumpTcp__SubscriptionDropped dropped = PUMP_TCP__SUBSCRIPTION_DROPPED__INIT;
-  say_dropped(peer, request, &dropped); /* the reason is the default, which is left out */
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, &dropped.base);
 }
 
 /* ---- Beginning and end -------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "node/answer.h"
 #include "node/listen.h"
+#include "node/write.h"
 
 #define BACKLOG 128
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
@@ -26,7 +27,7 @@ static void execute_writes(pump_node *node, const pump_peer *busy) {
   for (const pump_peer *peer = busy; peer; peer = peer->next_busy) {
     for (pump_request *request = peer->requests; request; request = request->next) {
       if (!request->is_write || request->state != PUMP_REQUEST_WAITS) continue;
-      pump_answer_execute(node, request);
+      pump_write_execute(node, request);
       request->state = PUMP_REQUEST_EXECUTED;
     }
   }
@@ -35,7 +36,7 @@ static void execute_writes(pump_node *node, const pump_peer *busy) {
 /* The common transaction came to nothing: each write once more, by itself, so that one that the
  * disk has no room for does not take the others with it. */
 static void execute_again(pump_node *node, pump_request *request) {
-  pump_answer_execute(node, request);
+  pump_write_execute(node, request);
   if (request->status == PUMP_ESTORE)
     pump_store_rollback(node->store);
   else if (pump_store_commit(node->store) != 0)

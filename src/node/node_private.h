@@ -37,6 +37,7 @@ struct pump_node {
   pump_http *http; /* NULL: none */
   pump_faults faults;
   pump_feed feed;
+  bool is_23; /* as EventStore 23.10, not as 5.0 */
   bool is_closing;
   char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);
