@@ -283,10 +283,11 @@ static void replay_line(asking *at, const char *file, char *line) {
   run_step(at, file, step, question, answers);
 }
 
-static void replay_file(const char *file) {
+static void replay_file(const char *file, const char *like) {
   pump_node_options options;
   pump_node_options_init(&options);
   options.listen = "127.0.0.1:0";
+  options.like = like;
   node_child child = node_child_start(&options);
   static asking at;
   at = (asking){.replay.is_id_unknown = was_prepared};
@@ -309,7 +310,8 @@ static void replay_file(const char *file) {
 }
 
 int main(void) {
-  replay_file("5.0.8/semantics.jsonl");
-  replay_file("4.1.4/semantics.jsonl");
+  replay_file("5.0.8/semantics.jsonl", "5.0");
+  replay_file("4.1.4/semantics.jsonl", "5.0");
+  replay_file("23.10.6/semantics.jsonl", "23.10");
   return tap_done();
 }

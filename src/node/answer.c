@@ -41,6 +41,21 @@ void pump_answer_with(pump_peer *peer, uint8_t command, const pump_tcp_correlati
     pump_peer_close(peer);
 }
 
+void pump_answer_put_event(const pump_node *node, pump_buffer *out, uint32_t number,
+                           const pump_event *event, bool with_position) {
+  pump_tcp_event encoded = {.record = event->record,
+                            .link = event->link,
+                            .position = event->position,
+                            .with_position = with_position,
+                            .leave_out_defaults = node->is_23};
+  /* To newer servers what leads nowhere at all is no link. */
+  if (node->is_23 && event->link && !event->record && !pump_store_is_link(event->link->data)) {
+    encoded.record = event->link;
+    encoded.link = NULL;
+  }
+  pump_tcp_encode_event(out, number, &encoded);
+}
+
 void pump_answer_not_understood(pump_peer *peer, uint8_t command,
                                 const pump_tcp_correlation *correlation) {
   char text[128], number[8];
@@ -53,21 +68,6 @@ void pump_answer_not_understood(pump_peer *peer, uint8_t command,
 
 /* ---- Pages -------------------------------------------------------------------------------- */
 
-static void put_number(pump_buffer *out, uint32_t number, int64_t value) {
-  uint8_t *to = pump_buffer_reserve(out, 16);
-  if (!to) return;
-  uint8_t *behind = pump_pb_put_number(to, number, (uint64_t)value);
-  pump_buffer_grew(out, (size_t)(behind - to));
-}
-
-static void put_text(pump_buffer *out, uint32_t number, const char *text) {
-  size_t size = strlen(text);
-  uint8_t *to = pump_buffer_reserve(out, pump_pb_bytes_size(number, size));
-  if (!to) return;
-  uint8_t *behind = pump_pb_put_bytes(to, number, text, size);
-  pump_buffer_grew(out, (size_t)(behind - to));
-}
-
 /* A body that is being written while the store hands over events. */
 typedef struct page {
   pump_peer *peer;
@@ -79,10 +79,34 @@ typedef struct page {
   bool with_position; /* $all */
   bool has_events;
   bool is_denied; /* a link led to what this user may not read */
+  bool leave_out_defaults;
 } page;
+
+static void put_number(const page *at, uint32_t number, int64_t value) {
+  if (value == 0 && at->leave_out_defaults) return;
+  uint8_t *to = pump_buffer_reserve(at->out, 16);
+  if (!to) return;
+  uint8_t *behind = pump_pb_put_number(to, number, (uint64_t)value);
+  pump_buffer_grew(at->out, (size_t)(behind - to));
+}
+
+static void put_positions(const page *at, uint32_t number, pump_position position) {
+  put_number(at, number, position.commit);
+  put_number(at, number + 1, position.prepare);
+}
+
+static void put_text(const page *at, uint32_t number, const char *text) {
+  size_t size = strlen(text);
+  if (size == 0 && at->leave_out_defaults) return;
+  uint8_t *to = pump_buffer_reserve(at->out, pump_pb_bytes_size(number, size));
+  if (!to) return;
+  uint8_t *behind = pump_pb_put_bytes(to, number, text, size);
+  pump_buffer_grew(at->out, (size_t)(behind - to));
+}
 
 static void begin_page(page *at, pump_peer *peer, const pump_request *request, uint8_t command) {
   *at = (page){.peer = peer, .request = request, .out = &peer->out};
+  at->leave_out_defaults = peer->node->is_23;
   at->frame = pump_tcp_frame_begin(at->out, command, &request->correlation, no_bytes, no_bytes);
   at->body = at->out->size;
 }
@@ -98,7 +122,7 @@ static size_t size_of(const pump_record *record) {
 }
 
 static bool may_read(const pump_peer *peer, const pump_request *request, pump_bytes stream) {
-  return pump_rights_allow(peer->node->store, request->who, stream, PUMP_STORE_READ);
+  return pump_node_allows(peer->node, request->who, stream, PUMP_STORE_READ);
 }
 
 static bool take(void *ud, const pump_event *event) {
@@ -109,13 +133,20 @@ static bool take(void *ud, const pump_event *event) {
   }
   size_t size = size_of(event->record) + size_of(event->link);
   if (at->has_events && at->out->size - at->body + size > MAX_PAGE_BYTES) return false;
-  pump_tcp_event encoded = {.record = event->record,
-                            .link = event->link,
-                            .position = event->position,
-                            .with_position = at->with_position};
-  pump_tcp_encode_event(at->out, at->number, &encoded);
+  pump_answer_put_event(at->peer->node, at->out, at->number, event, at->with_position);
   at->has_events = true;
   return !at->out->failed;
+}
+
+/* A message that is there, with nothing in it. */
+static void put_nothing(const page *at, uint32_t number) {
+  uint8_t *to = pump_buffer_reserve(at->out, pump_pb_bytes_size(number, 0));
+  if (to) pump_buffer_grew(at->out, (size_t)(pump_pb_put_head(to, number, 0) - to));
+}
+
+/* What a server says to those who may not read; NULL: nothing. */
+static const char *denial(const pump_peer *peer) {
+  return peer->node->is_23 ? "Access Denied" : NULL;
 }
 
 /* Why a page can't be had; NULL: it can. The words are a server's. */
@@ -141,7 +172,7 @@ static void answer_read_event(pump_peer *peer, const pump_request *request,
   page at;
   begin_page(&at, peer, request, PUMP_TCP_READ_EVENT_COMPLETED);
   at.number = 2;
-  put_number(at.out, 1, PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS);
+  put_number(&at, 1, PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS);
 
   char text[320];
   const char *error = NULL;
@@ -164,11 +195,12 @@ static void answer_read_event(pump_peer *peer, const pump_request *request,
   }
   if (result != PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS) {
     pump_buffer_truncate(at.out, at.body);
-    put_number(at.out, 1, result);
+    put_number(&at, 1, result);
     at.has_events = false;
   }
-  if (!at.has_events) put_text(at.out, 2, "");
-  if (error) put_text(at.out, 3, error);
+  if (!at.has_events) put_nothing(&at, 2);
+  if (result == PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_ACCESS_DENIED) error = denial(peer);
+  if (error) put_text(&at, 3, error);
   end_page(&at);
 }
 
@@ -231,12 +263,15 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
     read_stream(&at, stream, &read, text, &end);
   if (end.result != PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_SUCCESS)
     pump_buffer_truncate(at.out, at.body);
-  put_number(at.out, 2, end.result);
-  put_number(at.out, 3, end.next);
-  put_number(at.out, 4, end.last);
-  put_number(at.out, 5, end.is_end);
-  put_number(at.out, 6, pump_store_last_position(peer->node->store));
-  put_text(at.out, 7, end.error ? end.error : "");
+  bool is_denied = end.result == PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
+  if (is_denied) end.error = denial(peer);
+  bool says_nothing = is_denied && peer->node->is_23;
+  put_number(&at, 2, end.result);
+  put_number(&at, 3, end.next);
+  put_number(&at, 4, says_nothing ? 0 : end.last);
+  put_number(&at, 5, end.is_end);
+  put_number(&at, 6, says_nothing ? 0 : pump_store_last_position(peer->node->store));
+  put_text(&at, 7, end.error ? end.error : "");
   end_page(&at);
 }
 
@@ -259,9 +294,7 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
                          : PUMP_TCP_READ_ALL_FORWARD_COMPLETED);
   at.number = 3;
   at.with_position = true;
-  put_number(at.out, 1, from.commit);
-  put_number(at.out, 2, from.prepare);
-  size_t events = at.out->size;
+  put_positions(&at, 1, from);
 
   char text[320];
   PumpTcp__ReadAllResult result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ERROR;
@@ -283,11 +316,15 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
       next = (pump_position){found.next, is_behind ? 0 : found.next};
     }
   }
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) pump_buffer_truncate(at.out, events);
-  put_number(at.out, 4, next.commit);
-  put_number(at.out, 5, next.prepare);
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(at.out, 6, result);
-  if (error) put_text(at.out, 7, error);
+  if (result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED) error = denial(peer);
+  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) {
+    pump_buffer_truncate(at.out, at.body);
+    bool says_nothing = result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED && error;
+    put_positions(&at, 1, says_nothing ? next : from);
+  }
+  put_positions(&at, 4, next);
+  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(&at, 6, result);
+  if (error) put_text(&at, 7, error);
   end_page(&at);
 }
 

@@ -421,5 +421,6 @@ int pump_store_delete(pump_store *store, pump_bytes stream, int64_t expected, bo
   code = hard ? add_tombstone(&to)
               : write_metadata(store, stream, pump_bytes_of("{\"$tb\":9223372036854775807}"), now);
   out->position = store->last_position;
+  if (hard) out->last = PUMP_STORE_TOMBSTONE;
   return pump_store_finish(store, code, &mark);
 }

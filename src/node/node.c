@@ -12,6 +12,7 @@
 #include "node/write.h"
 
 #define BACKLOG 128
+#define LIKE_23 "23.10"
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
 
@@ -19,6 +20,11 @@ int64_t pump_node_time(void) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+bool pump_node_allows(pump_node *node, const pump_account *who, pump_bytes stream,
+                      pump_store_right right) {
+  return (who || !node->is_23) && pump_rights_allow(node->store, who, stream, right);
 }
 
 /* ---- The turn ----------------------------------------------------------------------------- */
@@ -231,9 +237,9 @@ static void open_handles(pump_node *node) {
 
 static int check_options(const pump_node_options *options, char *error, size_t error_size) {
   const char *like = options->like;
-  if (like && strcmp(like, "5.0") != 0)
+  if (like && strcmp(like, "5.0") != 0 && strcmp(like, LIKE_23) != 0)
     return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: the node does not answer like that server: say 5.0, or nothing", like);
+                  "%s: the node does not answer like that server: say 5.0 or 23.10", like);
   return 0;
 }
 
@@ -245,6 +251,7 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   pump_node *made = calloc(1, sizeof *made);
   if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
   made->loop = loop;
+  made->is_23 = options->like && strcmp(options->like, LIKE_23) == 0;
   int fds[2];
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");

@@ -27,7 +27,7 @@ static const char *const upgrades[FORMAT_VERSION] = {
     "CREATE UNIQUE INDEX events_by_number ON events (stream, number);",
     "CREATE TABLE transactions (id INTEGER PRIMARY KEY, stream BLOB NOT NULL,"
     "  expected INTEGER NOT NULL, started INTEGER NOT NULL,"
-    "  first INTEGER, last INTEGER, position INTEGER);"
+    "  first INTEGER, last INTEGER, position INTEGER, committed INTEGER);"
     "CREATE TABLE transaction_events (place INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL,"
     "  id BLOB NOT NULL, type BLOB NOT NULL, is_json INTEGER NOT NULL, metadata BLOB NOT NULL,"
     "  data BLOB NOT NULL);"

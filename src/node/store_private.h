@@ -52,17 +52,18 @@
                       "VALUES (?1, ?2, ?3, ?4)")                                                   \
   XX(TRANSACTION, "SELECT stream, expected, first, last, position FROM transactions "              \
                   "WHERE id = ?1")                                                                 \
-  XX(END_TRANSACTION, "UPDATE transactions SET first = ?2, last = ?3, position = ?4 "              \
-                      "WHERE id = ?1")                                                             \
+  XX(END_TRANSACTION, "UPDATE transactions SET first = ?2, last = ?3, position = ?4, "             \
+                      "committed = ?5 WHERE id = ?1")                                              \
   XX(KEEP_EVENT, "INSERT INTO transaction_events (transaction_id, id, type, data, metadata, "      \
                  "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                       \
   XX(KEPT_IDS, "SELECT id FROM transaction_events WHERE transaction_id = ?1 ORDER BY place")       \
   XX(KEPT_EVENTS, "SELECT id, type, data, metadata, is_json FROM transaction_events "              \
                   "WHERE transaction_id = ?1 ORDER BY place")                                      \
   XX(DROP_KEPT, "DELETE FROM transaction_events WHERE transaction_id = ?1")                        \
-  XX(END_POSITION, "SELECT max(coalesce((SELECT max(position) FROM events), -1), "                 \
-                   "coalesce((SELECT max(id) FROM transactions), -1)) + 1, "                       \
-                   "coalesce((SELECT max(position) FROM events), 0)")
+  XX(END_POSITION, "WITH e(last) AS (SELECT max(position) FROM events), t(id, committed) AS "      \
+                   "(SELECT max(id), max(committed) FROM transactions) SELECT "                    \
+                   "max(ifnull(e.last, -1), ifnull(t.id, -1), ifnull(t.committed, -1)) + 1, "      \
+                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)) FROM e, t")
 
 enum {
 #define XX(name, sql) STATEMENT_##name,

@@ -116,8 +116,8 @@ static int next_kept(void *ud, pump_new_event *event) {
   return 0;
 }
 
-/* What it became is kept, its events are not. */
-static int close_transaction(pump_store *store, int64_t id, const pump_store_written *written) {
+/* What it became is kept, its events are not. The commit has a place in $all of its own. */
+static int close_transaction(pump_store *store, int64_t id, pump_store_written *written) {
   sqlite3_stmt *row = pump_store_statement(store, STATEMENT_END_TRANSACTION);
   sqlite3_stmt *events = pump_store_statement(store, STATEMENT_DROP_KEPT);
   if (!row || !events) return PUMP_ESTORE;
@@ -125,6 +125,8 @@ static int close_transaction(pump_store *store, int64_t id, const pump_store_wri
   sqlite3_bind_int64(row, 2, written->first);
   sqlite3_bind_int64(row, 3, written->last);
   sqlite3_bind_int64(row, 4, written->position);
+  if (written->is_new) written->position = store->last_position = store->end_position++;
+  sqlite3_bind_int64(row, 5, written->position);
   sqlite3_bind_int64(events, 1, id);
   int code = pump_store_run(store, row);
   return code == 0 ? pump_store_run(store, events) : code;

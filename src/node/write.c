@@ -47,12 +47,18 @@ static void execute_append(pump_node *node, pump_request *request) {
   if (is_stream(write.stream) && is_expected_version(write.expected_version) &&
       are_good_events(write.events, write.count)) {
     request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, write.stream, PUMP_STORE_WRITE))
+    if (pump_node_allows(node, request->who, write.stream, PUMP_STORE_WRITE))
       request->status =
           pump_store_append(node->store, write.stream, write.expected_version, write.events,
                             write.count, pump_node_time(), &request->written);
   }
   free(write.events);
+}
+
+/* A newer server finds that there is nothing to be deleted. */
+static bool is_nothing(pump_node *node, const PumpTcp__DeleteStream *asked) {
+  return node->is_23 && !asked->hard_delete &&
+         !pump_store_has_stream(node->store, pump_tcp_view(asked->event_stream_id));
 }
 
 static void execute_delete(pump_node *node, pump_request *request) {
@@ -62,7 +68,11 @@ static void execute_delete(pump_node *node, pump_request *request) {
   pump_bytes stream = pump_tcp_view(asked->event_stream_id);
   if (is_stream(stream) && is_expected_version(asked->expected_version)) {
     request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_DELETE))
+    bool is_allowed = pump_node_allows(node, request->who, stream, PUMP_STORE_DELETE);
+    if (is_allowed && is_nothing(node, asked)) {
+      request->status = 0;
+      request->written = (pump_store_written){.result = PUMP_STORE_WRONG_VERSION, .version = -1};
+    } else if (is_allowed)
       request->status = pump_store_delete(node->store, stream, asked->expected_version,
                                           asked->hard_delete, pump_node_time(), &request->written);
   }
@@ -77,7 +87,7 @@ static void execute_start(pump_node *node, pump_request *request) {
   if (is_stream(stream) && is_expected_version(asked->expected_version)) {
     request->status = PUMP_EACCESS;
     request->transaction = -1;
-    if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_WRITE))
+    if (pump_node_allows(node, request->who, stream, PUMP_STORE_WRITE))
       request->status = pump_store_start_transaction(node->store, stream, asked->expected_version,
                                                      pump_node_time(), &request->transaction);
   }
@@ -91,7 +101,7 @@ static int find_transaction(pump_node *node, const pump_request *request,
   if (code != 0) return code;
   if (!transaction->stream) return PUMP_ETRANSACTION;
   pump_bytes stream = {transaction->stream, transaction->size};
-  if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_WRITE)) return 0;
+  if (pump_node_allows(node, request->who, stream, PUMP_STORE_WRITE)) return 0;
   free(transaction->stream);
   return PUMP_EACCESS;
 }
@@ -182,6 +192,12 @@ static int64_t position_of(const pump_peer *peer, const pump_request *request) {
   return written->is_new || peer->node->is_23 ? written->position : -1;
 }
 
+/* Where the stream is, as far as those are told whose write was refused. */
+static int64_t version_of(const pump_request *request) {
+  bool is_wrong = request->status == 0 && request->written.result == PUMP_STORE_WRONG_VERSION;
+  return is_wrong ? request->written.version : -1;
+}
+
 static void answer_append(pump_peer *peer, const pump_request *request) {
   const pump_store_written *written = &request->written;
   verdict said = verdict_of(peer, request);
@@ -193,8 +209,7 @@ static void answer_append(pump_peer *peer, const pump_request *request) {
     reply.has_message = true;
     reply.message = pump_tcp_binary(pump_bytes_of(said.text));
     reply.first_event_number = reply.last_event_number = reply.prepare_position = NO_NUMBER;
-    bool is_wrong = request->status == 0 && written->result == PUMP_STORE_WRONG_VERSION;
-    reply.current_version = is_wrong ? written->version : -1;
+    reply.current_version = version_of(request);
   } else {
     reply.first_event_number = written->first;
     reply.last_event_number = written->last;
@@ -213,6 +228,10 @@ static void answer_delete(pump_peer *peer, const pump_request *request) {
     reply.message = pump_tcp_binary(pump_bytes_of(said.text));
   }
   reply.prepare_position = reply.commit_position = said.text ? -1 : request->written.position;
+  reply.has_current_version = peer->node->is_23;
+  reply.current_version = version_of(request);
+  if (!said.text) /* newer servers tell the number before the tombstone's */
+    reply.current_version = request->written.last == PUMP_STORE_TOMBSTONE ? INT64_MAX - 1 : 0;
   pump_answer_with(peer, PUMP_TCP_DELETE_STREAM_COMPLETED, &request->correlation, &reply.base);
 }
 
