@@ -115,9 +115,15 @@ static void test_opening(void) {
   pump_store_close(store);
   run_sql(path_of("new.db"), "PRAGMA user_version = 99");
   refuses("a store of a later format", path_of("new.db"), "use a newer pump");
-  run_sql(path_of("new.db"), "PRAGMA user_version = 1");
+  run_sql(path_of("new.db"), "DROP TABLE transactions; DROP TABLE transaction_events; "
+                             "PRAGMA user_version = 1");
   store = open_store(path_of("new.db"));
-  tap_ok(store != NULL, "and opens again with its own");
+  int64_t id;
+  seen all;
+  tap_ok(store && read_some(store, "s", 0, 10, false, 10, &all).last == 0 &&
+             pump_store_start_transaction(store, pump_bytes_of("s"), 0, 1, &id) == 0,
+         "one of an earlier format is brought up to date, and keeps what it had");
+  pump_store_commit(store);
   pump_store_close(store);
   if (geteuid() == 0) {
     tap_ok(true, "no permission # SKIP root may write everything");
@@ -125,6 +131,56 @@ static void test_opening(void) {
   }
   chmod(path_of("new.db"), 0400);
   refuses("no permission", path_of("new.db"), "no permission");
+}
+
+/* ---- Transactions ------------------------------------------------------------------------- */
+
+static bool extend(pump_store *store, int64_t id, unsigned char event_id) {
+  pump_new_event event = {.id = {{event_id, 7}}, .type = pump_bytes_of("t")};
+  return pump_store_extend_transaction(store, id, &event, 1) == 0;
+}
+
+static pump_store_written commit(pump_store *store, int64_t id) {
+  pump_store_written written = {.result = (pump_store_result)-1};
+  pump_store_transaction transaction;
+  if (pump_store_find_transaction(store, id, &transaction) == 0 && transaction.stream)
+    pump_store_commit_transaction(store, id, &transaction, 1, &written);
+  free(transaction.stream);
+  return written;
+}
+
+static void test_transactions(void) {
+  const char *file = path_of("transactions.db");
+  pump_store *store = open_store(file);
+  int64_t id, other;
+  append(store, "a", PUMP_ANY, 1, "x");
+  pump_store_start_transaction(store, pump_bytes_of("s"), PUMP_NO_STREAM, 1, &id);
+  pump_store_start_transaction(store, pump_bytes_of("s"), PUMP_NO_STREAM, 1, &other);
+  tap_ok(id != other && extend(store, id, 1) && extend(store, other, 2) && extend(store, id, 3),
+         "two transactions at once");
+  pump_store_commit(store);
+  pump_store_close(store);
+
+  store = open_store(file);
+  append(store, "a", PUMP_ANY, 2, "x");
+  pump_store_commit(store);
+  tap_ok(pump_store_last_position(store) > other, "their places are not given to others");
+  tap_ok(extend(store, id, 4), "one goes on after reopening");
+  pump_store_written written = commit(store, id);
+  tap_ok(written.result == PUMP_STORE_SUCCESS && written.first == 0 && written.last == 2,
+         "and is appended as a whole");
+  seen all;
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 3, "%d events of it", (int)all.count);
+  pump_store_written again = commit(store, id);
+  tap_ok(again.last == 2 && again.position == written.position && !again.is_new,
+         "a commit that is repeated gets the same answer");
+  tap_ok(commit(store, other).result == PUMP_STORE_WRONG_VERSION,
+         "the other comes too late for its expected version");
+  tap_ok(commit(store, 4711).result == (pump_store_result)-1, "one that never was is not found");
+  pump_store_rollback(store);
+  tap_ok(commit(store, id).is_new, "a commit that was rolled back did not happen");
+  pump_store_close(store);
 }
 
 /* ---- Writing ------------------------------------------------------------------------------ */
@@ -145,10 +201,12 @@ static void test_keeping(void) {
   tap_ok(pump_store_last_position(store) == 1 && pump_store_end_position(store) == 2,
          "positions go on where they were");
   pump_store_written again = append(store, "s", PUMP_ANY, 2, "two");
-  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 1 && again.position == -1,
+  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 1 && again.position == 1 &&
+             !again.is_new,
          "a write is recognised after reopening, with Any");
   again = append(store, "s", PUMP_NO_STREAM, 1, "one");
-  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 0 && again.position == -1,
+  tap_ok(again.result == PUMP_STORE_SUCCESS && again.first == 0 && again.position == 0 &&
+             !again.is_new,
          "and with an expected version that has passed");
   pump_store_close(store);
 }
@@ -285,6 +343,7 @@ int main(void) {
   if (!mkdtemp(folder)) return 1;
   test_opening();
   test_keeping();
+  test_transactions();
   test_undoing();
   test_names();
   test_short_pages();

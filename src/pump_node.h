@@ -26,7 +26,7 @@ typedef struct pump_node_options {
   const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
   bool insecure_listen; /* allow addresses that are not of this machine */
   bool http_faults;     /* let admins set faults over HTTP */
-  const char *like;     /* the server to answer as: "5.0", the default and so far the only one */
+  const char *like;     /* the server to answer as: "5.0", the default, or "23.10" */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;

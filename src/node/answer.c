@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/bytes.h"
-#include "base/guid.h"
 #include "node/node_private.h"
+#include "node/write.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/events.h"
@@ -13,16 +13,16 @@
 /* The bodies of a page's events stay under this, so that the frame stays under what clients
  * take; the page ends early and says where it goes on. */
 #define MAX_PAGE_BYTES (60u * 1024 * 1024)
-/* EventNumber.Invalid: stands in answers to writes that failed. */
-#define NO_NUMBER INT32_MIN
-
 static const pump_bytes no_bytes;
 
 bool pump_answer_knows(uint8_t command, bool *is_write) {
-  *is_write = command == PUMP_TCP_WRITE_EVENTS || command == PUMP_TCP_DELETE_STREAM;
+  *is_write = false;
   switch (command) {
   case PUMP_TCP_WRITE_EVENTS:
   case PUMP_TCP_DELETE_STREAM:
+  case PUMP_TCP_TRANSACTION_START:
+  case PUMP_TCP_TRANSACTION_WRITE:
+  case PUMP_TCP_TRANSACTION_COMMIT: *is_write = true; return true;
   case PUMP_TCP_READ_EVENT:
   case PUMP_TCP_READ_STREAM_FORWARD:
   case PUMP_TCP_READ_STREAM_BACKWARD:
@@ -32,6 +32,28 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM: return true;
   default: return false;
   }
+}
+
+void pump_answer_with(pump_peer *peer, uint8_t command, const pump_tcp_correlation *correlation,
+                      ProtobufCMessage *reply) {
+  if (peer->node->is_23) pump_tcp_leave_out_defaults(reply);
+  if (pump_tcp_pack(&peer->out, command, correlation, no_bytes, no_bytes, reply) != 0)
+    pump_peer_close(peer);
+}
+
+void pump_answer_put_event(const pump_node *node, pump_buffer *out, uint32_t number,
+                           const pump_event *event, bool with_position) {
+  pump_tcp_event encoded = {.record = event->record,
+                            .link = event->link,
+                            .position = event->position,
+                            .with_position = with_position,
+                            .leave_out_defaults = node->is_23};
+  /* To newer servers what leads nowhere at all is no link. */
+  if (node->is_23 && event->link && !event->record && !pump_store_is_link(event->link->data)) {
+    encoded.record = event->link;
+    encoded.link = NULL;
+  }
+  pump_tcp_encode_event(out, number, &encoded);
 }
 
 void pump_answer_not_understood(pump_peer *peer, uint8_t command,
@@ -44,155 +66,7 @@ void pump_answer_not_understood(pump_peer *peer, uint8_t command,
   pump_peer_bad_request(peer, correlation, text);
 }
 
-/* ---- Writes ------------------------------------------------------------------------------- */
-
-static bool is_expected_version(int64_t version) {
-  return version >= 0 || version == PUMP_ANY || version == PUMP_NO_STREAM ||
-         version == PUMP_STREAM_EXISTS;
-}
-
-static bool is_good_event(const pump_new_event *event) {
-  size_t left = PUMP_MAX_EVENT;
-  if (pump_guid_is_zero(&event->id) || event->type.size == 0) return false;
-  if (event->type.size > left / 2) return false;
-  left -= 2 * event->type.size;
-  if (event->data.size > left) return false;
-  return event->metadata.size <= left - event->data.size;
-}
-
-static bool is_good_write(const pump_tcp_write *write) {
-  if (write->stream.size == 0 || write->stream.size > PUMP_MAX_EVENT / 2) return false;
-  if (!is_expected_version(write->expected_version)) return false;
-  for (size_t i = 0; i < write->count; i++) {
-    if (!is_good_event(&write->events[i])) return false;
-  }
-  return true;
-}
-
-static void execute_append(pump_node *node, pump_request *request) {
-  pump_tcp_write write;
-  request->status = PUMP_EBADREQUEST;
-  if (pump_tcp_decode_write(request->payload, &write) != 0) return;
-  if (is_good_write(&write)) {
-    request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, write.stream, PUMP_STORE_WRITE))
-      request->status =
-          pump_store_append(node->store, write.stream, write.expected_version, write.events,
-                            write.count, pump_node_time(), &request->written);
-  }
-  free(write.events);
-}
-
-static void execute_delete(pump_node *node, pump_request *request) {
-  request->status = PUMP_EBADREQUEST;
-  PumpTcp__DeleteStream *asked =
-      (PumpTcp__DeleteStream *)(void *)pump_tcp_unpack(request->command, request->payload);
-  if (!asked) return;
-  pump_bytes stream = pump_tcp_view(asked->event_stream_id);
-  if (stream.size > 0 && stream.size <= PUMP_MAX_EVENT / 2 &&
-      is_expected_version(asked->expected_version)) {
-    request->status = PUMP_EACCESS;
-    if (pump_rights_allow(node->store, request->who, stream, PUMP_STORE_DELETE))
-      request->status = pump_store_delete(node->store, stream, asked->expected_version,
-                                          asked->hard_delete, pump_node_time(), &request->written);
-  }
-  pump_tcp_unpack_free(&asked->base);
-}
-
-void pump_answer_execute(pump_node *node, pump_request *request) {
-  if (request->command == PUMP_TCP_DELETE_STREAM)
-    execute_delete(node, request);
-  else
-    execute_append(node, request);
-}
-
-typedef struct verdict {
-  PumpTcp__OperationResult result;
-  const char *text; /* NULL: none */
-} verdict;
-
-static verdict verdict_of(const pump_request *request) {
-  if (request->status == PUMP_EACCESS)
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_ACCESS_DENIED, "Access denied."};
-  switch (request->written.result) {
-  case PUMP_STORE_SUCCESS: return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS, NULL};
-  case PUMP_STORE_DELETED:
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_STREAM_DELETED, "Stream is deleted."};
-  default:
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_WRONG_EXPECTED_VERSION,
-                     "Wrong expected version."};
-  }
-}
-
-static void answer_append(pump_peer *peer, const pump_request *request) {
-  const pump_store_written *written = &request->written;
-  verdict said = verdict_of(request);
-  PumpTcp__WriteEventsCompleted reply = PUMP_TCP__WRITE_EVENTS_COMPLETED__INIT;
-  reply.has_result = reply.has_first_event_number = reply.has_last_event_number = true;
-  reply.has_prepare_position = reply.has_commit_position = reply.has_current_version = true;
-  reply.result = said.result;
-  if (said.text) {
-    reply.has_message = true;
-    reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-    reply.first_event_number = reply.last_event_number = reply.prepare_position = NO_NUMBER;
-    bool is_wrong = request->status == 0 && written->result == PUMP_STORE_WRONG_VERSION;
-    reply.current_version = is_wrong ? written->version : -1;
-  } else {
-    reply.first_event_number = written->first;
-    reply.last_event_number = written->last;
-    reply.prepare_position = reply.commit_position = written->position;
-  }
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_WRITE_EVENTS_COMPLETED, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
-}
-
-static void answer_delete(pump_peer *peer, const pump_request *request) {
-  verdict said = verdict_of(request);
-  PumpTcp__DeleteStreamCompleted reply = PUMP_TCP__DELETE_STREAM_COMPLETED__INIT;
-  reply.has_result = reply.has_prepare_position = reply.has_commit_position = true;
-  reply.result = said.result;
-  if (said.text) {
-    reply.has_message = true;
-    reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-  }
-  reply.prepare_position = reply.commit_position = said.text ? -1 : request->written.position;
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_DELETE_STREAM_COMPLETED, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
-}
-
-static void answer_write(pump_peer *peer, const pump_request *request) {
-  if (request->status == PUMP_EBADREQUEST) {
-    pump_answer_not_understood(peer, request->command, &request->correlation);
-  } else if (request->status == PUMP_ESTORE) {
-    char text[320];
-    snprintf(text, sizeof text, "the store could not write: %s",
-             pump_store_error(peer->node->store));
-    pump_peer_bad_request(peer, &request->correlation, text);
-  } else if (request->command == PUMP_TCP_DELETE_STREAM) {
-    answer_delete(peer, request);
-  } else {
-    answer_append(peer, request);
-  }
-}
-
 /* ---- Pages -------------------------------------------------------------------------------- */
-
-static void put_number(pump_buffer *out, uint32_t number, int64_t value) {
-  uint8_t *to = pump_buffer_reserve(out, 16);
-  if (!to) return;
-  uint8_t *behind = pump_pb_put_number(to, number, (uint64_t)value);
-  pump_buffer_grew(out, (size_t)(behind - to));
-}
-
-static void put_text(pump_buffer *out, uint32_t number, const char *text) {
-  size_t size = strlen(text);
-  uint8_t *to = pump_buffer_reserve(out, pump_pb_bytes_size(number, size));
-  if (!to) return;
-  uint8_t *behind = pump_pb_put_bytes(to, number, text, size);
-  pump_buffer_grew(out, (size_t)(behind - to));
-}
 
 /* A body that is being written while the store hands over events. */
 typedef struct page {
@@ -205,10 +79,34 @@ typedef struct page {
   bool with_position; /* $all */
   bool has_events;
   bool is_denied; /* a link led to what this user may not read */
+  bool leave_out_defaults;
 } page;
+
+static void put_number(const page *at, uint32_t number, int64_t value) {
+  if (value == 0 && at->leave_out_defaults) return;
+  uint8_t *to = pump_buffer_reserve(at->out, 16);
+  if (!to) return;
+  uint8_t *behind = pump_pb_put_number(to, number, (uint64_t)value);
+  pump_buffer_grew(at->out, (size_t)(behind - to));
+}
+
+static void put_positions(const page *at, uint32_t number, pump_position position) {
+  put_number(at, number, position.commit);
+  put_number(at, number + 1, position.prepare);
+}
+
+static void put_text(const page *at, uint32_t number, const char *text) {
+  size_t size = strlen(text);
+  if (size == 0 && at->leave_out_defaults) return;
+  uint8_t *to = pump_buffer_reserve(at->out, pump_pb_bytes_size(number, size));
+  if (!to) return;
+  uint8_t *behind = pump_pb_put_bytes(to, number, text, size);
+  pump_buffer_grew(at->out, (size_t)(behind - to));
+}
 
 static void begin_page(page *at, pump_peer *peer, const pump_request *request, uint8_t command) {
   *at = (page){.peer = peer, .request = request, .out = &peer->out};
+  at->leave_out_defaults = peer->node->is_23;
   at->frame = pump_tcp_frame_begin(at->out, command, &request->correlation, no_bytes, no_bytes);
   at->body = at->out->size;
 }
@@ -224,7 +122,7 @@ static size_t size_of(const pump_record *record) {
 }
 
 static bool may_read(const pump_peer *peer, const pump_request *request, pump_bytes stream) {
-  return pump_rights_allow(peer->node->store, request->who, stream, PUMP_STORE_READ);
+  return pump_node_allows(peer->node, request->who, stream, PUMP_STORE_READ);
 }
 
 static bool take(void *ud, const pump_event *event) {
@@ -235,13 +133,20 @@ static bool take(void *ud, const pump_event *event) {
   }
   size_t size = size_of(event->record) + size_of(event->link);
   if (at->has_events && at->out->size - at->body + size > MAX_PAGE_BYTES) return false;
-  pump_tcp_event encoded = {.record = event->record,
-                            .link = event->link,
-                            .position = event->position,
-                            .with_position = at->with_position};
-  pump_tcp_encode_event(at->out, at->number, &encoded);
+  pump_answer_put_event(at->peer->node, at->out, at->number, event, at->with_position);
   at->has_events = true;
   return !at->out->failed;
+}
+
+/* A message that is there, with nothing in it. */
+static void put_nothing(const page *at, uint32_t number) {
+  uint8_t *to = pump_buffer_reserve(at->out, pump_pb_bytes_size(number, 0));
+  if (to) pump_buffer_grew(at->out, (size_t)(pump_pb_put_head(to, number, 0) - to));
+}
+
+/* What a server says to those who may not read; NULL: nothing. */
+static const char *denial(const pump_peer *peer) {
+  return peer->node->is_23 ? "Access Denied" : NULL;
 }
 
 /* Why a page can't be had; NULL: it can. The words are a server's. */
@@ -267,7 +172,7 @@ static void answer_read_event(pump_peer *peer, const pump_request *request,
   page at;
   begin_page(&at, peer, request, PUMP_TCP_READ_EVENT_COMPLETED);
   at.number = 2;
-  put_number(at.out, 1, PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS);
+  put_number(&at, 1, PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS);
 
   char text[320];
   const char *error = NULL;
@@ -290,11 +195,12 @@ static void answer_read_event(pump_peer *peer, const pump_request *request,
   }
   if (result != PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_SUCCESS) {
     pump_buffer_truncate(at.out, at.body);
-    put_number(at.out, 1, result);
+    put_number(&at, 1, result);
     at.has_events = false;
   }
-  if (!at.has_events) put_text(at.out, 2, "");
-  if (error) put_text(at.out, 3, error);
+  if (!at.has_events) put_nothing(&at, 2);
+  if (result == PUMP_TCP__READ_EVENT_RESULT__READ_EVENT_ACCESS_DENIED) error = denial(peer);
+  if (error) put_text(&at, 3, error);
   end_page(&at);
 }
 
@@ -357,12 +263,15 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
     read_stream(&at, stream, &read, text, &end);
   if (end.result != PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_SUCCESS)
     pump_buffer_truncate(at.out, at.body);
-  put_number(at.out, 2, end.result);
-  put_number(at.out, 3, end.next);
-  put_number(at.out, 4, end.last);
-  put_number(at.out, 5, end.is_end);
-  put_number(at.out, 6, pump_store_last_position(peer->node->store));
-  put_text(at.out, 7, end.error ? end.error : "");
+  bool is_denied = end.result == PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
+  if (is_denied) end.error = denial(peer);
+  bool says_nothing = is_denied && peer->node->is_23;
+  put_number(&at, 2, end.result);
+  put_number(&at, 3, end.next);
+  put_number(&at, 4, says_nothing ? 0 : end.last);
+  put_number(&at, 5, end.is_end);
+  put_number(&at, 6, says_nothing ? 0 : pump_store_last_position(peer->node->store));
+  put_text(&at, 7, end.error ? end.error : "");
   end_page(&at);
 }
 
@@ -385,9 +294,7 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
                          : PUMP_TCP_READ_ALL_FORWARD_COMPLETED);
   at.number = 3;
   at.with_position = true;
-  put_number(at.out, 1, from.commit);
-  put_number(at.out, 2, from.prepare);
-  size_t events = at.out->size;
+  put_positions(&at, 1, from);
 
   char text[320];
   PumpTcp__ReadAllResult result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ERROR;
@@ -409,11 +316,15 @@ static void answer_read_all(pump_peer *peer, const pump_request *request,
       next = (pump_position){found.next, is_behind ? 0 : found.next};
     }
   }
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) pump_buffer_truncate(at.out, events);
-  put_number(at.out, 4, next.commit);
-  put_number(at.out, 5, next.prepare);
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(at.out, 6, result);
-  if (error) put_text(at.out, 7, error);
+  if (result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED) error = denial(peer);
+  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) {
+    pump_buffer_truncate(at.out, at.body);
+    bool says_nothing = result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED && error;
+    put_positions(&at, 1, says_nothing ? next : from);
+  }
+  put_positions(&at, 4, next);
+  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(&at, 6, result);
+  if (error) put_text(&at, 7, error);
   end_page(&at);
 }
 
@@ -438,7 +349,7 @@ static void answer_read(pump_peer *peer, const pump_request *request) {
 
 void pump_answer(pump_peer *peer, const pump_request *request) {
   if (request->is_write)
-    answer_write(peer, request);
+    pump_write_answer(peer, request);
   else if (request->command == PUMP_TCP_SUBSCRIBE_TO_STREAM)
     pump_feed_answer_subscribe(peer, request);
   else if (request->command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM)

@@ -4,13 +4,18 @@
 #define PUMP_NODE_ANSWER_H
 
 #include "node/peer.h"
+#include "wire/tcp/message.h"
 
 /* Whether the command is one for the store, and one that writes. */
 bool pump_answer_knows(uint8_t command, bool *is_write);
-/* Writes, without a commit, and keeps the outcome in the request. */
-void pump_answer_execute(pump_node *node, pump_request *request);
 /* Into peer->out: the outcome of a write, or what was to be read. */
 void pump_answer(pump_peer *peer, const pump_request *request);
+/* A frame with this reply into peer->out. */
+void pump_answer_with(pump_peer *peer, uint8_t command, const pump_tcp_correlation *correlation,
+                      ProtobufCMessage *reply);
+/* An event as field `number` of a body. */
+void pump_answer_put_event(const pump_node *node, pump_buffer *out, uint32_t number,
+                           const pump_event *event, bool with_position);
 /* What a server says to what it does not understand. */
 void pump_answer_not_understood(pump_peer *peer, uint8_t command,
                                 const pump_tcp_correlation *correlation);

@@ -24,7 +24,7 @@ static bool is_soft_deleted(const pump_store_stream *stream) {
 static char *metastream_of(pump_store *store, pump_bytes name) {
   char *meta = malloc(name.size + 2);
   if (!meta) {
-    sqlite3_snprintf(sizeof store->error, store->error, "out of memory");
+    pump_store_no_memory(store);
     return NULL;
   }
   memcpy(meta, "$$", 2);
@@ -167,11 +167,21 @@ static int add_event(appending *to, int64_t number, const pump_new_event *event)
   return code;
 }
 
-static int add_events(appending *to, const pump_new_event *events, size_t count) {
+/* *last is then the last of them. */
+static int add_events(appending *to, size_t count, pump_store_source source, void *ud,
+                      pump_new_event *last) {
   int code = to->stream.id == 0 ? add_stream(to) : 0;
-  for (size_t i = 0; code == 0 && i < count; i++)
-    code = add_event(to, ++to->stream.last, &events[i]);
+  for (size_t i = 0; code == 0 && i < count; i++) {
+    code = source(ud, last);
+    if (code == 0) code = add_event(to, ++to->stream.last, last);
+  }
   return code == 0 && count > 0 ? move_stream(to) : code;
+}
+
+static int next_given(void *ud, pump_new_event *event) {
+  const pump_new_event **next = ud;
+  *event = *(*next)++;
+  return 0;
 }
 
 /* ---- Metadata ----------------------------------------------------------------------------- */
@@ -240,8 +250,9 @@ static int write_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   appending to = {.store = store, .name = {meta, name.size + 2}, .now = now};
   pump_new_event event = {.type = pump_bytes_of("$metadata"), .data = metadata, .is_json = true};
   random_id(&event.id);
+  const pump_new_event *next = &event;
   int code = pump_store_find(store, to.name, &to.stream);
-  if (code == 0) code = add_events(&to, &event, 1);
+  if (code == 0) code = add_events(&to, 1, next_given, &next, &event);
   if (code == 0) code = apply_metadata(store, name, metadata);
   free(meta);
   return code;
@@ -271,22 +282,22 @@ static int bring_back(appending *to, int64_t first) {
   return code;
 }
 
-static int after_append(appending *to, const pump_store_stream *before,
-                        const pump_new_event *events, size_t count) {
+static int after_append(appending *to, const pump_store_stream *before, const pump_new_event *last,
+                        size_t count) {
   pump_bytes of;
   if (is_soft_deleted(before)) return bring_back(to, before->last + 1);
   if (count == 0 || !pump_store_is_metastream(to->name, &of)) return 0;
   pump_store_stream original;
   int code = pump_store_find(to->store, of, &original);
-  if (code == 0) code = apply_metadata(to->store, of, events[count - 1].data);
+  if (code == 0) code = apply_metadata(to->store, of, last->data);
   if (code == 0 && is_soft_deleted(&original))
-    code = undelete(to->store, of, events[count - 1].data, original.last + 1, to->now);
+    code = undelete(to->store, of, last->data, original.last + 1, to->now);
   return code;
 }
 
 /* ---- One write as a whole ----------------------------------------------------------------- */
 
-static int begin(pump_store *store) {
+int pump_store_begin(pump_store *store) {
   if (store->broken) return PUMP_ESTORE;
   if (!sqlite3_get_autocommit(store->db)) return 0;
   store->end_before = store->end_position;
@@ -294,12 +305,16 @@ static int begin(pump_store *store) {
   return pump_store_run(store, pump_store_statement(store, STATEMENT_BEGIN));
 }
 
-/* Keeps what was written since the mark, or nothing of it. */
-static int finish(pump_store *store, int code, int64_t end, int64_t last) {
+int pump_store_set_mark(pump_store *store, pump_store_mark *mark) {
+  *mark = (pump_store_mark){store->end_position, store->last_position};
+  return pump_store_run(store, pump_store_statement(store, STATEMENT_MARK));
+}
+
+int pump_store_finish(pump_store *store, int code, const pump_store_mark *mark) {
   if (code == 0) code = pump_store_run(store, pump_store_statement(store, STATEMENT_KEEP));
   if (code == 0) return 0;
-  store->end_position = end;
-  store->last_position = last;
+  store->end_position = mark->end;
+  store->last_position = mark->last;
   if (sqlite3_get_autocommit(store->db)) {
     store->broken = true; /* SQLite rolled everything back */
     return code;
@@ -319,31 +334,62 @@ static int refuse(pump_store_written *out, decision decided, const pump_store_st
   return 0;
 }
 
-int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
-                      const pump_new_event *events, size_t count, int64_t now,
-                      pump_store_written *out) {
-  *out = (pump_store_written){PUMP_STORE_SUCCESS, -1, -1, -1, -1};
+/* Where the last event of a write that happened before stands. */
+static int find_position(const appending *to, pump_store_written *out) {
+  sqlite3_stmt *row = pump_store_statement(to->store, STATEMENT_POSITION);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_int64(row, 1, to->stream.id);
+  sqlite3_bind_int64(row, 2, out->last);
+  int step = sqlite3_step(row);
+  if (step == SQLITE_ROW) out->position = sqlite3_column_int64(row, 0);
+  int code = step == SQLITE_ROW || step == SQLITE_DONE ? 0 : pump_store_fail(to->store);
+  sqlite3_reset(row);
+  return code;
+}
+
+int pump_store_append_from(pump_store *store, pump_bytes stream, int64_t expected,
+                           const pump_new_event *ids, size_t count, pump_store_source source,
+                           void *ud, int64_t now, pump_store_written *out) {
+  *out = (pump_store_written){PUMP_STORE_SUCCESS, -1, -1, -1, -1, false};
   appending to = {.store = store, .name = stream, .now = now};
   decision decided = WRITE;
-  int code = begin(store);
+  int code = pump_store_begin(store);
   if (code == 0) code = pump_store_find(store, stream, &to.stream);
-  if (code == 0) code = decide(&to, expected, events, count, out, &decided);
-  if (code != 0 || decided == HAPPENED_BEFORE) return code;
+  if (code == 0) code = decide(&to, expected, ids, count, out, &decided);
+  if (code != 0) return code;
+  if (decided == HAPPENED_BEFORE) return find_position(&to, out);
   if (decided != WRITE) return refuse(out, decided, &to.stream);
 
   pump_store_stream before = to.stream;
-  int64_t end = store->end_position, last = store->last_position;
-  code = pump_store_run(store, pump_store_statement(store, STATEMENT_MARK));
+  pump_store_mark mark;
+  pump_new_event event;
+  code = pump_store_set_mark(store, &mark);
   if (code != 0) return code;
-  code = add_events(&to, events, count);
+  code = add_events(&to, count, source, ud, &event);
+  out->is_new = true;
   out->first = before.last + 1;
   out->last = to.stream.last;
   /* A write of nothing takes a place in $all all the same. */
   out->position = count > 0 ? store->last_position : store->end_position++;
-  if (code == 0) code = after_append(&to, &before, events, count);
-  code = finish(store, code, end, last);
-  for (size_t i = 0; code == 0 && i < count; i++)
-    pump_recent_add(&store->fresh, &events[i].id, to.stream.id, out->first + (int64_t)i);
+  if (code == 0) code = after_append(&to, &before, &event, count);
+  return pump_store_finish(store, code, &mark);
+}
+
+void pump_store_remember(pump_store *store, pump_bytes stream, const pump_new_event *ids,
+                         size_t count, int64_t first) {
+  pump_store_stream row;
+  if (pump_store_find(store, stream, &row) != 0) return;
+  for (size_t i = 0; i < count; i++)
+    pump_recent_add(&store->fresh, &ids[i].id, row.id, first + (int64_t)i);
+}
+
+int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
+                      const pump_new_event *events, size_t count, int64_t now,
+                      pump_store_written *out) {
+  const pump_new_event *next = events;
+  int code =
+      pump_store_append_from(store, stream, expected, events, count, next_given, &next, now, out);
+  if (code == 0 && out->is_new) pump_store_remember(store, stream, events, count, out->first);
   return code;
 }
 
@@ -358,22 +404,23 @@ static int add_tombstone(appending *to) {
 
 int pump_store_delete(pump_store *store, pump_bytes stream, int64_t expected, bool hard,
                       int64_t now, pump_store_written *out) {
-  *out = (pump_store_written){PUMP_STORE_SUCCESS, -1, -1, -1, -1};
+  *out = (pump_store_written){PUMP_STORE_SUCCESS, -1, -1, -1, -1, true};
   appending to = {.store = store, .name = stream, .now = now};
   pump_new_event nothing_like_it; /* a deletion is a write that never happened before */
   random_id(&nothing_like_it.id);
   decision decided = WRITE;
-  int code = begin(store);
+  int code = pump_store_begin(store);
   if (code == 0) code = pump_store_find(store, stream, &to.stream);
   if (code == 0) code = decide(&to, expected, &nothing_like_it, 1, out, &decided);
   if (code != 0) return code;
   if (decided != WRITE) return refuse(out, decided, &to.stream);
 
-  int64_t end = store->end_position, last = store->last_position;
-  code = pump_store_run(store, pump_store_statement(store, STATEMENT_MARK));
+  pump_store_mark mark;
+  code = pump_store_set_mark(store, &mark);
   if (code != 0) return code;
   code = hard ? add_tombstone(&to)
               : write_metadata(store, stream, pump_bytes_of("{\"$tb\":9223372036854775807}"), now);
   out->position = store->last_position;
-  return finish(store, code, end, last);
+  if (hard) out->last = PUMP_STORE_TOMBSTONE;
+  return pump_store_finish(store, code, &mark);
 }

@@ -20,8 +20,6 @@ typedef struct pump_late {
   uint8_t bytes[];
 } pump_late;
 
-static const pump_bytes no_bytes;
-
 /* ---- Settings ----------------------------------------------------------------------------- */
 
 void pump_faults_release(pump_node_faults *faults) {
@@ -225,10 +223,8 @@ bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
   if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader);
   reply.has_additional_info = leader.size > 0;
   reply.additional_info = (ProtobufCBinaryData){leader.size, leader.data};
-  int code = pump_tcp_pack(&peer->out, PUMP_TCP_NOT_HANDLED, &frame->correlation, no_bytes,
-                           no_bytes, &reply.base);
+  pump_answer_with(peer, PUMP_TCP_NOT_HANDLED, &frame->correlation, &reply.base);
   pump_buffer_free(&leader);
-  if (code != 0) pump_peer_close(peer);
   return true;
 }
 

@@ -7,8 +7,6 @@
 #include "node/answer.h"
 #include "node/node_private.h"
 #include "wire/tcp/command.h"
-#include "wire/tcp/events.h"
-#include "wire/tcp/message.h"
 
 /* What a peer's subscriptions may take, names included: some hundred thousand of them. */
 #define MAX_BYTES ((size_t)16 * 1024 * 1024)
@@ -166,9 +164,8 @@ static int kind_for(const delivery *at, const pump_subscription *one) {
   const pump_event *event = at->event;
   if (!one->resolve_links || !event->link) return AS_IT_STANDS;
   if (!event->record) return RESOLVED;
-  return pump_rights_allow(at->node->store, one->who, event->record->stream, PUMP_STORE_READ)
-             ? RESOLVED
-             : UNREADABLE;
+  return pump_node_allows(at->node, one->who, event->record->stream, PUMP_STORE_READ) ? RESOLVED
+                                                                                      : UNREADABLE;
 }
 
 /* The body of the frame, written for the first who wants it so. */
@@ -176,15 +173,11 @@ static pump_bytes body_for(delivery *at, const pump_subscription *one) {
   int kind = kind_for(at, one);
   pump_buffer *body = &at->bodies[kind];
   if (body->size == 0) {
-    const pump_event *event = at->event;
-    pump_tcp_event encoded = {.record = event->record,
-                              .link = event->link,
-                              .position = event->position,
-                              .with_position = true};
-    if (kind == UNREADABLE) encoded.record = NULL;
-    if (kind == AS_IT_STANDS) encoded.record = original_of(event);
-    if (kind == AS_IT_STANDS) encoded.link = NULL;
-    pump_tcp_encode_event(body, 1, &encoded);
+    pump_event event = *at->event;
+    if (kind == UNREADABLE) event.record = NULL;
+    if (kind == AS_IT_STANDS)
+      event = (pump_event){.record = original_of(at->event), .position = event.position};
+    pump_answer_put_event(at->node, body, 1, &event, true);
   }
   return (pump_bytes){(const char *)body->data, body->failed ? 0 : body->size};
 }
@@ -279,18 +272,11 @@ void pump_feed_catch_up(pump_peer *peer) {
 
 /* ---- Answers ------------------------------------------------------------------------------ */
 
-static void say_dropped(pump_peer *peer, const pump_request *request,
-                        PumpTcp__SubscriptionDropped *dropped) {
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, no_bytes,
-                    no_bytes, &dropped->base) != 0)
-    pump_peer_close(peer);
-}
-
 static void refuse(pump_peer *peer, const pump_request *request) {
   PumpTcp__SubscriptionDropped dropped = PUMP_TCP__SUBSCRIPTION_DROPPED__INIT;
   dropped.has_reason = true;
   dropped.reason = PUMP_TCP__DROP_REASON__DROP_ACCESS_DENIED;
-  say_dropped(peer, request, &dropped);
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, &dropped.base);
 }
 
 static void confirm(pump_peer *peer, const pump_request *request, const topic *to) {
@@ -302,17 +288,15 @@ static void confirm(pump_peer *peer, const pump_request *request, const topic *t
     reply.last_event_number =
         pump_store_last_number(peer->node->store, (pump_bytes){to->name, to->size});
   }
-  if (pump_tcp_pack(&peer->out, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, no_bytes,
-                    no_bytes, &reply.base) != 0)
-    pump_peer_close(peer);
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, &reply.base);
 }
 
 static void subscribe(pump_peer *peer, const pump_request *request, pump_bytes stream,
                       bool resolve_links) {
   pump_feed *feed = &peer->node->feed;
   bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
-  if (!pump_rights_allow(peer->node->store, request->who, is_all ? pump_bytes_of("$all") : stream,
-                         PUMP_STORE_READ)) {
+  if (!pump_node_allows(peer->node, request->who, is_all ? pump_bytes_of("$all") : stream,
+                        PUMP_STORE_READ)) {
     refuse(peer, request);
     return;
   }
@@ -348,8 +332,9 @@ void pump_feed_answer_unsubscribe(pump_peer *peer, const pump_request *request) 
   pump_subscription *one = find(peer, &request->correlation);
   if (!one) return;
   leave(one);
+  /* Its reason is the default, which is left out. */
   PumpTcp__SubscriptionDropped dropped = PUMP_TCP__SUBSCRIPTION_DROPPED__INIT;
-  say_dropped(peer, request, &dropped); /* the reason is the default, which is left out */
+  pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_DROPPED, &request->correlation, &dropped.base);
 }
 
 /* ---- Beginning and end -------------------------------------------------------------------- */

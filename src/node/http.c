@@ -34,7 +34,6 @@ struct pump_http {
   int open_handles;
   guest *guests;
   bool has_left;
-  bool is_23;
   bool with_faults;
   pump_guid instance;
   pump_guid epoch;
@@ -75,7 +74,7 @@ static unsigned get_gossip(exchange *it) {
     pump_buffer_text(&it->out, node->faults.settings.gossip);
     return MHD_HTTP_OK;
   }
-  pump_self self = {.is_23 = it->http->is_23,
+  pump_self self = {.is_23 = it->http->node->is_23,
                     .instance = it->http->instance,
                     .epoch = it->http->epoch,
                     .now = pump_node_time(),
@@ -91,7 +90,7 @@ static unsigned get_gossip(exchange *it) {
 }
 
 static unsigned get_info(exchange *it) {
-  pump_page_info(&it->out, it->http->is_23);
+  pump_page_info(&it->out, it->http->node->is_23);
   return MHD_HTTP_OK;
 }
 
@@ -367,7 +366,6 @@ int pump_http_open(pump_http **out, pump_node *node, int fd, const pump_node_opt
   }
   pump_listen_address(fd, http->address);
   http->node = node;
-  http->is_23 = options->like && strcmp(options->like, "23.10") == 0;
   http->with_faults = options->http_faults;
   int epoll = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
   code = uv_poll_init(node->loop, &http->poll, epoll);

@@ -9,8 +9,10 @@
 #include <unistd.h>
 #include "node/answer.h"
 #include "node/listen.h"
+#include "node/write.h"
 
 #define BACKLOG 128
+#define LIKE_23 "23.10"
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
 
@@ -20,13 +22,18 @@ int64_t pump_node_time(void) {
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+bool pump_node_allows(pump_node *node, const pump_account *who, pump_bytes stream,
+                      pump_store_right right) {
+  return (who || !node->is_23) && pump_rights_allow(node->store, who, stream, right);
+}
+
 /* ---- The turn ----------------------------------------------------------------------------- */
 
 static void execute_writes(pump_node *node, const pump_peer *busy) {
   for (const pump_peer *peer = busy; peer; peer = peer->next_busy) {
     for (pump_request *request = peer->requests; request; request = request->next) {
       if (!request->is_write || request->state != PUMP_REQUEST_WAITS) continue;
-      pump_answer_execute(node, request);
+      pump_write_execute(node, request);
       request->state = PUMP_REQUEST_EXECUTED;
     }
   }
@@ -35,7 +42,7 @@ static void execute_writes(pump_node *node, const pump_peer *busy) {
 /* The common transaction came to nothing: each write once more, by itself, so that one that the
  * disk has no room for does not take the others with it. */
 static void execute_again(pump_node *node, pump_request *request) {
-  pump_answer_execute(node, request);
+  pump_write_execute(node, request);
   if (request->status == PUMP_ESTORE)
     pump_store_rollback(node->store);
   else if (pump_store_commit(node->store) != 0)
@@ -230,9 +237,9 @@ static void open_handles(pump_node *node) {
 
 static int check_options(const pump_node_options *options, char *error, size_t error_size) {
   const char *like = options->like;
-  if (like && strcmp(like, "5.0") != 0)
+  if (like && strcmp(like, "5.0") != 0 && strcmp(like, LIKE_23) != 0)
     return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: the node does not answer like that server: say 5.0, or nothing", like);
+                  "%s: the node does not answer like that server: say 5.0 or 23.10", like);
   return 0;
 }
 
@@ -244,6 +251,7 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   pump_node *made = calloc(1, sizeof *made);
   if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
   made->loop = loop;
+  made->is_23 = options->like && strcmp(options->like, LIKE_23) == 0;
   int fds[2];
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");

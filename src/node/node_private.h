@@ -37,6 +37,7 @@ struct pump_node {
   pump_http *http; /* NULL: none */
   pump_faults faults;
   pump_feed feed;
+  bool is_23; /* as EventStore 23.10, not as 5.0 */
   bool is_closing;
   char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);
@@ -51,6 +52,9 @@ void pump_node_unschedule(pump_node *node, const pump_peer *peer);
 void pump_node_watch(pump_node *node);
 /* A handle has been closed. */
 void pump_node_handle_closed(pump_node *node);
+/* Whether they may; a 23.10 server lets nobody in without a name. */
+bool pump_node_allows(pump_node *node, const pump_account *who, pump_bytes stream,
+                      pump_store_right right);
 /* Microseconds since 1970. */
 int64_t pump_node_time(void);
 

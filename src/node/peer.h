@@ -28,7 +28,8 @@ typedef struct pump_request {
   const pump_account *who;
   /* A write's way to the disk and its outcome, until it is answered. */
   enum { PUMP_REQUEST_WAITS, PUMP_REQUEST_EXECUTED, PUMP_REQUEST_SETTLED } state;
-  int status; /* 0, PUMP_EBADREQUEST, PUMP_EACCESS, PUMP_ESTORE */
+  int status;          /* 0, PUMP_EBADREQUEST, PUMP_EACCESS, PUMP_ESTORE */
+  int64_t transaction; /* a transaction's id */
   pump_store_written written;
 } pump_request;
 

@@ -78,6 +78,12 @@ static bool parse_link(pump_bytes data, int64_t *number, pump_bytes *stream) {
   return *number >= PUMP_END && stream->size > 0;
 }
 
+bool pump_store_is_link(pump_bytes data) {
+  int64_t number;
+  pump_bytes stream;
+  return parse_link(data, &number, &stream);
+}
+
 /* Hands one event on, with the event that it links to where that is asked for and there. */
 static int give(pump_store *store, const pump_record *record, int64_t position, bool resolve_links,
                 int64_t now, pump_store_sink sink, void *ud, bool *is_taken) {

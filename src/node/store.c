@@ -9,26 +9,31 @@
 
 /* "PUMP", in the header of the file, and the version of the tables below. */
 #define APPLICATION_ID 0x50554d50
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define RECENT_IDS     100000
 
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
 
-/* Names are bytes: they may hold a NUL. */
-static const char schema[] =
-    "BEGIN IMMEDIATE;"
+/* The steps from each format to the next: a new store takes all of them, an older one those that
+ * it lacks. Names are bytes: they may hold a NUL. */
+static const char *const upgrades[FORMAT_VERSION] = {
     "CREATE TABLE streams (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE,"
     "  last INTEGER NOT NULL, max_count INTEGER, max_age INTEGER, truncate_before INTEGER,"
     "  acl TEXT);"
     "CREATE TABLE events (position INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
     "  number INTEGER NOT NULL, id BLOB NOT NULL, type BLOB NOT NULL, created INTEGER NOT NULL,"
     "  is_json INTEGER NOT NULL, metadata BLOB NOT NULL, data BLOB NOT NULL);"
-    "CREATE UNIQUE INDEX events_by_number ON events (stream, number);"
-    "PRAGMA application_id = " TEXT(APPLICATION_ID) ";"
-                                                    "PRAGMA user_version = " TEXT(
-                                                        FORMAT_VERSION) ";"
-                                                                        "COMMIT";
+    "CREATE UNIQUE INDEX events_by_number ON events (stream, number);",
+    "CREATE TABLE transactions (id INTEGER PRIMARY KEY, stream BLOB NOT NULL,"
+    "  expected INTEGER NOT NULL, started INTEGER NOT NULL,"
+    "  first INTEGER, last INTEGER, position INTEGER, committed INTEGER);"
+    "CREATE TABLE transaction_events (place INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL,"
+    "  id BLOB NOT NULL, type BLOB NOT NULL, is_json INTEGER NOT NULL, metadata BLOB NOT NULL,"
+    "  data BLOB NOT NULL);"
+    "CREATE INDEX transaction_events_by_transaction"
+    "  ON transaction_events (transaction_id, place);",
+};
 
 /* ---- Statements --------------------------------------------------------------------------- */
 
@@ -41,6 +46,11 @@ int pump_store_fail(pump_store *store) {
     snprintf(store->error, sizeof store->error, "%s (%s)", words, strerror(number));
   else
     snprintf(store->error, sizeof store->error, "%s", words);
+  return PUMP_ESTORE;
+}
+
+int pump_store_no_memory(pump_store *store) {
+  snprintf(store->error, sizeof store->error, "out of memory");
   return PUMP_ESTORE;
 }
 
@@ -85,9 +95,8 @@ pump_bytes pump_store_column(sqlite3_stmt *statement, int index) {
 static int recall(pump_store *store) {
   sqlite3_stmt *end = pump_store_statement(store, STATEMENT_END_POSITION);
   if (!end || sqlite3_step(end) != SQLITE_ROW) return pump_store_fail(store);
-  bool is_empty = sqlite3_column_type(end, 0) == SQLITE_NULL;
-  store->last_position = is_empty ? 0 : sqlite3_column_int64(end, 0);
-  store->end_position = is_empty ? 0 : store->last_position + 1;
+  store->end_position = sqlite3_column_int64(end, 0);
+  store->last_position = sqlite3_column_int64(end, 1);
   sqlite3_reset(end);
 
   sqlite3_stmt *ids = pump_store_statement(store, STATEMENT_NEWEST_IDS);
@@ -146,20 +155,21 @@ static int64_t pragma(pump_store *store, const char *sql) {
 }
 
 /* Refuses what is no store or is from the future. Nothing is changed before this is known. */
-static int check_format(pump_store *store, const char *file, bool *is_new, char *error,
+static int check_format(pump_store *store, const char *file, int64_t *format, char *error,
                         size_t error_size) {
   int64_t application = pragma(store, "PRAGMA application_id");
-  int64_t format = pragma(store, "PRAGMA user_version");
+  *format = pragma(store, "PRAGMA user_version");
   int64_t tables = pragma(store, "SELECT count(*) FROM sqlite_schema");
-  if (application < 0 || format < 0 || tables < 0) return explain(store, file, error, error_size);
-  *is_new = application == 0 && tables == 0;
-  if (*is_new) return 0;
+  if (application < 0 || *format < 0 || tables < 0) return explain(store, file, error, error_size);
+  bool is_new = application == 0 && tables == 0;
+  if (is_new) *format = 0;
+  if (is_new) return 0;
   if (application != APPLICATION_ID)
     return refuse(error, error_size, "%s: this SQLite database is no store of pump", file);
-  if (format > FORMAT_VERSION)
+  if (*format > FORMAT_VERSION)
     return refuse(error, error_size,
                   "%s: this store has format %lld, this pump knows up to %d: use a newer pump",
-                  file, (long long)format, FORMAT_VERSION);
+                  file, (long long)*format, FORMAT_VERSION);
   return 0;
 }
 
@@ -177,6 +187,18 @@ static int prepare_file(pump_store *store, const char *file, bool sync_normal, c
   return 0;
 }
 
+/* Makes the tables of a new store, or brings those of an older one up to date, all or nothing. */
+static int upgrade(pump_store *store, int64_t format) {
+  if (format == FORMAT_VERSION) return 0;
+  bool is_good = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+  for (; is_good && format < FORMAT_VERSION; format++)
+    is_good = sqlite3_exec(store->db, upgrades[format], NULL, NULL, NULL) == SQLITE_OK;
+  static const char end[] = "PRAGMA application_id = " TEXT(
+      APPLICATION_ID) ";"
+                      "PRAGMA user_version = " TEXT(FORMAT_VERSION) "; COMMIT";
+  return is_good && sqlite3_exec(store->db, end, NULL, NULL, NULL) == SQLITE_OK ? 0 : PUMP_ESTORE;
+}
+
 static int open_store(pump_store *store, const char *file, bool sync_normal, char *error,
                       size_t error_size) {
   const char *name = file ? file : "memory";
@@ -187,11 +209,10 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
                      : refuse(error, error_size, "%s: out of memory", name);
   /* Before the first access: then WAL needs no shared memory, and nobody else gets in. */
   if (file) sqlite3_exec(store->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
-  bool is_new;
-  int code = check_format(store, name, &is_new, error, error_size);
+  int64_t format;
+  int code = check_format(store, name, &format, error, error_size);
   if (code == 0 && file) code = prepare_file(store, name, sync_normal, error, error_size);
-  if (code == 0 && is_new && sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-    code = explain(store, name, error, error_size);
+  if (code == 0 && upgrade(store, format) != 0) code = explain(store, name, error, error_size);
   if (code == 0 && recall(store) != 0)
     code = refuse(error, error_size, "%s: cannot read the store: %s", name, store->error);
   return code;

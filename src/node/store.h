@@ -41,9 +41,10 @@ const char *pump_store_error(const pump_store *store);
 typedef struct pump_store_written {
   pump_store_result result;
   int64_t first;    /* number of the first event, where it succeeded */
-  int64_t last;     /* number of the last event */
-  int64_t position; /* of the last event in $all; -1 where nothing new was written */
+  int64_t last;     /* number of the last event, or of a tombstone */
+  int64_t position; /* of the last event in $all */
   int64_t version;  /* the stream's last event number, where the expected version was wrong */
+  bool is_new;      /* it was written now, and not recognised as written before */
 } pump_store_written;
 
 /* Appends, or recognises that these very events were appended before. */
@@ -53,6 +54,24 @@ int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
 /* hard: for ever. Else the events are hidden and the stream goes on with the next append. */
 int pump_store_delete(pump_store *store, pump_bytes stream, int64_t expected, bool hard,
                       int64_t now, pump_store_written *out);
+/* A write that is made bit by bit. */
+typedef struct pump_store_transaction {
+  char *stream; /* to be freed; NULL: there is no such transaction */
+  size_t size;
+  int64_t expected;
+  bool is_committed; /* as what follows says */
+  int64_t first, last;
+  int64_t position; /* of the last event */
+} pump_store_transaction;
+int pump_store_start_transaction(pump_store *store, pump_bytes stream, int64_t expected,
+                                 int64_t now, int64_t *id);
+int pump_store_find_transaction(pump_store *store, int64_t id, pump_store_transaction *transaction);
+int pump_store_extend_transaction(pump_store *store, int64_t id, const pump_new_event *events,
+                                  size_t count);
+/* Only now the expected version counts. One that was committed says what it said then. */
+int pump_store_commit_transaction(pump_store *store, int64_t id,
+                                  const pump_store_transaction *transaction, int64_t now,
+                                  pump_store_written *out);
 /* Ends the transaction that writes opened, if there is one. */
 int pump_store_commit(pump_store *store);
 void pump_store_rollback(pump_store *store);
@@ -77,6 +96,8 @@ int pump_store_read_event(pump_store *store, pump_bytes stream, int64_t number, 
 int pump_store_read_all(pump_store *store, const pump_read *read, int64_t now, pump_store_sink sink,
                         void *ud, pump_store_page *page);
 
+/* Whether the data of a "$>" say where it leads: "3@stream". */
+bool pump_store_is_link(pump_bytes data);
 /* Whether "$$name" it is, where the metadata of "name" stands; *of is that name. */
 bool pump_store_is_metastream(pump_bytes name, pump_bytes *of);
 

@@ -47,7 +47,23 @@
   XX(NEWEST_IDS,                                                                                   \
      "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \
      "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
-  XX(END_POSITION, "SELECT max(position) FROM events")
+  XX(POSITION, "SELECT position FROM events WHERE stream = ?1 AND number = ?2")                    \
+  XX(ADD_TRANSACTION, "INSERT INTO transactions (id, stream, expected, started) "                  \
+                      "VALUES (?1, ?2, ?3, ?4)")                                                   \
+  XX(TRANSACTION, "SELECT stream, expected, first, last, position FROM transactions "              \
+                  "WHERE id = ?1")                                                                 \
+  XX(END_TRANSACTION, "UPDATE transactions SET first = ?2, last = ?3, position = ?4, "             \
+                      "committed = ?5 WHERE id = ?1")                                              \
+  XX(KEEP_EVENT, "INSERT INTO transaction_events (transaction_id, id, type, data, metadata, "      \
+                 "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                       \
+  XX(KEPT_IDS, "SELECT id FROM transaction_events WHERE transaction_id = ?1 ORDER BY place")       \
+  XX(KEPT_EVENTS, "SELECT id, type, data, metadata, is_json FROM transaction_events "              \
+                  "WHERE transaction_id = ?1 ORDER BY place")                                      \
+  XX(DROP_KEPT, "DELETE FROM transaction_events WHERE transaction_id = ?1")                        \
+  XX(END_POSITION, "WITH e(last) AS (SELECT max(position) FROM events), t(id, committed) AS "      \
+                   "(SELECT max(id), max(committed) FROM transactions) SELECT "                    \
+                   "max(ifnull(e.last, -1), ifnull(t.id, -1), ifnull(t.committed, -1)) + 1, "      \
+                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)) FROM e, t")
 
 enum {
 #define XX(name, sql) STATEMENT_##name,
@@ -78,6 +94,30 @@ typedef struct pump_store_stream {
   int64_t truncate_before; /* INT64_MAX: soft-deleted */
 } pump_store_stream;
 
+/* Where to go back to when a write fails halfway. */
+typedef struct pump_store_mark {
+  int64_t end;
+  int64_t last;
+} pump_store_mark;
+
+/* Opens the transaction that writes gather in, if it is not open yet. */
+int pump_store_begin(pump_store *store);
+int pump_store_set_mark(pump_store *store, pump_store_mark *mark);
+/* Keeps what was written since the mark, or with a code that is not 0 nothing of it. */
+int pump_store_finish(pump_store *store, int code, const pump_store_mark *mark);
+
+/* Gives the next event, whose views hold until it is called again. */
+typedef int (*pump_store_source)(void *ud, pump_new_event *event);
+/* An append of events that a source gives; of `ids` only the ids count. Their ids are not
+ * remembered yet: whoever calls does that when all is well. */
+int pump_store_append_from(pump_store *store, pump_bytes stream, int64_t expected,
+                           const pump_new_event *ids, size_t count, pump_store_source source,
+                           void *ud, int64_t now, pump_store_written *out);
+void pump_store_remember(pump_store *store, pump_bytes stream, const pump_new_event *ids,
+                         size_t count, int64_t first);
+
+/* Notes that there is no memory. Returns PUMP_ESTORE. */
+int pump_store_no_memory(pump_store *store);
 /* Remembers what SQLite says. Returns PUMP_ESTORE. */
 int pump_store_fail(pump_store *store);
 /* Ready to bind and step, or NULL after pump_store_fail. */

@@ -18,6 +18,10 @@ const ProtobufCMessageDescriptor *pump_tcp_message_of(uint8_t command);
 ProtobufCMessage *pump_tcp_unpack(uint8_t command, pump_bytes body);
 void pump_tcp_unpack_free(ProtobufCMessage *message);
 
+/* Fields that hold their default are not set any more, as proto3 servers leave them out. Only the
+ * message itself, not those in it. */
+void pump_tcp_leave_out_defaults(ProtobufCMessage *message);
+
 /* A whole frame with this message as its body. Errors as pump_tcp_frame_end. */
 int pump_tcp_pack(pump_buffer *out, uint8_t command, const pump_tcp_correlation *correlation,
                   pump_bytes login, pump_bytes password, const ProtobufCMessage *message);
