@@ -10,7 +10,7 @@
 #include "node/answer.h"
 #include "node/listen.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
 
