@@ -8,8 +8,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define BACKLOG 128
-
 typedef union address {
   struct sockaddr any;
   struct sockaddr_in v4;
@@ -68,7 +66,7 @@ int pump_listen(int *fd, const char *where, bool insecure, char *error, size_t e
   socklen_t size = at.any.sa_family == AF_INET ? sizeof at.v4 : sizeof at.v6;
   *fd = socket(at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (*fd >= 0 && setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      bind(*fd, &at.any, size) == 0 && listen(*fd, BACKLOG) == 0)
+      bind(*fd, &at.any, size) == 0 && listen(*fd, PUMP_NODE_BACKLOG) == 0)
     return 0;
   snprintf(error, error_size, "%s: cannot listen: %s", where, strerror(errno));
   if (*fd >= 0) close(*fd);

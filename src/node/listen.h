@@ -8,6 +8,8 @@
 /* Room for a host, and for one with a port. */
 #define PUMP_HOST_SIZE    256
 #define PUMP_ADDRESS_SIZE (PUMP_HOST_SIZE + 8)
+/* Connections that may wait to be accepted. */
+#define PUMP_NODE_BACKLOG 1024
 
 /* A socket that listens there. PUMP_EINVALID, PUMP_ECONNECT: error holds one line. */
 int pump_listen(int *fd, const char *where, bool insecure, char *error, size_t error_size);

@@ -11,7 +11,6 @@
 #include "node/listen.h"
 #include "node/write.h"
 
-#define BACKLOG 128
 #define LIKE_23 "23.10"
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
@@ -173,7 +172,8 @@ static int start(pump_node *node, const int fds[2], const pump_node_options *opt
   if (fds[0] >= 0) {
     code = uv_tcp_open(&node->listener, fds[0]);
     if (code != 0) close(fds[0]);
-    if (code == 0) code = uv_listen((uv_stream_t *)&node->listener, BACKLOG, on_connection);
+    if (code == 0)
+      code = uv_listen((uv_stream_t *)&node->listener, PUMP_NODE_BACKLOG, on_connection);
     if (code == 0) pump_listen_address(fds[0], node->address);
   }
   if (code != 0) {
