@@ -28,6 +28,10 @@ struct pump_client {
   uint64_t timer_at;
   uv_idle_t flush; /* active when there is something to ask or to send: once a turn of the loop */
 
+  pump_subscription *subscriptions; /* all that have not ended */
+  pump_subscription *lost;          /* whose connection has gone, until they are told */
+  pump_subscription *ready;         /* that have something to do when the loop turns */
+
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
   uint64_t connect_deadline; /* 0: not connecting */
@@ -49,6 +53,21 @@ uint64_t pump_client_now(void);
 /* Lets a conversation into the line; it is the client's then. On failure it is freed. */
 int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
                     pump_result_cb cb, void *ud);
+
+/* The same for what is not a program's own request: it is let in whatever waits already, and asked
+ * after a pause. */
+int pump_client_ask_later(pump_client *client, pump_conversation *conversation, uint64_t pause,
+                          uint64_t timeout, pump_result_cb cb, void *ud);
+/* Takes a conversation back, asked or not, and frees it without calling back. NULL is fine. */
+void pump_client_withdraw(pump_client *client, pump_conversation *conversation);
+/* Has on_flush run in the next turn of the loop. */
+void pump_client_flush_soon(pump_client *client);
+
+/* Subscriptions: those that are ready go on; the connection is gone, and its conversations with
+ * it; and they are told. */
+void pump_subscriptions_go_on(pump_client *client);
+void pump_subscriptions_lose(pump_client *client);
+void pump_subscriptions_end(pump_client *client, const char *message);
 
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

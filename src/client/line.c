@@ -59,11 +59,18 @@ static void unlist(pump_line *line, pump_conversation *conversation) {
 int pump_line_enter(pump_line *line, pump_conversation *conversation, uint64_t deadline) {
   bool too_much = line->bytes > 0 && line->bytes + conversation->size > MAX_BYTES;
   if (line->waiting >= line->max_waiting || too_much) return PUMP_EBUSY;
+  return pump_line_join(line, conversation, 0, deadline);
+}
+
+int pump_line_join(pump_line *line, pump_conversation *conversation, uint64_t when,
+                   uint64_t deadline) {
   int code = pump_heap_add(&line->deadlines, &conversation->by_deadline, deadline);
+  if (code == 0 && when != 0 && (code = pump_line_retry(line, conversation, when)) != 0)
+    pump_heap_remove(&line->deadlines, &conversation->by_deadline);
   if (code != 0) return code;
   conversation->deadline = deadline;
   line->bytes += conversation->size;
-  append(line, conversation);
+  if (when == 0) append(line, conversation);
   return 0;
 }
 

@@ -19,6 +19,9 @@ void pump_line_init(pump_line *line, size_t max_waiting);
 void pump_line_free(pump_line *line);
 /* Lets a conversation in, at the end. PUMP_EBUSY: it is too long already; PUMP_ENOMEM. */
 int pump_line_enter(pump_line *line, pump_conversation *conversation, uint64_t deadline);
+/* The same for what the client itself has to ask: without limits, and not before that time. */
+int pump_line_join(pump_line *line, pump_conversation *conversation, uint64_t when,
+                   uint64_t deadline);
 /* The next to be asked, taken off the list (its deadline goes on), or NULL. */
 pump_conversation *pump_line_take(pump_line *line);
 /* Asked in vain: to be asked again at that time. PUMP_ENOMEM. */

@@ -42,11 +42,14 @@ pump_buffer *pump_session_output(pump_session *session);
  * PUMP_RETRY while it goes on. */
 pump_decision pump_session_handshake(const pump_session *session, int *status);
 
-/* Asks. The conversation stays the caller's; the session refers to it until it comes out of
+/* Asks. A subscription stays in the registry after its confirmation (PUMP_GO_ON), and comes out
+ * of pump_session_next whenever something was pushed to it. The conversation stays the caller's; the session refers to it until it comes out of
  * pump_session_next or is taken out with pump_session_forget. PUMP_ENOMEM, PUMP_ETOOLARGE. */
 int pump_session_submit(pump_session *session, pump_conversation *conversation);
+/* Takes it out, answered or not. A subscription is ended at the server, which is not waited for. */
 void pump_session_forget(pump_session *session, pump_conversation *conversation);
-/* One conversation that has been answered; its decision and result are set. NULL: none is left. */
+/* One conversation that has been answered; its decision and result are set. NULL: none is left.
+ * A subscription's was_confirmed and pushes are new too, and come before its result. */
 pump_conversation *pump_session_next(pump_session *session);
 /* Any conversation that waits for an answer, NULL for none: to empty a dead session. */
 pump_conversation *pump_session_waiting(pump_session *session);

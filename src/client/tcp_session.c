@@ -9,11 +9,14 @@
 #include "client/tcp_translate.h"
 #include "conversation/heartbeat.h"
 #include "wire/tcp/command.h"
+#include "wire/tcp/events.h"
 #include "wire/tcp/frame.h"
 
 /* While a starting server refuses to authenticate anybody. */
 #define HANDSHAKE_PAUSE 250
 #define FIRST_SLOTS     64
+/* Events that came one after the other for one subscription and share a page. */
+#define LONGEST_RUN 64
 
 /* A place in the registry. The correlation id of a request is the session's own random half, the
  * place and how often it was taken: an answer finds its conversation without a search, and one
@@ -33,6 +36,9 @@ struct pump_session {
   uint32_t first_free; /* + 1 */
   uint32_t scanned;    /* by pump_session_waiting */
   pump_conversation *answered, *last_answered;
+  pump_conversation *running; /* to whom the bodies of the run are pushed */
+  pump_bytes run[LONGEST_RUN];
+  size_t run_length;
   pump_conversation *authenticate, *identify; /* the handshake, while it goes on */
   uint64_t handshake_again;                   /* when to try it again, 0: not waiting for that */
   int status;                                 /* of the handshake */
@@ -85,7 +91,7 @@ static pump_conversation *find(const pump_session *session, const pump_tcp_corre
   return session->slots[index].conversation;
 }
 
-void pump_session_forget(pump_session *session, pump_conversation *conversation) {
+static void leave_registry(pump_session *session, pump_conversation *conversation) {
   if (conversation->slot == 0) return;
   uint32_t index = conversation->slot - 1;
   conversation->slot = 0;
@@ -93,6 +99,43 @@ void pump_session_forget(pump_session *session, pump_conversation *conversation)
   session->slots[index].generation++;
   session->slots[index].next_free = session->first_free;
   session->first_free = index + 1;
+}
+
+static void list(pump_session *session, pump_conversation *conversation) {
+  if (conversation->is_answered) return;
+  conversation->is_answered = true;
+  conversation->next = NULL;
+  if (session->answered)
+    session->last_answered->next = conversation;
+  else
+    session->answered = conversation;
+  session->last_answered = conversation;
+}
+
+static void unlist(pump_session *session, pump_conversation *conversation) {
+  if (!conversation->is_answered) return;
+  pump_conversation *before = NULL;
+  for (pump_conversation *at = session->answered; at != conversation; at = at->next)
+    before = at;
+  *(before ? &before->next : &session->answered) = conversation->next;
+  if (session->last_answered == conversation) session->last_answered = before;
+  conversation->is_answered = false;
+  conversation->next = NULL;
+}
+
+/* Nobody waits for what the server says to that, and where there is no memory to say it, what it
+ * pushes is dropped as it comes. */
+static void unsubscribe(pump_session *session, const pump_conversation *conversation) {
+  pump_tcp_correlation correlation = correlation_of(session, conversation->slot - 1);
+  pump_tcp_frame_write(&session->output, PUMP_TCP_UNSUBSCRIBE_FROM_STREAM, &correlation,
+                       (pump_bytes){0}, (pump_bytes){0}, (pump_bytes){0});
+}
+
+void pump_session_forget(pump_session *session, pump_conversation *conversation) {
+  unlist(session, conversation);
+  if (conversation->slot != 0 && conversation->request.kind == PUMP_SUBSCRIBE)
+    unsubscribe(session, conversation);
+  leave_registry(session, conversation);
 }
 
 int pump_session_submit(pump_session *session, pump_conversation *conversation) {
@@ -114,6 +157,7 @@ pump_conversation *pump_session_next(pump_session *session) {
   pump_conversation *conversation = session->answered;
   if (conversation) {
     session->answered = conversation->next;
+    conversation->is_answered = false;
     conversation->next = NULL;
   }
   return conversation;
@@ -158,7 +202,7 @@ static int start_handshake(pump_session *session) {
 }
 
 static void end_handshake(pump_session *session, pump_conversation **which) {
-  pump_session_forget(session, *which);
+  leave_registry(session, *which);
   pump_conversation_free(*which);
   *which = NULL;
 }
@@ -166,7 +210,7 @@ static void end_handshake(pump_session *session, pump_conversation **which) {
 static void shake(pump_session *session, pump_conversation *conversation, uint64_t now) {
   pump_conversation **which =
       conversation == session->authenticate ? &session->authenticate : &session->identify;
-  pump_session_forget(session, conversation);
+  leave_registry(session, conversation);
   if (conversation->decision == PUMP_RETRY) {
     session->handshake_again = now + HANDSHAKE_PAUSE;
     return;
@@ -202,14 +246,56 @@ static void answered(pump_session *session, pump_conversation *conversation, uin
     shake(session, conversation, now);
     return;
   }
-  pump_session_forget(session, conversation);
-  conversation->next = NULL;
-  if (session->answered)
-    session->last_answered->next = conversation;
-  else
-    session->answered = conversation;
-  session->last_answered = conversation;
+  if (conversation->decision != PUMP_GO_ON) leave_registry(session, conversation);
+  list(session, conversation);
 }
+
+/* ---- Pushes ------------------------------------------------------------------------------- */
+
+static bool put_push(pump_conversation *conversation, pump_page *page) {
+  pump_push *push = malloc(sizeof *push);
+  if (!push) return false;
+  *push = (pump_push){.page = page};
+  if (conversation->pushes)
+    conversation->last_push->next = push;
+  else
+    conversation->pushes = push;
+  conversation->last_push = push;
+  return true;
+}
+
+/* What was pushed to one subscription since becomes one page. One that cannot be read, or kept,
+ * ends the subscription: nothing is lost without a word. */
+static void end_run(pump_session *session) {
+  pump_conversation *conversation = session->running;
+  if (!conversation) return;
+  pump_page *page;
+  int code =
+      pump_tcp_decode_pushes(session->reader.block, session->run, session->run_length, &page);
+  session->running = NULL;
+  session->run_length = 0;
+  if (code == 0 && !put_push(conversation, page)) {
+    pump_page_unref(page);
+    code = PUMP_ENOMEM;
+  }
+  if (code != 0) {
+    unsubscribe(session, conversation);
+    leave_registry(session, conversation);
+    pump_conversation_fail(conversation, code,
+                           code == PUMP_EPROTOCOL ? "an event that cannot be read" : NULL);
+    conversation->result.retryable = code == PUMP_ENOMEM;
+  }
+  list(session, conversation);
+}
+
+static void push(pump_session *session, pump_conversation *conversation, pump_bytes body) {
+  if (session->running != conversation || session->run_length == LONGEST_RUN) end_run(session);
+  if (conversation->slot == 0) return; /* the run before ended it */
+  session->running = conversation;
+  session->run[session->run_length++] = body;
+}
+
+/* ---- What comes --------------------------------------------------------------------------- */
 
 /* An answer that no client takes: a page of large events, mostly. Only its question fails. */
 static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
@@ -221,7 +307,7 @@ static void handle_too_large(pump_session *session, const pump_tcp_frame *frame,
   answered(session, conversation, now);
 }
 
-static int handle(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
+static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   static const pump_tcp_correlation nobody;
   if (frame->command == PUMP_TCP_HEARTBEAT_REQUEST)
     return pump_tcp_frame_write(&session->output, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation,
@@ -235,6 +321,12 @@ static int handle(pump_session *session, const pump_tcp_frame *frame, uint64_t n
     say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
     return 0;
   }
+  if (frame->command == PUMP_TCP_STREAM_EVENT_APPEARED &&
+      conversation->request.kind == PUMP_SUBSCRIBE) {
+    push(session, conversation, frame->payload);
+    return 0;
+  }
+  end_run(session);
   pump_reply reply;
   pump_tcp_translate(frame, session->reader.block, conversation->request.kind, &reply);
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
@@ -258,9 +350,7 @@ int pump_session_space(pump_session *session, uint8_t **to, size_t *size) {
   return pump_tcp_reader_space(&session->reader, to, size);
 }
 
-int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
-  pump_tcp_reader_filled(&session->reader, size);
-  pump_heartbeat_heard(&session->heartbeat, now);
+static int handle_frames(pump_session *session, uint64_t now) {
   for (;;) {
     pump_tcp_frame frame;
     int code = pump_tcp_reader_next(&session->reader, &frame);
@@ -276,13 +366,22 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
       continue;
     }
     if (code == PUMP_ETOOLARGE) {
+      end_run(session);
       handle_too_large(session, &frame, now);
       continue;
     }
     session->spoke = true;
-    code = handle(session, &frame, now);
+    code = handle_frame(session, &frame, now);
     if (code != 0) return code;
   }
+}
+
+int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
+  pump_tcp_reader_filled(&session->reader, size);
+  pump_heartbeat_heard(&session->heartbeat, now);
+  int code = handle_frames(session, now);
+  end_run(session);
+  return code;
 }
 
 pump_buffer *pump_session_output(pump_session *session) {

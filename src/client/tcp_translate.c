@@ -80,6 +80,17 @@ static int encode_read_all(pump_buffer *out, const pump_request *request,
                        correlation, request->username, request->password, &message.base);
 }
 
+static int encode_subscribe(pump_buffer *out, const pump_request *request,
+                            const pump_tcp_correlation *correlation) {
+  PumpTcp__SubscribeToStream message = PUMP_TCP__SUBSCRIBE_TO_STREAM__INIT;
+  message.has_event_stream_id = true;
+  message.event_stream_id = pump_tcp_binary(request->stream);
+  message.has_resolve_link_tos = true;
+  message.resolve_link_tos = request->resolve_links;
+  return pump_tcp_pack(out, PUMP_TCP_SUBSCRIBE_TO_STREAM, correlation, request->username,
+                       request->password, &message.base);
+}
+
 int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
                             const pump_tcp_correlation *correlation) {
   switch (request->kind) {
@@ -93,6 +104,7 @@ int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
   case PUMP_READ_EVENT: return encode_read_event(out, request, correlation);
   case PUMP_READ_STREAM: return encode_read_stream(out, request, correlation);
   case PUMP_READ_ALL: return encode_read_all(out, request, correlation);
+  case PUMP_SUBSCRIBE: return encode_subscribe(out, request, correlation);
   }
   return PUMP_EINVALID;
 }
@@ -112,6 +124,9 @@ static bool answers(uint8_t command, pump_kind kind) {
   case PUMP_READ_ALL:
     return command == PUMP_TCP_READ_ALL_FORWARD_COMPLETED ||
            command == PUMP_TCP_READ_ALL_BACKWARD_COMPLETED;
+  case PUMP_SUBSCRIBE:
+    return command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION ||
+           command == PUMP_TCP_SUBSCRIPTION_DROPPED;
   }
   return false;
 }
@@ -216,6 +231,31 @@ static void translate_not_handled(pump_bytes body, pump_reply *reply) {
   if (reply->outcome == PUMP_OUTCOME_NOT_LEADER) translate_leader(info, reply);
 }
 
+/* The last event's number is left out for $all, and by proto3 servers where it is 0. */
+static void translate_confirmation(pump_bytes body, pump_reply *reply) {
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number == 1)
+      reply->position = (pump_position){(int64_t)field.value, (int64_t)field.value};
+    else if (field.number == 2)
+      reply->last_number = (int64_t)field.value;
+  }
+  reply->outcome = cursor.malformed ? PUMP_OUTCOME_UNREADABLE : PUMP_OUTCOME_CONFIRMED;
+}
+
+static void translate_drop(pump_bytes body, pump_reply *reply) {
+  static const pump_outcome reasons[] = {PUMP_OUTCOME_DROPPED, PUMP_OUTCOME_ACCESS_DENIED,
+                                         PUMP_OUTCOME_NO_GROUP, PUMP_OUTCOME_DROPPED,
+                                         PUMP_OUTCOME_FULL};
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  uint64_t reason = 0;
+  while (pump_pb_next(&cursor, &field))
+    if (field.number == 1) reason = field.value;
+  reply->outcome = reason < 5 ? reasons[reason] : PUMP_OUTCOME_DROPPED;
+}
+
 void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kind kind,
                         pump_reply *reply) {
   *reply = (pump_reply){.outcome = PUMP_OUTCOME_SUCCESS, .current_version = PUMP_UNKNOWN};
@@ -240,6 +280,10 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
     reply->text = pump_bytes_of(name ? name : "unknown command");
   } else if (kind == PUMP_APPEND) {
     translate_write(frame->payload, reply);
+  } else if (frame->command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION) {
+    translate_confirmation(frame->payload, reply);
+  } else if (frame->command == PUMP_TCP_SUBSCRIPTION_DROPPED) {
+    translate_drop(frame->payload, reply);
   } else if (kind >= PUMP_READ_EVENT) {
     translate_page(frame, block, kind, reply);
   }

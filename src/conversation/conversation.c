@@ -89,8 +89,20 @@ int pump_conversation_new(pump_conversation **out, const pump_request *request) 
   return 0;
 }
 
+pump_page *pump_conversation_pushed(pump_conversation *conversation) {
+  pump_push *push = conversation->pushes;
+  if (!push) return NULL;
+  pump_page *page = push->page;
+  conversation->pushes = push->next;
+  free(push);
+  return page;
+}
+
 void pump_conversation_free(pump_conversation *conversation) {
   if (!conversation) return;
+  pump_page *page;
+  while ((page = pump_conversation_pushed(conversation)))
+    pump_page_unref(page);
   pump_page_unref(conversation->result.page);
   pump_buffer_free(&conversation->words);
   free(conversation);
@@ -121,7 +133,8 @@ static void put_details(pump_conversation *conversation) {
   const pump_request *request = &conversation->request;
   const pump_result *result = &conversation->result;
   pump_buffer *words = &conversation->words;
-  if (request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) {
+  if ((request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) ||
+      request->kind == PUMP_SUBSCRIBE) {
     pump_buffer_text(words, ": stream \"");
     put_line(words, request->stream);
     pump_buffer_byte(words, '"');
@@ -168,6 +181,7 @@ typedef struct verdict {
 static verdict judge(const pump_conversation *conversation, pump_outcome outcome) {
   switch (outcome) {
   case PUMP_OUTCOME_SUCCESS: return (verdict){0, PUMP_DONE, false};
+  case PUMP_OUTCOME_CONFIRMED: return (verdict){0, PUMP_GO_ON, false};
   case PUMP_OUTCOME_NO_STREAM: return (verdict){PUMP_ENOSTREAM, PUMP_DONE, false};
   case PUMP_OUTCOME_NO_EVENT: return (verdict){PUMP_ENOEVENT, PUMP_DONE, false};
   case PUMP_OUTCOME_STREAM_DELETED: return (verdict){PUMP_EDELETED, PUMP_DONE, false};
@@ -184,6 +198,9 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
                      true};
   case PUMP_OUTCOME_READ_ONLY:
   case PUMP_OUTCOME_NOT_HANDLED: return (verdict){PUMP_ENOTHANDLED, PUMP_DONE, false};
+  case PUMP_OUTCOME_DROPPED: return (verdict){PUMP_EDROPPED, PUMP_DONE, true};
+  case PUMP_OUTCOME_NO_GROUP: return (verdict){PUMP_ENOGROUP, PUMP_DONE, false};
+  case PUMP_OUTCOME_FULL: return (verdict){PUMP_EMAXSUBSCRIBERS, PUMP_DONE, true};
   case PUMP_OUTCOME_ERROR:
   case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
   case PUMP_OUTCOME_TOO_LARGE: return (verdict){PUMP_ETOOLARGE, PUMP_DONE, false};
@@ -208,11 +225,11 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   result->page = reply->page;
   take_leader(conversation, reply);
   pump_outcome outcome = reply->outcome;
-  bool reads = conversation->request.kind >= PUMP_READ_EVENT;
+  pump_kind kind = conversation->request.kind;
+  bool reads = kind >= PUMP_READ_EVENT && kind <= PUMP_READ_ALL;
   if (outcome == PUMP_OUTCOME_SUCCESS && reads && !reply->page) outcome = PUMP_OUTCOME_UNREADABLE;
   /* A metastream without metadata is read with success, and without an event. */
-  if (outcome == PUMP_OUTCOME_SUCCESS && conversation->request.kind == PUMP_READ_EVENT &&
-      reply->page->count == 0)
+  if (outcome == PUMP_OUTCOME_SUCCESS && kind == PUMP_READ_EVENT && reply->page->count == 0)
     outcome = PUMP_OUTCOME_NO_EVENT;
   verdict judged = judge(conversation, outcome);
   result->retryable = judged.retryable;
@@ -227,6 +244,7 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
     set_failure(conversation, judged.code, reply->text);
   }
   conversation->decision = judged.decision;
+  if (judged.decision == PUMP_GO_ON) conversation->was_confirmed = true;
   return judged.decision;
 }
 

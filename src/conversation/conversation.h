@@ -18,7 +18,8 @@ typedef enum pump_kind {
   PUMP_APPEND,
   PUMP_READ_EVENT,
   PUMP_READ_STREAM,
-  PUMP_READ_ALL
+  PUMP_READ_ALL,
+  PUMP_SUBSCRIBE
 } pump_kind;
 
 /* What is asked. Which fields count depends on the kind. */
@@ -53,6 +54,10 @@ typedef enum pump_outcome {
   PUMP_OUTCOME_NOT_LEADER,
   PUMP_OUTCOME_READ_ONLY,
   PUMP_OUTCOME_NOT_HANDLED,
+  PUMP_OUTCOME_CONFIRMED,   /* a subscription: what happens is pushed from now on */
+  PUMP_OUTCOME_DROPPED,     /* a subscription that the server ended without a reason */
+  PUMP_OUTCOME_NO_GROUP,    /* there is no such group to subscribe to */
+  PUMP_OUTCOME_FULL,        /* the group has all the subscribers it allows */
   PUMP_OUTCOME_ERROR,       /* it refused and said why */
   PUMP_OUTCOME_BAD_REQUEST, /* it did not understand */
   PUMP_OUTCOME_TOO_LARGE,   /* its answer was larger than any client takes */
@@ -73,9 +78,16 @@ typedef struct pump_reply {
 
 typedef enum pump_decision {
   PUMP_DONE,  /* result holds what became of it */
+  PUMP_GO_ON, /* subscribed: it stays where it is, and more will come */
   PUMP_RETRY, /* ask the same again after a while; result says why, in case time runs out */
   PUMP_MOVE   /* ask the leader; result says where it is */
 } pump_decision;
+
+/* Events that were pushed to a subscription and not handed on yet. */
+typedef struct pump_push {
+  struct pump_push *next;
+  pump_page *page;
+} pump_push;
 
 typedef struct pump_conversation pump_conversation;
 struct pump_conversation {
@@ -87,11 +99,17 @@ struct pump_conversation {
   pump_buffer words; /* what result.message points to */
   char leader_host[256];
 
+  /* Of a subscription. */
+  bool was_confirmed; /* and nobody has been told */
+  bool is_open;       /* confirmed and told: it has left the line */
+  pump_push *pushes, *last_push;
+
   /* Its places, for whoever holds it now. */
   pump_heap_node by_deadline;
   pump_heap_node by_retry;
   pump_conversation *next, *previous;
-  uint32_t slot; /* in a session's registry, + 1; 0: in none */
+  uint32_t slot;    /* in a session's registry, + 1; 0: in none */
+  bool is_answered; /* in a session's list of those, by next */
   size_t size;   /* bytes of this allocation */
   uint64_t asked_at_ns;
   pump_result_cb cb;
@@ -106,6 +124,8 @@ void pump_conversation_free(pump_conversation *conversation); /* NULL is fine */
 
 /* Reads a reply and decides; result and decision are set. */
 pump_decision pump_conversation_inspect(pump_conversation *conversation, const pump_reply *reply);
+/* The first page that was pushed, for the caller, or NULL when none is left. */
+pump_page *pump_conversation_pushed(pump_conversation *conversation);
 /* Ends it without a reply: the deadline has passed, the connection is gone, … message NULL: the
  * code's own sentence. A timeout while it waited for a retry keeps the reason of the retry. */
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message);

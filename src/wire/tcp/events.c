@@ -202,7 +202,8 @@ int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pu
       decode_summary(fields, &field, out);
     } else {
       const pump_record *before = record;
-      pump_event decoded = {.position = {-1, -1}};
+      int64_t unsaid = fields->commit ? 0 : -1; /* left out, or none in this message */
+      pump_event decoded = {.position = {unsaid, unsaid}};
       whole = decode_event(field.bytes, &decoded, &record);
       if (record != before) *event++ = decoded;
     }
@@ -210,6 +211,41 @@ int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pu
   if (whole) return 0;
   pump_page_unref(out->page);
   out->page = NULL;
+  return PUMP_EPROTOCOL;
+}
+
+int pump_tcp_decode_pushes(pump_block *block, const pump_bytes *bodies, size_t bodies_count,
+                           pump_page **out) {
+  const layout *fields = layout_of(PUMP_TCP_STREAM_EVENT_APPEARED);
+  size_t all_events = 0, all_records = 0;
+  *out = NULL;
+  for (size_t i = 0; i < bodies_count; i++) {
+    size_t events, records;
+    if (!count(bodies[i], fields->events, &events, &records)) return PUMP_EPROTOCOL;
+    all_events += events;
+    all_records += records;
+  }
+  pump_page *page = pump_page_new(block, all_events, all_records);
+  if (!page) return PUMP_ENOMEM;
+  pump_event *event = pump_page_events(page);
+  pump_record *record = pump_page_records(page);
+  bool whole = true;
+  for (size_t i = 0; whole && i < bodies_count; i++) {
+    pump_pb_cursor cursor = pump_pb_start(bodies[i]);
+    pump_pb_field field;
+    while (whole && pump_pb_next(&cursor, &field)) {
+      if (field.number != fields->events || field.type != 2) continue;
+      const pump_record *before = record;
+      pump_event decoded = {.position = {0, 0}};
+      whole = decode_event(field.bytes, &decoded, &record);
+      if (record != before) *event++ = decoded;
+    }
+  }
+  if (whole) {
+    *out = page;
+    return 0;
+  }
+  pump_page_unref(page);
   return PUMP_EPROTOCOL;
 }
 
