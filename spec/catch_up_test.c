@@ -163,7 +163,7 @@ static void delete_for_ever(run *self) {
         (message){.kind = PUSH, .generation = self->subscription, .from = INT64_MAX});
 }
 
-static message stream_page(run *self, int64_t from) {
+static message stream_page(run *self, int64_t from, int64_t count) {
   if (self->is_hard) return (message){.kind = NO_PAGE, .code = PUMP_EDELETED};
   if (self->shown == 0 || self->is_soft) return (message){.kind = NO_PAGE, .code = PUMP_ENOSTREAM};
   message page = {.kind = PAGE, .from = from, .to = from};
@@ -173,7 +173,7 @@ static message stream_page(run *self, int64_t from) {
     page.number = self->shown;
     page.is_end = true;
   } else {
-    page.to = from + (int64_t)self->options.page_size;
+    page.to = from + count;
     if (page.to > self->shown) page.to = self->shown;
     page.number = page.to;
     page.is_end = page.to == self->shown;
@@ -181,13 +181,13 @@ static message stream_page(run *self, int64_t from) {
   return page;
 }
 
-static message all_page(run *self, pump_position at) {
+static message all_page(run *self, pump_position at, int64_t count) {
   int64_t from = 0;
   while (from < self->shown && (position_of(self, from).commit < at.commit ||
                                 (position_of(self, from).commit == at.commit &&
                                  position_of(self, from).prepare < at.prepare)))
     from++;
-  message page = {.kind = PAGE, .from = from, .to = from + (int64_t)self->options.page_size};
+  message page = {.kind = PAGE, .from = from, .to = from + count};
   if (page.to > self->shown) page.to = self->shown;
   page.is_end = page.to == page.from;
   page.position = at;
@@ -217,10 +217,12 @@ static void serve(run *self) {
   }
   if (self->has_answered && chance(self, 20)) {
     put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETIMEOUT});
+  } else if (self->has_answered && chance(self, 5)) {
+    put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETOOLARGE});
   } else {
     if (++self->looks % 5 == 0) self->shown = self->count; /* no server lags behind for ever */
-    put(&self->to_client,
-        self->options.is_all ? all_page(self, asked.position) : stream_page(self, asked.number));
+    put(&self->to_client, self->options.is_all ? all_page(self, asked.position, asked.to)
+                                               : stream_page(self, asked.number, asked.to));
   }
 }
 
@@ -256,7 +258,7 @@ static void receive(run *self, pump_page *page, size_t first) {
 }
 
 static void step(run *self, pump_step what) {
-  message asked = {.number = what.number, .position = what.position};
+  message asked = {.number = what.number, .position = what.position, .to = (int64_t)what.count};
   switch (what.kind) {
   case PUMP_STEP_READ:
     asked.kind = ASK_PAGE;

@@ -39,7 +39,7 @@ static void on_session_log(void *ud, int level, const char *line) {
   pump_client_log(client, level, "%s: %s", client->endpoint, line);
 }
 
-static void flush_soon(pump_client *client) {
+void pump_client_flush_soon(pump_client *client) {
   if (!client->is_closing) uv_idle_start(&client->flush, on_flush);
 }
 
@@ -99,16 +99,27 @@ static void ask_again(pump_client *client, pump_conversation *conversation) {
 }
 
 static void answered(pump_client *client, pump_conversation *conversation) {
-  client->in_flight--;
+  bool was_open = conversation->is_open;
+  if (!was_open) client->in_flight--;
   switch (conversation->decision) {
+  case PUMP_GO_ON:
+    if (!was_open) pump_line_leave(&client->line, conversation);
+    conversation->is_open = true;
+    conversation->cb(client, &conversation->result, conversation->ud);
+    break;
   case PUMP_RETRY: ask_again(client, conversation); break;
   case PUMP_MOVE: /* where to go is the caller's decision as long as there is one endpoint */
-  case PUMP_DONE: complete(client, conversation); break;
+  case PUMP_DONE:
+    if (was_open)
+      finish(client, conversation);
+    else
+      complete(client, conversation);
+    break;
   }
 }
 
-int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
-                    pump_result_cb cb, void *ud) {
+static int ask(pump_client *client, pump_conversation *conversation, const uint64_t *pause,
+               uint64_t timeout, pump_result_cb cb, void *ud) {
   int code = PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED) {
     conversation->asked_at_ns = uv_hrtime();
@@ -117,15 +128,39 @@ int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64
     uint64_t wait = timeout ? timeout : client->options.timeout;
     uint64_t now = conversation->asked_at_ns / 1000000;
     uint64_t deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX - 1;
-    code = pump_line_enter(&client->line, conversation, deadline);
+    if (!pause)
+      code = pump_line_enter(&client->line, conversation, deadline);
+    else
+      code =
+          pump_line_join(&client->line, conversation, *pause ? now + *pause : 0, deadline + *pause);
   }
   if (code != 0) {
     pump_conversation_free(conversation);
     return code;
   }
-  flush_soon(client);
+  pump_client_flush_soon(client);
   set_timer(client);
   return 0;
+}
+
+int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
+                    pump_result_cb cb, void *ud) {
+  return ask(client, conversation, NULL, timeout, cb, ud);
+}
+
+int pump_client_ask_later(pump_client *client, pump_conversation *conversation, uint64_t pause,
+                          uint64_t timeout, pump_result_cb cb, void *ud) {
+  return ask(client, conversation, &pause, timeout, cb, ud);
+}
+
+void pump_client_withdraw(pump_client *client, pump_conversation *conversation) {
+  if (!conversation) return;
+  if (!conversation->is_open) {
+    if (conversation->slot != 0 || conversation->is_answered) client->in_flight--;
+    pump_line_leave(&client->line, conversation);
+  }
+  if (client->session) pump_session_forget(client->session, conversation);
+  pump_conversation_free(conversation);
 }
 
 /* ---- Sending ------------------------------------------------------------------------------ */
@@ -151,6 +186,7 @@ static void on_flush(uv_idle_t *handle) {
   pump_client *client = of(handle, flush);
   uv_idle_stop(handle);
   if (!client->session) return;
+  if (client->state == PUMP_STATE_CONNECTED) pump_subscriptions_go_on(client);
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
@@ -160,13 +196,13 @@ static void on_flush(uv_idle_t *handle) {
   pump_buffer_clear(output);
   client->is_sending =
       pump_stream_write(client->stream, client->sending.data, client->sending.size) > 0;
-  if (more && !client->is_sending) flush_soon(client);
+  if (more && !client->is_sending) pump_client_flush_soon(client);
 }
 
 static void on_written(void *ud) {
   pump_client *client = ud;
   client->is_sending = false;
-  flush_soon(client);
+  pump_client_flush_soon(client);
 }
 
 /* ---- The end of a connection -------------------------------------------------------------- */
@@ -187,6 +223,7 @@ static void leave_connection(pump_client *client) {
  * meanwhile belongs to what comes next, and must not be failed with the rest. */
 static void fail_all(pump_client *client, const char *message) {
   pump_conversation *doomed = NULL, **end = &doomed, *conversation;
+  pump_subscriptions_lose(client);
   while ((conversation = pump_line_any(&client->line))) {
     pump_line_leave(&client->line, conversation);
     if (conversation->slot != 0) pump_session_forget(client->session, conversation);
@@ -202,6 +239,7 @@ static void fail_all(pump_client *client, const char *message) {
     pump_conversation_fail(conversation, PUMP_ECLOSED, message);
     finish(client, conversation);
   }
+  pump_subscriptions_end(client, message);
 }
 
 static void answer_connect(pump_client *client, int code, const char *message) {
@@ -264,7 +302,7 @@ static void on_connected(void *ud, int status, const char *message) {
     lose(client, status, message);
     return;
   }
-  flush_soon(client);
+  pump_client_flush_soon(client);
   set_timer(client);
 }
 
@@ -306,7 +344,7 @@ static void on_filled(void *ud, size_t size) {
     return;
   }
   check_handshake(client);
-  flush_soon(client);
+  pump_client_flush_soon(client);
   set_timer(client);
 }
 
@@ -373,7 +411,7 @@ static void on_timer(uv_timer_t *handle) {
       lose(client, code, reason);
     }
   }
-  flush_soon(client);
+  pump_client_flush_soon(client);
   set_timer(client);
 }
 

@@ -212,6 +212,9 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable) {
     machine->tries = 0;
     if (machine->lags >= PATIENCE) machine->goal = -1; /* it was deleted softly since */
     reached(machine, true);
+  } else if (code == PUMP_ETOOLARGE && machine->options.page_size > 1) {
+    /* A page of fewer events may be small enough. */
+    machine->options.page_size = (machine->options.page_size + 7) / 8;
   } else if (retryable && machine->has_started) {
     machine->tries++;
   } else {
@@ -358,6 +361,7 @@ static pump_step ask(pump_catch_up *machine, pump_step_kind kind) {
   return (pump_step){.kind = kind,
                      .number = machine->next,
                      .position = machine->next_position,
+                     .count = machine->options.page_size,
                      .pause = pause_of(machine)};
 }
 

@@ -43,6 +43,7 @@ typedef struct pump_step {
   pump_step_kind kind;
   int64_t number;
   pump_position position;
+  size_t count;   /* READ: of events */
   uint64_t pause; /* ms */
   pump_page *page;
   size_t first;

@@ -110,7 +110,7 @@ struct pump_conversation {
   pump_conversation *next, *previous;
   uint32_t slot;    /* in a session's registry, + 1; 0: in none */
   bool is_answered; /* in a session's list of those, by next */
-  size_t size;   /* bytes of this allocation */
+  size_t size;      /* bytes of this allocation */
   uint64_t asked_at_ns;
   pump_result_cb cb;
   void *ud;
