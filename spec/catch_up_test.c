@@ -217,7 +217,7 @@ static void serve(run *self) {
   }
   if (self->has_answered && chance(self, 20)) {
     put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETIMEOUT});
-  } else if (self->has_answered && chance(self, 5)) {
+  } else if (self->has_answered && asked.to > 1 && chance(self, 5)) {
     put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETOOLARGE});
   } else {
     if (++self->looks % 5 == 0) self->shown = self->count; /* no server lags behind for ever */
