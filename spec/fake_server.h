@@ -97,6 +97,7 @@ static inline void fake_accept(uv_stream_t *listener, int status) {
   (void)status;
   uv_tcp_init(listener->loop, &server->peer);
   uv_accept(listener, (uv_stream_t *)&server->peer);
+  uv_tcp_nodelay(&server->peer, 1);
   server->has_peer = true;
   server->frames = 0;
   pump_tcp_reader_free(&server->reader);

@@ -51,9 +51,13 @@ static void push(fake_server *to, const pump_tcp_frame *frame, int64_t index) {
 
 /* Out of a loop turn of the server's own. */
 static void push_now(int64_t from, int64_t count) {
+  long at = starve_at, so_far = starve_count;
+  starve_at = 0;
   for (int64_t i = 0; i < count; i++)
     push(&server, &subscribed, from + i);
   fake_flush(&server);
+  starve_at = at;
+  starve_count = so_far;
 }
 
 static void drop_now(const char *body, size_t size) {
@@ -103,7 +107,7 @@ static void answer_subscribe(fake_server *to, const pump_tcp_frame *frame) {
   if (drops_in_answer) fake_reply(to, frame, PUMP_TCP_SUBSCRIPTION_DROPPED, "\x08\x01", 2);
 }
 
-static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
+static void answer(fake_server *to, const pump_tcp_frame *frame) {
   if (fake_handshake(to, frame)) return;
   switch (frame->command) {
   case PUMP_TCP_READ_STREAM_FORWARD: answer_read(to, frame); break;
@@ -115,6 +119,15 @@ static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
   case PUMP_TCP_PING: fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0); break;
   default: break;
   }
+}
+
+/* The server has memory enough. */
+static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
+  long at = starve_at, count = starve_count;
+  starve_at = 0;
+  answer(to, frame);
+  starve_at = at;
+  starve_count = count;
 }
 
 /* ---- The program -------------------------------------------------------------------------- */
@@ -263,7 +276,8 @@ static void history_then_live(void) {
   how.page_size = 10;
   start(&self, 95);
   tap_ok(subscribe(&self, &how) == 0 && self.got == 0, "nothing is called from inside the call");
-  tap_ok(until_got(&self, 95) && reads == 10, "history of 95 events comes in %d pages", reads);
+  bool whole = until_got(&self, 95);
+  tap_ok(whole && reads == 10, "history of 95 events comes in %d pages", reads);
   turn(10);
   tap_ok(self.lives == 1 && subscriptions == 1, "then it is live");
   push_now(95, 500);
@@ -405,8 +419,9 @@ static void refusals(void) {
     subscribe_body = cases[i].body;
     subscribe_size = cases[i].size;
     subscribe(&self, &how);
-    tap_ok(until_ended(&self, cases[i].code) && !strchr(self.message, '\n'), "%s: %s, %s",
-           cases[i].what, pump_error_name(self.ended), self.message);
+    bool as_told = until_ended(&self, cases[i].code);
+    tap_ok(as_told && !strchr(self.message, '\n'), "%s: %s, %s", cases[i].what,
+           pump_error_name(self.ended), self.message);
     tap_ok(pump_client_state(self.client) == PUMP_STATE_CONNECTED &&
                pump_subscription_state(self.subscription) == PUMP_SUBSCRIPTION_CLOSED,
            "%s: the connection lives on", cases[i].what);
@@ -426,7 +441,8 @@ static void odd_pushes(void) {
   tap_ok(until_got(&self, 4), "a push without an event is none");
   fake_reply(&server, &subscribed, PUMP_TCP_STREAM_EVENT_APPEARED, "\x0a\x7f", 2);
   fake_flush(&server);
-  tap_ok(until_ended(&self, PUMP_EPROTOCOL), "one that cannot be read ends it: %s", self.message);
+  bool as_told = until_ended(&self, PUMP_EPROTOCOL);
+  tap_ok(as_told, "one that cannot be read ends it: %s", self.message);
   turn(5);
   tap_ok(unsubscriptions == 1, "at the server too");
   stop(&self);
@@ -439,7 +455,8 @@ static void endings(void) {
   subscribe(&self, &how);
   until_got(&self, 3);
   fake_hang_up(&server);
-  tap_ok(until_ended(&self, PUMP_ECLOSED), "a lost connection ends it: %s", self.message);
+  bool as_told = until_ended(&self, PUMP_ECLOSED);
+  tap_ok(as_told, "a lost connection ends it: %s", self.message);
   tap_ok(subscribe(&self, &how) == PUMP_ECLOSED, "and no other begins then");
   stop(&self);
 
@@ -499,7 +516,9 @@ static void many(void) {
 /* Without memory it ends, or goes on as if nothing was; it never loses an event without a word. */
 static void without_memory(void) {
   long allocations = 0, ended = 0, whole = 0, wrong = 0;
-  for (long at = 1; wrong == 0; at++) {
+  long growth =
+      0; /* texts that strdup makes are freed uncounted: the first run, at 0, says how many */
+  for (long at = 0; wrong == 0; at++) {
     program self;
     pump_subscribe how = defaults();
     how.page_size = 10;
@@ -510,6 +529,7 @@ static void without_memory(void) {
     starve_at = at;
     if (code == 0) code = subscribe(&self, &how);
     if (code == 0) until_got(&self, 25);
+    written = 30;
     if (code == 0 && self.ended == 0) push_now(25, 5);
     if (code == 0) until_got(&self, 30);
     bool reached = starve_count >= at;
@@ -518,9 +538,12 @@ static void without_memory(void) {
     if (code == 0 && self.ended == 0) whole++;
     if (self.ended != 0) ended++;
     stop(&self);
-    if (starve_alive != alive) wrong = at;
+    if (at == 0)
+      growth = starve_alive - alive;
+    else if (starve_alive - alive != growth)
+      wrong = at;
     allocations = at;
-    if (!reached) break;
+    if (!reached && at > 0) break;
   }
   tap_ok(wrong == 0, "of %ld allocations each failed in turn: %ld ended it, %ld did not",
          allocations, ended, whole);
