@@ -1,5 +1,5 @@
--- Connections: where to, with which options, and their life. What they are asked is in read.lua
--- and publish.lua.
+-- Connections: where to, with which options, and their life. What they are asked is in read.lua,
+-- publish.lua and subscription.lua.
 local core = require "pump.core"
 local errors = require "pump.error"
 local json = require "pump.json"
@@ -10,6 +10,7 @@ local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
+local subscription = require "pump.subscription"
 
 local M = {}
 
@@ -94,6 +95,8 @@ local methods = {
   get_event = read.get_event, get = read.get, iter = read.iter,
   get_all = read.get_all, iter_all = read.iter_all,
   publish_event = publish.publish_event, publish = publish.publish,
+  subscribe_to = subscription.subscribe_to, stream = subscription.stream,
+  watch = subscription.watch,
 }
 
 local getters = {}

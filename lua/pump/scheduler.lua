@@ -180,6 +180,25 @@ local function wait(listen, forget)
   return table.unpack(box.done, 1, box.done.n)
 end
 
+-- The same among others, who are all in the set `waiters`; for so many seconds at most, nil: for
+-- ever.
+function M.wait_among(waiters, seconds)
+  local ticket, timer
+  return wait(function(waiter)
+    waiters[waiter] = true
+    if seconds then
+      ticket, timer = core.after(seconds)
+      waiting[ticket] = waiter
+    end
+  end, function(waiter)
+    waiters[waiter] = nil
+    if timer then
+      waiting[ticket] = nil
+      timer:cancel()
+    end
+  end)
+end
+
 local function after_await(ticket, ...)
   if running and running.cancelled then
     waiting[ticket] = nil
@@ -245,11 +264,6 @@ end
 -- The task that is running, or nil.
 function M.running()
   return running
-end
-
--- The answer of the ticket wakes the waiter; nil: nobody.
-function M.expect(ticket, waiter)
-  waiting[ticket] = waiter
 end
 
 M.can_yield = can_yield

@@ -151,22 +151,7 @@ function task_class:join(timeout)
   end
   if self == scheduler.running() then errors.misuse("a task cannot join itself") end
   scheduler.check_cancelled()
-  if live[self] then
-    local ticket, timer
-    wait(function(waiter)
-      self.joiners[waiter] = true
-      if timeout then
-        ticket, timer = core.after(timeout)
-        scheduler.expect(ticket, waiter)
-      end
-    end, function(waiter)
-      self.joiners[waiter] = nil
-      if timer then
-        scheduler.expect(ticket, nil)
-        timer:cancel()
-      end
-    end)
-  end
+  if live[self] then scheduler.wait_among(self.joiners, timeout) end
   if live[self] then
     local message = ("%s did not end within %g seconds"):format(self.name, timeout)
     return nil, errors.new("timeout", message)

@@ -318,6 +318,28 @@ static int client_read_all(lua_State *L) {
   return accepted(L, answer, pump_client_read_all(client, &read, &call, on_result, answer));
 }
 
+/* client:subscribe(stream, is_volatile, from, is_from_now, commit, prepare, resolve_links,
+ * page_size, max_buffered, call…) -> subscription, ticket of its notices */
+static int client_subscribe(lua_State *L) {
+  lua_client *self = check_client(L);
+  pump_bytes stream = bytes_at(L, 2);
+  pump_subscribe subscribe;
+  pump_subscribe_init(&subscribe);
+  subscribe.is_volatile = lua_toboolean(L, 3);
+  subscribe.from = luaL_checkinteger(L, 4);
+  subscribe.is_from_now = lua_toboolean(L, 5);
+  subscribe.after = (pump_position){luaL_checkinteger(L, 6), luaL_checkinteger(L, 7)};
+  subscribe.resolve_links = lua_toboolean(L, 8);
+  subscribe.page_size = (int32_t)luaL_optinteger(L, 9, subscribe.page_size);
+  subscribe.max_untaken = 2 * (size_t)subscribe.page_size;
+  subscribe.max_buffered = (size_t)luaL_optinteger(L, 10, (lua_Integer)subscribe.max_buffered);
+  pump_call call = call_at(L, 11);
+  pump_lua_push_subscription(L);
+  /* A finaliser may have closed the client meanwhile. */
+  if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+  return pump_lua_subscribe(L, self->child.loop, self->client, stream, &subscribe, &call);
+}
+
 void pump_lua_open_client(lua_State *L, int index) {
   static const luaL_Reg methods[] = {
       {"connect", client_connect},
@@ -325,6 +347,7 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"read_event", client_read_event},
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},
+      {"subscribe", client_subscribe},
       {"state", client_state},
       {"endpoint", client_endpoint},
       {"close", client_close},

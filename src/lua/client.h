@@ -44,6 +44,13 @@ void pump_lua_give_batch(lua_State *L, int index);
 int pump_lua_read_batch(lua_State *L, pump_lua_batch *batch, int list, lua_Integer from,
                         lua_Integer to, size_t max_bytes);
 
+/* Pushes a subscription that is none yet; then makes it one, which is on the top: what Lua gets of
+ * it, itself and its ticket, or nil, code, message. */
+void pump_lua_push_subscription(lua_State *L);
+int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, pump_bytes stream,
+                       const pump_subscribe *subscribe, const pump_call *call);
+void pump_lua_open_subscription(lua_State *L);
+
 /* Each adds its functions to the table on the top, with the loop at `index` as upvalue. */
 void pump_lua_open_client(lua_State *L, int index);
 void pump_lua_open_node(lua_State *L, int index);

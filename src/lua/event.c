@@ -9,8 +9,9 @@
 #include "base/buffer.h"
 #include "lua/json.h"
 
-#define PAGE_TYPE  "pump.page"
-#define EVENT_TYPE "pump.event"
+#define PAGE_TYPE     "pump.page"
+#define EVENT_TYPE    "pump.event"
+#define ITERATOR_TYPE "pump.core.iterator"
 /* How much of its data an event shows as text, and how much of a stream's name. */
 #define SHOWN_DATA 120
 #define SHOWN_NAME 200
@@ -61,6 +62,11 @@ void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page) {
   owner->page = *page;
   *page = NULL;
   loop->page_bytes += owner->size;
+}
+
+void pump_lua_skip_events(lua_State *L, size_t count) {
+  lua_page *owner = lua_touserdata(L, -1);
+  owner->next = count;
 }
 
 static lua_page *check_page(lua_State *L) {
@@ -164,6 +170,9 @@ static int page_set_decode(lua_State *L) {
  * function is old from then on for a generational collector. */
 typedef struct lua_iterator {
   lua_page *owner; /* NULL: there is no page */
+  bool has_begun;
+  int64_t number; /* where the event stands that was given out last, of the pages before this */
+  pump_position position;
 } lua_iterator;
 
 /* The upvalues of an iterator: itself, the function that gets the next page, the metatable. */
@@ -175,17 +184,29 @@ static void set_page(lua_State *L, lua_iterator *self, lua_page *owner) {
   lua_setiuservalue(L, lua_upvalueindex(AT_SELF), 1);
 }
 
+static void note_place(lua_iterator *self) {
+  const lua_page *owner = self->owner;
+  if (!owner || !owner->page || owner->next == 0) return;
+  const pump_event *event = &owner->page->events[owner->next - 1];
+  self->has_begun = true;
+  self->number = event->link ? event->link->number : event->record->number;
+  self->position = event->position;
+}
+
 static int push_next(lua_State *L, lua_iterator *self) {
   lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
   push_event(L, self->owner, self->owner->next++, lua_upvalueindex(AT_METATABLE));
   return 1;
 }
 
+static int iterator_next(lua_State *L);
+
 static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
   (void)status;
   (void)context;
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
   lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
+  if (lua_isboolean(L, -1)) return iterator_next(L);
   if (!owner || !owner->page || owner->page->count == 0) {
     lua_pushnil(L);
     return 1;
@@ -217,6 +238,7 @@ static int iterator_next(lua_State *L) {
     if (owner->next % SHARERS == 0 && owner->next > 0) renew_page(L, self);
     return push_next(L, self);
   }
+  note_place(self);
   lua_pushnil(L);
   set_page(L, self, NULL);
   lua_pushvalue(L, lua_upvalueindex(AT_MORE));
@@ -225,17 +247,44 @@ static int iterator_next(lua_State *L) {
   return iterator_got_page(L, LUA_OK, 0);
 }
 
-/* core.iterator(more) -> a function for `for`: one event a call, and more() for the next page
- * with at least one event, or nil at the end. */
+/* core.reached(place) -> event number, commit, prepare of the event that the iterator gave out last;
+ * nothing before the first */
+static int core_reached(lua_State *L) {
+  lua_iterator *self = luaL_checkudata(L, 1, ITERATOR_TYPE);
+  note_place(self);
+  if (!self->has_begun) return 0;
+  lua_pushinteger(L, self->number);
+  lua_pushinteger(L, self->position.commit);
+  lua_pushinteger(L, self->position.prepare);
+  return 3;
+}
+
+/* core.leave(place): the iterator gives out nothing more of its page */
+static int core_leave(lua_State *L) {
+  lua_iterator *self = luaL_checkudata(L, 1, ITERATOR_TYPE);
+  note_place(self);
+  self->owner = NULL;
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, 1);
+  return 0;
+}
+
+/* core.iterator(more) -> a function for `for`, and its place for the two above: one event a call,
+ * and more() for the next page with at least one event, nil at the end, or true: where several
+ * wait, another one may have got a page that has events left. */
 static int core_iterator(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_iterator *self = lua_newuserdatauv(L, sizeof *self, 1);
   *self = (lua_iterator){0};
-  lua_insert(L, 1);
+  luaL_setmetatable(L, ITERATOR_TYPE);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 1);
   luaL_getmetatable(L, EVENT_TYPE);
   lua_pushcclosure(L, iterator_next, 3);
-  return 1;
+  lua_insert(L, 2);
+  return 2;
 }
 
 /* ---- Events ------------------------------------------------------------------------------- */
@@ -465,8 +514,14 @@ static int core_page_bytes(lua_State *L) {
 
 void pump_lua_open_event(lua_State *L, int index) {
   static const luaL_Reg functions[] = {
-      {"iterator", core_iterator},           {"decode", core_decode},     {"decoder", core_decoder},
-      {"event_methods", core_event_methods}, {"is_event", core_is_event}, {NULL, NULL},
+      {"iterator", core_iterator},
+      {"reached", core_reached},
+      {"leave", core_leave},
+      {"decode", core_decode},
+      {"decoder", core_decoder},
+      {"event_methods", core_event_methods},
+      {"is_event", core_is_event},
+      {NULL, NULL},
   };
   static const luaL_Reg page_methods[] = {
       {"count", page_count},
@@ -493,5 +548,6 @@ void pump_lua_open_event(lua_State *L, int index) {
     lua_setfield(L, -2, "__index");
   }
   if (luaL_newmetatable(L, EVENT_TYPE)) luaL_setfuncs(L, event_methods, 0);
-  lua_pop(L, 2);
+  luaL_newmetatable(L, ITERATOR_TYPE);
+  lua_pop(L, 3);
 }

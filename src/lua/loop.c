@@ -81,16 +81,33 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result) {
   enqueue(answer);
 }
 
-void pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
-                     const char *text) {
+static pump_lua_answer *new_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind) {
   pump_lua_answer *answer = calloc(1, sizeof *answer);
-  if (!answer) return;
+  if (!answer) return NULL;
   answer->loop = loop;
   answer->kind = kind;
   answer->ticket = ticket;
+  return answer;
+}
+
+bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
+                     const char *text) {
+  pump_lua_answer *answer = new_notice(loop, ticket, kind);
+  if (!answer) return false;
   answer->result.status = status;
   answer->result.message = copy_text(text);
   enqueue(answer);
+  return true;
+}
+
+bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page,
+                            size_t first) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_EVENTS);
+  if (!answer) return false;
+  answer->result.page = pump_page_ref(page);
+  answer->result.first_event_number = (int64_t)first;
+  enqueue(answer);
+  return true;
 }
 
 int pump_lua_refuse(lua_State *L, int status, const char *message) {
@@ -233,6 +250,15 @@ static int push_failure(lua_State *L, const pump_result *result) {
   return 6;
 }
 
+static int push_events(lua_State *L, pump_lua_loop *loop, pump_result *result) {
+  size_t first = (size_t)result->first_event_number, count = result->page->count - first;
+  lua_pushliteral(L, "events");
+  pump_lua_push_page(L, loop, &result->page);
+  pump_lua_skip_events(L, first);
+  lua_pushinteger(L, (lua_Integer)count);
+  return 3;
+}
+
 static int push_answer(lua_State *L, pump_lua_answer *answer) {
   pump_result *result = &answer->result;
   const char *text = result->message ? result->message : "";
@@ -247,6 +273,13 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->status);
     lua_pushstring(L, text);
     return 3;
+  case PUMP_LUA_EVENTS: return push_events(L, answer->loop, result);
+  case PUMP_LUA_LIVE: lua_pushliteral(L, "live"); return 1;
+  case PUMP_LUA_GAP:
+    lua_pushliteral(L, "gap");
+    lua_pushstring(L, pump_error_name(result->status));
+    return 2;
+  case PUMP_LUA_ENDED: lua_pushliteral(L, "ended"); return 1 + push_failure(L, result);
   default: break;
   }
   if (result->status < 0) return push_failure(L, result);

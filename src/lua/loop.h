@@ -17,7 +17,11 @@ typedef enum pump_lua_kind {
   PUMP_LUA_APPEND,       /* first and last event number, commit and prepare position */
   PUMP_LUA_PAGE,         /* a page */
   PUMP_LUA_DISCONNECTED, /* a notice, not an answer: "disconnected", code, text */
-  PUMP_LUA_LOG           /* a notice: "log", level, text */
+  PUMP_LUA_LOG,          /* a notice: "log", level, text */
+  PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
+  PUMP_LUA_LIVE,         /* a notice: "live" */
+  PUMP_LUA_GAP,          /* a notice: "gap", code */
+  PUMP_LUA_ENDED         /* the last one: "ended", and a failure */
 } pump_lua_kind;
 
 /* What came of a ticket. Made when the ticket is given out, so that answering cannot fail. */
@@ -70,9 +74,10 @@ pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind);
 void pump_lua_break_promise(pump_lua_answer *answer);
 /* Copies the result (NULL: success, nothing else to say) and queues the answer. */
 void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
-/* A notice under a ticket that stays: status is the code or level. Dropped without memory. */
-void pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
+/* A notice under a ticket that stays: status is the code or level. False: there is no memory. */
+bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
                      const char *text);
+bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
 
 void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box);
 void pump_lua_disown(pump_lua_child *child);

@@ -1,0 +1,129 @@
+/* Subscriptions as Lua has them: notices under a ticket that stays, until the answer to it says
+ * that they are over. */
+#include <lauxlib.h>
+
+#include "lua/client.h"
+
+#define SUBSCRIPTION_TYPE "pump.core.subscription"
+
+typedef struct lua_subscription {
+  pump_lua_loop *loop;
+  pump_subscription *subscription; /* NULL once it is closed */
+  pump_lua_answer *last_word;      /* made beforehand: for want of memory it can end, too */
+  lua_Integer ticket;
+} lua_subscription;
+
+/* ---- What libpump calls ------------------------------------------------------------------- */
+
+static void close(lua_subscription *self) {
+  pump_subscription *subscription = self->subscription;
+  self->subscription = NULL;
+  if (subscription) pump_subscription_close(subscription);
+}
+
+static void end(lua_subscription *self, const pump_result *result) {
+  pump_lua_answer *last_word = self->last_word;
+  self->last_word = NULL;
+  if (last_word) pump_lua_answer_with(last_word, result);
+}
+
+/* Nothing is left out without a word. */
+static void end_without_memory(lua_subscription *self) {
+  end(self, &(pump_result){.status = PUMP_ENOMEM, .current_version = PUMP_UNKNOWN});
+  close(self);
+}
+
+static void on_events(pump_subscription *subscription, pump_page *page, size_t first, void *ud) {
+  lua_subscription *self = ud;
+  (void)subscription;
+  if (!pump_lua_notice_events(self->loop, self->ticket, page, first)) end_without_memory(self);
+}
+
+static void on_live(pump_subscription *subscription, void *ud) {
+  lua_subscription *self = ud;
+  (void)subscription;
+  if (!pump_lua_notice(self->loop, self->ticket, PUMP_LUA_LIVE, 0, NULL)) end_without_memory(self);
+}
+
+static void on_gap(pump_subscription *subscription, int code, void *ud) {
+  lua_subscription *self = ud;
+  (void)subscription;
+  if (!pump_lua_notice(self->loop, self->ticket, PUMP_LUA_GAP, code, NULL))
+    end_without_memory(self);
+}
+
+static void on_ended(pump_subscription *subscription, const pump_result *result, void *ud) {
+  lua_subscription *self = ud;
+  (void)subscription;
+  end(self, result);
+  close(self);
+}
+
+/* ---- What Lua calls ----------------------------------------------------------------------- */
+
+void pump_lua_push_subscription(lua_State *L) {
+  lua_subscription *self = lua_newuserdatauv(L, sizeof *self, 0);
+  *self = (lua_subscription){0};
+  luaL_setmetatable(L, SUBSCRIPTION_TYPE);
+}
+
+int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, pump_bytes stream,
+                       const pump_subscribe *subscribe, const pump_call *call) {
+  static const pump_subscription_events events = {on_events, on_live, on_gap, on_ended};
+  lua_subscription *self = lua_touserdata(L, -1);
+  self->loop = loop;
+  self->last_word = pump_lua_promise(loop, PUMP_LUA_ENDED);
+  if (!self->last_word) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+  self->ticket = self->last_word->ticket;
+  int code =
+      pump_client_subscribe(&self->subscription, client, stream, subscribe, call, &events, self);
+  if (code == 0) {
+    lua_pushinteger(L, self->ticket);
+    return 2;
+  }
+  pump_lua_break_promise(self->last_word);
+  self->last_word = NULL;
+  return pump_lua_refuse(L, code, NULL);
+}
+
+/* subscription:took(count) */
+static int subscription_took(lua_State *L) {
+  lua_subscription *self = luaL_checkudata(L, 1, SUBSCRIPTION_TYPE);
+  lua_Integer count = luaL_checkinteger(L, 2);
+  if (self->subscription && count > 0) pump_subscription_took(self->subscription, (size_t)count);
+  return 0;
+}
+
+static int subscription_state(lua_State *L) {
+  static const char *const names[] = {"catching_up", "live", "reconnecting", "closed"};
+  lua_subscription *self = luaL_checkudata(L, 1, SUBSCRIPTION_TYPE);
+  int state =
+      self->subscription ? pump_subscription_state(self->subscription) : PUMP_SUBSCRIPTION_CLOSED;
+  lua_pushstring(L, names[state]);
+  return 1;
+}
+
+/* subscription:close(), and what happens when it is collected: no last word comes then. */
+static int subscription_close(lua_State *L) {
+  lua_subscription *self = luaL_checkudata(L, 1, SUBSCRIPTION_TYPE);
+  close(self);
+  if (self->last_word) pump_lua_break_promise(self->last_word);
+  self->last_word = NULL;
+  return 0;
+}
+
+void pump_lua_open_subscription(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"took", subscription_took},
+      {"state", subscription_state},
+      {"close", subscription_close},
+      {"__gc", subscription_close},
+      {NULL, NULL},
+  };
+  if (luaL_newmetatable(L, SUBSCRIPTION_TYPE)) {
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}
