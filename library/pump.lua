@@ -270,6 +270,72 @@ function Event:json() end
 function Event:metadata_json() end
 
 ---------------------------------------------------------------------------------------------------
+-- Subscriptions
+
+---@class pump.SubscribeOptions: pump.CallOptions
+---@field from_event? integer|"start"|"end" the first event wanted; without it only what comes
+---@field from_position? pump.Position|"start"|"end" of $all: the last event not wanted
+---@field resolve_links? boolean true
+---@field batch_size? integer events a page of history, 500; twice as many may wait to be taken
+---@field live_buffer_size? integer events that wait behind those, 1000
+
+---@class pump.StreamOptions: pump.SubscribeOptions, pump.IterOptions
+---@field forever? boolean goes on with what comes
+
+---History from where it is told to begin, and then what comes, each event once and in order; or,
+---without a beginning, only what comes. "$all" is every stream.
+---@async
+---@param stream string
+---@param options? pump.SubscribeOptions
+---@return pump.Subscription? subscription
+---@return pump.Error? err
+---@nodiscard
+function Connection:subscribe_to(stream, options) end
+
+---for event in conn:stream(name, { forever = true }) do … end: iter that goes on live.
+---@async
+---@param stream string
+---@param options? pump.StreamOptions
+---@return fun(): pump.Event?
+function Connection:stream(stream, options) end
+
+---Calls fn for each event, one after the other; without fn what listens to conn.on_event.
+---@async
+---@param stream string
+---@param fn? fun(event: pump.Event)
+---@param options? pump.SubscribeOptions
+---@return pump.Subscription? subscription
+---@return pump.Error? err
+---@overload fun(self, stream: string, options: pump.SubscribeOptions): pump.Subscription?, pump.Error?
+function Connection:watch(stream, fn, options) end
+
+---@class pump.Subscription
+---@field stream string
+---@field state "catching_up"|"live"|"reconnecting"|"closed"
+---@field position? integer|pump.Position of the event that was taken last
+---@field on_live pump.Signal fun(subscription): history is over; again each time it was behind
+---@field on_gap pump.Signal fun(err): a volatile one missed events
+---@field on_dropped pump.Signal fun(err): it is lost for good
+local Subscription = {}
+
+---for event in sub:events() do … end: ends when it is closed, raises when it is lost for good.
+---@async
+---@return fun(): pump.Event?
+---@nodiscard
+function Subscription:events() end
+
+---The next event, or nil and an error: "timeout", "closed", or why it is lost.
+---@async
+---@param seconds? number
+---@return pump.Event? event
+---@return pump.Error? err
+function Subscription:next(seconds) end
+
+---Ends it at once. May be called again.
+---@return true
+function Subscription:close() end
+
+---------------------------------------------------------------------------------------------------
 -- Errors
 
 ---@alias pump.ErrorCode

@@ -241,18 +241,15 @@ function M.subscribe_to(conn, stream, given)
   return nil, sub.err or closed_error(sub)
 end
 
--- Lua before 5.4.5 may forget the value that a loop closes when it is left by break. Where it does
--- not, conn:stream gives one.
+-- Lua before 5.4.5 forgets the value that a loop closes when it is left by break and its body makes
+-- a closure. Where it does not, conn:stream gives one.
 local closes_loops = pcall(load [[
-  local closed = false
+  local closed, keep = false
   local object = setmetatable({}, { __close = function() closed = true end })
-  local function leave()
-    for value in function() return 1 end, nil, nil, object do
-      local function use() return value end
-      if use() then break end
-    end
+  for value in function() return 1 end, nil, nil, object do
+    keep = function() return value end
+    if keep() then break end
   end
-  leave()
   assert(closed)
 ]])
 
