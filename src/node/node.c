@@ -11,7 +11,7 @@
 #include "node/listen.h"
 #include "node/write.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024
 #define LIKE_23 "23.10"
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)

@@ -16,7 +16,7 @@
 #include "node/store.h"
 #include "pump_node.h"
 
-#define PUMP_NODE_MAX_PEERS 1000
+#define PUMP_NODE_MAX_PEERS 2000
 /* The pulse by which silence and deadlines are counted; ticks that a busy program missed are no
  * peer's fault. */
 #define PUMP_NODE_TICK 250
