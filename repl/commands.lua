@@ -141,6 +141,7 @@ local function serve(session, given)
     error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
       text.safe(place)), 0)
   end
+  system.allow_files()
   local users = session.password and { [session.username or "admin"] = session.password } or nil
   local node = check(pump.node {
     file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
