@@ -310,24 +310,53 @@ static void on_filled(void *ud, size_t size) {
   set_timer(client);
 }
 
-static void on_ended(void *ud, const char *reason) {
+static void on_ended(void *ud, int code, const char *reason) {
   pump_client *client = ud;
-  lose(client, client->state == PUMP_STATE_CONNECTED ? PUMP_ECLOSED : PUMP_ECONNECT, reason);
+  bool is_cut = code == PUMP_ECLOSED && client->state != PUMP_STATE_CONNECTED;
+  lose(client, is_cut ? PUMP_ECONNECT : code, reason);
 }
 
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
                                                  on_ended};
 
+/* The TLS of one connection to the host, or NULL where none is wanted. */
+static int make_tls(pump_client *client, const char *host, pump_tls **tls, char *error,
+                    size_t error_size) {
+  const pump_tls_options *options = &client->options.tls;
+  *tls = NULL;
+  if (!options->enable) return 0;
+  int code = 0;
+  if (!client->tls) code = pump_tls_context_new(&client->tls, false, options, error, error_size);
+  if (code != 0) return code;
+  const char *name = options->server_name ? options->server_name : host;
+  code = pump_tls_new(tls, client->tls, name);
+  if (code != 0) snprintf(error, error_size, "TLS: %s is no name for a server", name);
+  return code == PUMP_EINVALID ? PUMP_ETLS : code;
+}
+
+static int open_stream(pump_client *client, const char *host, int port) {
+  pump_tls *tls;
+  char error[512];
+  int fd, code = make_tls(client, host, &tls, error, sizeof error);
+  if (code == PUMP_ETLS)
+    return pump_stream_refuse(&client->stream, client->loop, code, error, &stream_events, client);
+  if (code != 0) return code;
+  if (!client->options.open)
+    code = pump_stream_connect(&client->stream, client->loop, host, port, &stream_events, client);
+  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
+    code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
+  if (code != 0)
+    pump_tls_free(tls);
+  else if (tls)
+    pump_stream_secure(client->stream, tls);
+  return code;
+}
+
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
     return PUMP_EINVALID;
-  int code, fd;
-  if (!client->options.open)
-    code = pump_stream_connect(&client->stream, client->loop, client->options.host,
-                               client->options.port, &stream_events, client);
-  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
-    code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
+  int code = open_stream(client, client->options.host, client->options.port);
   if (code != 0) return code;
   bool is_ipv6 = strchr(client->options.host, ':') != NULL;
   if (client->options.open)
@@ -335,6 +364,10 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   else
     snprintf(client->endpoint, sizeof client->endpoint, is_ipv6 ? "[%s]:%d" : "%s:%d",
              client->options.host, client->options.port);
+  if (client->options.tls.enable && !client->options.tls.verify)
+    pump_client_log(client, PUMP_LOG_WARNING,
+                    "%s: TLS without verification: anybody could pose as the server",
+                    client->endpoint);
   client->state = PUMP_STATE_CONNECTING;
   client->connect_cb = cb;
   client->connect_ud = ud;
@@ -345,12 +378,15 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
 }
 
 static void connect_too_long(pump_client *client) {
-  char reason[96];
-  bool reached = client->session != NULL;
-  snprintf(reason, sizeof reason,
-           reached ? "it accepted, but did not answer within %llu ms" : "no answer within %llu ms",
-           (unsigned long long)client->options.connect_timeout);
-  lose(client, reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+  char reason[128];
+  bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
+  const char *what = "no answer within %llu ms";
+  if (is_securing)
+    what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
+  else if (reached)
+    what = "it accepted, but did not answer within %llu ms";
+  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
+  lose(client, is_securing ? PUMP_ETLS : reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
 }
 
 /* ---- The timer ---------------------------------------------------------------------------- */
@@ -420,6 +456,7 @@ static void on_handle_gone(void *ud) {
   pump_line_free(&client->line);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
+  pump_tls_context_free(client->tls);
   free(client);
   if (closed) closed(closed_ud);
 }

@@ -15,6 +15,7 @@ struct pump_client {
   int state;
   bool is_closing;
 
+  pump_tls_context *tls; /* from the first connection that needs it */
   pump_stream *stream;   /* from connecting to the end of the connection */
   pump_session *session; /* from the first byte */
   pump_buffer sending;   /* what the stream is writing now */
