@@ -208,7 +208,7 @@ static void answer_connect(pump_client *client, int code, const char *message) {
   pump_result_cb cb = client->connect_cb;
   pump_result result = {.status = code,
                         .message = message,
-                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED,
+                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
                         .current_version = PUMP_UNKNOWN,
                         .elapsed_ns = uv_hrtime() - client->connect_started_ns};
   client->connect_cb = NULL;
@@ -319,44 +319,11 @@ static void on_ended(void *ud, int code, const char *reason) {
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
                                                  on_ended};
 
-/* The TLS of one connection to the host, or NULL where none is wanted. */
-static int make_tls(pump_client *client, const char *host, pump_tls **tls, char *error,
-                    size_t error_size) {
-  const pump_tls_options *options = &client->options.tls;
-  *tls = NULL;
-  if (!options->enable) return 0;
-  int code = 0;
-  if (!client->tls) code = pump_tls_context_new(&client->tls, false, options, error, error_size);
-  if (code != 0) return code;
-  const char *name = options->server_name ? options->server_name : host;
-  code = pump_tls_new(tls, client->tls, name);
-  if (code != 0) snprintf(error, error_size, "TLS: %s is no name for a server", name);
-  return code == PUMP_EINVALID ? PUMP_ETLS : code;
-}
-
-static int open_stream(pump_client *client, const char *host, int port) {
-  pump_tls *tls;
-  char error[512];
-  int fd, code = make_tls(client, host, &tls, error, sizeof error);
-  if (code == PUMP_ETLS)
-    return pump_stream_refuse(&client->stream, client->loop, code, error, &stream_events, client);
-  if (code != 0) return code;
-  if (!client->options.open)
-    code = pump_stream_connect(&client->stream, client->loop, host, port, &stream_events, client);
-  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
-    code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
-  if (code != 0)
-    pump_tls_free(tls);
-  else if (tls)
-    pump_stream_secure(client->stream, tls);
-  return code;
-}
-
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
     return PUMP_EINVALID;
-  int code = open_stream(client, client->options.host, client->options.port);
+  int code = pump_client_open(client, client->options.host, client->options.port, &stream_events);
   if (code != 0) return code;
   bool is_ipv6 = strchr(client->options.host, ':') != NULL;
   if (client->options.open)
@@ -364,10 +331,6 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   else
     snprintf(client->endpoint, sizeof client->endpoint, is_ipv6 ? "[%s]:%d" : "%s:%d",
              client->options.host, client->options.port);
-  if (client->options.tls.enable && !client->options.tls.verify)
-    pump_client_log(client, PUMP_LOG_WARNING,
-                    "%s: TLS without verification: anybody could pose as the server",
-                    client->endpoint);
   client->state = PUMP_STATE_CONNECTING;
   client->connect_cb = cb;
   client->connect_ud = ud;

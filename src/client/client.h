@@ -51,6 +51,11 @@ uint64_t pump_client_now(void);
 int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
                     pump_result_cb cb, void *ud);
 
+/* Starts to connect, in client->stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED
+ * and what options.open says. */
+int pump_client_open(pump_client *client, const char *host, int port,
+                     const pump_stream_events *events);
+
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

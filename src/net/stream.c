@@ -173,7 +173,7 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   else if (size > 0)
     stream->events->filled(stream->ud, (size_t)size);
   else if (size == UV_EOF && stream->tls)
-    end(stream, PUMP_ETLS, pump_tls_cut_words(stream->tls));
+    end(stream, PUMP_ECLOSED, pump_tls_cut_words(stream->tls));
   else if (size < 0)
     end(stream, PUMP_ECLOSED,
         size == UV_EOF ? "the server closed the connection" : uv_strerror((int)size));

@@ -272,7 +272,8 @@ int pump_tls_write(pump_tls *tls, const void *data, size_t size) {
 }
 
 void pump_tls_end(pump_tls *tls) {
-  if (!tls->is_established || (tls->failure && tls->failure != PUMP_ECLOSED)) return;
+  bool is_broken = tls->failure && tls->failure != PUMP_ECLOSED;
+  if (!tls->is_established || is_broken || (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)) return;
   ERR_clear_error();
   SSL_shutdown(tls->ssl);
   ERR_clear_error();
