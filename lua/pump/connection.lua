@@ -65,7 +65,8 @@ local function not_supported(settings)
   if settings.tls and (settings.kind == "memory" or settings.kind == "file") then
     return errors.new("not_supported", "a store in this process has no TLS: leave tls out")
   end
-  local what = (settings.kind == "discover" or settings.discovery_host or settings.seeds) and "discovery"
+  local what = (settings.kind == "discover" or settings.discovery_host or settings.seeds)
+      and "discovery"
     or settings.selector and "choosing a member"
     or settings.kind == "grpc" and "gRPC"
   if not what then return nil end

@@ -161,22 +161,28 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
     *buffer = uv_buf_init((char *)to, size > INT32_MAX ? INT32_MAX : (unsigned)size);
 }
 
+static const char *words_at_end(pump_stream *stream) {
+  if (stream->tls) return pump_tls_cut_words(stream->tls);
+  return stream->has_heard ? "the server closed the connection"
+                           : "the server closed the connection without a word (if it speaks TLS, "
+                             "say tcps:// or tls = true)";
+}
+
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   pump_stream *stream = of(handle, socket);
   (void)handle;
-  bool is_first = size > 0 && !stream->has_heard;
-  stream->has_heard |= is_first;
+  bool is_first = !stream->has_heard;
+  stream->has_heard |= size > 0;
   if (size > 0 && stream->tls)
     decrypt(stream, (size_t)size);
-  else if (is_first && pump_tls_is_alert(buffer->base, (size_t)size))
+  else if (size > 0 && is_first && pump_tls_is_alert(buffer->base, (size_t)size))
     end(stream, PUMP_ETLS, "the server speaks TLS: say tcps:// or tls = true");
   else if (size > 0)
     stream->events->filled(stream->ud, (size_t)size);
-  else if (size == UV_EOF && stream->tls)
-    end(stream, PUMP_ECLOSED, pump_tls_cut_words(stream->tls));
+  else if (size == UV_EOF)
+    end(stream, PUMP_ECLOSED, words_at_end(stream));
   else if (size < 0)
-    end(stream, PUMP_ECLOSED,
-        size == UV_EOF ? "the server closed the connection" : uv_strerror((int)size));
+    end(stream, PUMP_ECLOSED, uv_strerror((int)size));
 }
 
 static void start(pump_stream *stream) {

@@ -189,13 +189,17 @@ void pump_tls_space(pump_tls *tls, uint8_t **to, size_t *size) {
   *size = sizeof tls->input;
 }
 
-/* Every record begins with its type: 20 to 23. */
+/* Every record begins with its type, 20 to 23. OpenSSL would leave a client that speaks no TLS
+ * without an answer: we tell it, so that it can tell its people. */
 static int check_first(pump_tls *tls) {
+  static const uint8_t alert[] = {SSL3_RT_ALERT,          3, 3, 0, 2, SSL3_AL_FATAL,
+                                  SSL_AD_PROTOCOL_VERSION};
   const uint8_t *first = tls->input;
-  if (tls->has_heard ||
-      (*first >= SSL3_RT_CHANGE_CIPHER_SPEC && *first <= SSL3_RT_APPLICATION_DATA))
-    return 0;
-  if (tls->context->is_server) return 0; /* OpenSSL refuses it with an alert */
+  if (*first >= SSL3_RT_CHANGE_CIPHER_SPEC && *first <= SSL3_RT_APPLICATION_DATA) return 0;
+  if (tls->context->is_server) {
+    pump_buffer_append(&tls->output, alert, sizeof alert);
+    return fail(tls, "TLS: the client does not speak it");
+  }
   return fail(tls, "TLS: the server speaks %s, not TLS",
               memcmp(first, "HTTP", 4) == 0 ? "plain HTTP" : "plain TCP");
 }
@@ -203,10 +207,10 @@ static int check_first(pump_tls *tls) {
 int pump_tls_filled(pump_tls *tls, size_t size) {
   size_t taken;
   if (tls->failure) return tls->failure;
-  if (size > 0 && check_first(tls) != 0) return tls->failure;
-  tls->has_heard |= size > 0;
-  if (size > 0 && BIO_write_ex(tls->in, tls->input, size, &taken) != 1)
-    return tls->failure = PUMP_ENOMEM;
+  if (size == 0) return 0;
+  if (!tls->has_heard && check_first(tls) != 0) return tls->failure;
+  tls->has_heard = true;
+  if (BIO_write_ex(tls->in, tls->input, size, &taken) != 1) return tls->failure = PUMP_ENOMEM;
   return 0;
 }
 

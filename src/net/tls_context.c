@@ -26,8 +26,9 @@ static const char *why(void) {
 }
 
 /* A key that wants a passphrase is refused: nobody is asked for it at the terminal. */
-static int no_passphrase(char *to, int size, int is_writing, void *ud) {
-  (void)to, (void)size, (void)is_writing, (void)ud;
+static int no_passphrase(char *to, int size, int is_writing, void *is_locked) {
+  (void)to, (void)size, (void)is_writing;
+  *(bool *)is_locked = true;
   return -1;
 }
 
@@ -71,9 +72,16 @@ static int load_own(SSL_CTX *ssl, const pump_tls_options *options, char *error, 
   if (SSL_CTX_use_certificate_chain_file(ssl, options->cert) != 1)
     return refuse(PUMP_ETLS, error, size, "TLS: cannot read a certificate from %s: %s",
                   options->cert, why());
-  if (SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM) == 1) return 0;
-  unsigned long code = ERR_peek_last_error();
-  if (ERR_GET_LIB(code) == ERR_LIB_X509)
+  bool is_locked = false;
+  SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+  SSL_CTX_set_default_passwd_cb_userdata(ssl, &is_locked);
+  int is_read = SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM);
+  SSL_CTX_set_default_passwd_cb(ssl, NULL);
+  if (is_read == 1) return 0;
+  if (is_locked)
+    return refuse(PUMP_ETLS, error, size, "TLS: the key in %s wants a passphrase: say one without",
+                  options->key);
+  if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509)
     return refuse(PUMP_ETLS, error, size, "TLS: the key in %s is not that of the certificate in %s",
                   options->key, options->cert);
   return refuse(PUMP_ETLS, error, size, "TLS: cannot read a key from %s: %s", options->key, why());
@@ -125,7 +133,6 @@ int pump_tls_context_new(pump_tls_context **out, bool is_server, const pump_tls_
   SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
   SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
   int code = is_server ? configure_server(ssl, options, error, error_size)
                        : configure_client(ssl, options, error, error_size);
   ERR_clear_error();
