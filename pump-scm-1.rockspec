@@ -11,6 +11,7 @@ external_dependencies = {
   UV = { header = "uv.h" },
   PROTOBUF_C = { header = "protobuf-c/protobuf-c.h" },
   MICROHTTPD = { header = "microhttpd.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
   SQLITE = { header = "sqlite3.h" },
 }
 build = {

@@ -169,12 +169,23 @@ typedef struct pump_client pump_client;
 
 enum { PUMP_LOG_ERROR = 1, PUMP_LOG_WARNING, PUMP_LOG_INFO, PUMP_LOG_DEBUG, PUMP_LOG_TRACE };
 
+/* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */
+typedef struct pump_tls_options {
+  bool enable;
+  bool verify;             /* default true; false lets anybody pose as the server */
+  const char *ca;          /* file of the certificates to trust; NULL: the system's */
+  const char *cert;        /* file of our own certificate, for servers that demand one */
+  const char *key;         /* file of its key, without a passphrase */
+  const char *server_name; /* the name that the server has to prove; NULL: host */
+} pump_tls_options;
+
 typedef struct pump_options {
   const char *host;     /* default 127.0.0.1 */
   int port;             /* default 1113 */
   const char *username; /* NULL: anonymous */
   const char *password;
   const char *name;            /* how the server knows the connection; default pump-<random> */
+  pump_tls_options tls;        /* default: plain TCP */
   uint64_t timeout;            /* of a request, 7000 ms */
   uint64_t connect_timeout;    /* until connected and identified, 5000 ms */
   uint64_t heartbeat_interval; /* silence after which the client asks, 2000 ms; 0 never */

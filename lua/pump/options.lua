@@ -81,6 +81,9 @@ M.kinds = {
       "a codec with encode and decode"
   end,
   callback = is_type "function",
+  tls = function(value)
+    return type(value) == "boolean" or type(value) == "table", "true, false or a table of settings"
+  end,
   any = function() return true end,
 }
 

@@ -246,7 +246,7 @@ static void answer_connect(pump_client *client, int code, const char *message) {
   pump_result_cb cb = client->connect_cb;
   pump_result result = {.status = code,
                         .message = message,
-                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED,
+                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
                         .current_version = PUMP_UNKNOWN,
                         .elapsed_ns = uv_hrtime() - client->connect_started_ns};
   client->connect_cb = NULL;
@@ -348,9 +348,10 @@ static void on_filled(void *ud, size_t size) {
   set_timer(client);
 }
 
-static void on_ended(void *ud, const char *reason) {
+static void on_ended(void *ud, int code, const char *reason) {
   pump_client *client = ud;
-  lose(client, client->state == PUMP_STATE_CONNECTED ? PUMP_ECLOSED : PUMP_ECONNECT, reason);
+  bool is_cut = code == PUMP_ECLOSED && client->state != PUMP_STATE_CONNECTED;
+  lose(client, is_cut ? PUMP_ECONNECT : code, reason);
 }
 
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
@@ -360,12 +361,7 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
     return PUMP_EINVALID;
-  int code, fd;
-  if (!client->options.open)
-    code = pump_stream_connect(&client->stream, client->loop, client->options.host,
-                               client->options.port, &stream_events, client);
-  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
-    code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
+  int code = pump_client_open(client, client->options.host, client->options.port, &stream_events);
   if (code != 0) return code;
   bool is_ipv6 = strchr(client->options.host, ':') != NULL;
   if (client->options.open)
@@ -383,12 +379,15 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
 }
 
 static void connect_too_long(pump_client *client) {
-  char reason[96];
-  bool reached = client->session != NULL;
-  snprintf(reason, sizeof reason,
-           reached ? "it accepted, but did not answer within %llu ms" : "no answer within %llu ms",
-           (unsigned long long)client->options.connect_timeout);
-  lose(client, reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+  char reason[128];
+  bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
+  const char *what = "no answer within %llu ms";
+  if (is_securing)
+    what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
+  else if (reached)
+    what = "it accepted, but did not answer within %llu ms";
+  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
+  lose(client, is_securing ? PUMP_ETLS : reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
 }
 
 /* ---- The timer ---------------------------------------------------------------------------- */
@@ -458,6 +457,7 @@ static void on_handle_gone(void *ud) {
   pump_line_free(&client->line);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
+  pump_tls_context_free(client->tls);
   free(client);
   if (closed) closed(closed_ud);
 }
