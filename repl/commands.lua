@@ -141,14 +141,11 @@ local function serve(session, given)
     error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
       text.safe(place)), 0)
   end
-<<<<<<< HEAD
-  system.allow_files()
-=======
   local cert, key = given["tls-cert"], given["tls-key"]
   if (cert == nil) ~= (key == nil) then
     error("serve: a certificate and its key belong together: say --tls-cert and --tls-key", 0)
   end
->>>>>>> refs/heads/tls
+  system.allow_files()
   local users = session.password and { [session.username or "admin"] = session.password } or nil
   local node = check(pump.node {
     file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
@@ -157,18 +154,11 @@ local function serve(session, given)
   })
   local scheme = cert and "tcps://" or "tcp://"
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
-<<<<<<< HEAD
-  session.out:write("tcp://" .. tostring(node.address) .. "\n")
+  session.out:write(scheme .. tostring(node.address) .. "\n")
   if node.http_address then session.out:write("http://" .. node.http_address .. "\n") end
   if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at tcp://%s; Ctrl-C ends it", place,
+    session.out:note(string.format("pumpsh: %s listens at %s%s; Ctrl-C ends it", place, scheme,
       node.address))
-=======
-  session.out:write(scheme .. tostring(node.address) .. "\n")
-  if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at %s%s%s; Ctrl-C ends it", place,
-      scheme, node.address, node.http_address and " and http://" .. node.http_address or ""))
->>>>>>> refs/heads/tls
   end
   pump.sleep(math.huge)
   return closing
@@ -296,15 +286,10 @@ commands.list = {
     help = "be a server: STORE is memory: or file:PATH",
     options = {
       { "listen", "HOST:PORT", help = "where; 127.0.0.1:1113" },
-<<<<<<< HEAD
       { "http", "HOST:PORT", help = "where for HTTP: /gossip, /info and /ping" },
       { "faults", help = "let an admin make it misbehave, by POST /faults" },
-=======
-      { "http", "HOST:PORT", help = "also /gossip, /info and /ping, by HTTP" },
-      { "faults", help = "misbehave as POST /faults asks for, which needs --http" },
       { "tls-cert", "FILE", help = "speak TLS, with this certificate (PEM) and its key" },
       { "tls-key", "FILE", help = "the key of the certificate" },
->>>>>>> refs/heads/tls
       { "insecure-listen", help = "also where other machines can reach it" },
       { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
     } },

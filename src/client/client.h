@@ -55,7 +55,6 @@ uint64_t pump_client_now(void);
 int pump_client_ask(pump_client *client, pump_conversation *conversation, uint64_t timeout,
                     pump_result_cb cb, void *ud);
 
-<<<<<<< HEAD
 /* The same for what is not a program's own request: it is let in whatever waits already, and asked
  * after a pause. */
 int pump_client_ask_later(pump_client *client, pump_conversation *conversation, uint64_t pause,
@@ -70,12 +69,11 @@ void pump_client_flush_soon(pump_client *client);
 void pump_subscriptions_go_on(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);
 void pump_subscriptions_end(pump_client *client, const char *message);
-=======
+
 /* Starts to connect, in client->stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED
  * and what options.open says. */
 int pump_client_open(pump_client *client, const char *host, int port,
                      const pump_stream_events *events);
->>>>>>> refs/heads/tls
 
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
