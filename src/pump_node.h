@@ -55,7 +55,8 @@ PUMP_API void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud);
 enum { PUMP_NODE_ALL = 0, PUMP_NODE_READS, PUMP_NODE_WRITES };
 
 /* How a node misbehaves on purpose, for tests of programs that must live with it. All zero: not at
- * all. An answer is whatever a peer asked for (identification and pings too), but a heartbeat. */
+ * all. An answer is whatever a peer asked for (identification, pings and a subscription's events
+ * too), but a heartbeat. */
 typedef struct pump_node_faults {
   int not_handled;    /* requests are answered NotHandled, and not done: PUMP_ENOTREADY, PUMP_EBUSY
                          or PUMP_ENOTLEADER; 0: they are done */
