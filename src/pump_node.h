@@ -24,9 +24,9 @@ typedef struct pump_node_options {
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
   const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
-  bool insecure_listen; /* allow addresses that are not of this machine */
-  bool http_faults;     /* let admins set faults over HTTP */
-  const char *like;     /* the server to answer as: "5.0", the default, or "23.10" */
+  bool insecure_listen;        /* allow addresses that are not of this machine */
+  bool http_faults;            /* let admins set faults over HTTP */
+  const char *like;            /* the server to answer as: "5.0", the default, or "23.10" */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;
