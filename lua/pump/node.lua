@@ -55,6 +55,9 @@ end
 function M.new(given)
   given = options.check(given, node_options, "node")
   check_users(given.users)
+  if given.faults and not given.http then
+    errors.misuse("bad option 'faults' to 'node' (they are set over HTTP: say http, too)")
+  end
   local made, code, message = core.node {
     file = given.file,
     listen = given.listen or "127.0.0.1:1113",
