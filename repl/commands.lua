@@ -146,6 +146,9 @@ local function serve(session, given)
     error("serve: a certificate and its key belong together: say --tls-cert and --tls-key", 0)
   end
   system.allow_files()
+  if given.faults and not given.http then
+    error("serve: faults are set over HTTP: say --http HOST:PORT, too", 0)
+  end
   local users = session.password and { [session.username or "admin"] = session.password } or nil
   local node = check(pump.node {
     file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,

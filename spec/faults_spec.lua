@@ -175,6 +175,18 @@ describe("faults", function()
     finish(node, conn)
   end)
 
+  it("say NotHandled as 23.10 does, too", function()
+    local node, address = helper.node { like = "23.10" }
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+    for _, code in ipairs { "not_ready", "too_busy", "not_leader" } do
+      node.faults:set { not_handled = code, leader = "127.0.0.1:1114" }
+      local ok, err = conn:publish_event("s", "t", "x", { timeout = 0.1 })
+      helper.fails(code, ok, err)
+      assert.equal(code == "not_leader" and "127.0.0.1:1114" or nil, err.leader)
+    end
+    finish(node, conn)
+  end)
+
   it("drop connections: whatever waits is closed, and others may come", function()
     local node, conn, address = start()
     local lost, err

@@ -29,9 +29,9 @@ typedef struct pump_node_options {
   bool insecure_listen;
   const char *tls_cert; /* files (PEM): what connections over TCP are encrypted with; NULL: not */
   const char *tls_key;
-  const char *tls_ca;   /* and clients have to show a certificate that one of these vouches for */
-  bool http_faults;     /* let admins set faults over HTTP */
-  const char *like;     /* the server to answer as: "5.0", the default, or "23.10" */
+  const char *tls_ca; /* and clients have to show a certificate that one of these vouches for */
+  bool http_faults;   /* let admins set faults over HTTP */
+  const char *like;   /* the server to answer as: "5.0", the default, or "23.10" */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;
@@ -61,7 +61,8 @@ PUMP_API void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud);
 enum { PUMP_NODE_ALL = 0, PUMP_NODE_READS, PUMP_NODE_WRITES };
 
 /* How a node misbehaves on purpose, for tests of programs that must live with it. All zero: not at
- * all. An answer is whatever a peer asked for (identification and pings too), but a heartbeat. */
+ * all. An answer is whatever a peer asked for (identification, pings and a subscription's events
+ * too), but a heartbeat. */
 typedef struct pump_node_faults {
   int not_handled;    /* requests are answered NotHandled, and not done: PUMP_ENOTREADY, PUMP_EBUSY
                          or PUMP_ENOTLEADER; 0: they are done */

@@ -56,6 +56,9 @@ end
 function M.new(given)
   given = options.check(given, node_options, "node")
   check_users(given.users)
+  if given.faults and not given.http then
+    errors.misuse("bad option 'faults' to 'node' (they are set over HTTP: say http, too)")
+  end
   local tls = options.check(given.tls, tls_options, "node")
   if given.tls and not (tls.cert and tls.key) then
     errors.misuse("bad option 'tls' to 'node' (it needs cert and key)")
