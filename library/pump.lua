@@ -461,6 +461,7 @@ function pump.array(table) end
 ---@field users? table<string, string> names and passwords
 ---@field like? "5.0"|"23.10" which server to answer as
 ---@field insecure_listen? boolean allows addresses that are not of this machine
+---@field tls? table cert and key, files in PEM; ca: whom clients' certificates are to come from
 
 ---A small EventStore in this process, which other programs can reach.
 ---@param options? pump.NodeOptions
