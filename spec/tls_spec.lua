@@ -212,7 +212,9 @@ describe("TLS", function()
       ["key in .*/good%.key is not that of the certificate in .*/client%.pem"] = {
         cert = pem, key = file "good.key",
       },
-      ["key in .*/locked%.key wants a passphrase"] = { cert = file "good.pem", key = file "locked.key" },
+      ["key in .*/locked%.key wants a passphrase"] = {
+        cert = file "good.pem", key = file "locked.key",
+      },
       ["is no name for a server"] = { server_name = ("x"):rep(300) },
     } do
       fails(pattern, "tcps://" .. address, tls(settings))
