@@ -300,7 +300,24 @@ describe("serve", function()
     assert.matches("not_leader", result.err)
   end)
 
+  it("speaks TLS with a certificate", function()
+    local result = run({}, { shell = [[
+      folder=$(mktemp -d) && sh spec/certificates.sh "$folder" || exit
+      "$PUMPSH" -q serve --listen 127.0.0.1:0 --tls-cert "$folder/good.pem" \
+        --tls-key "$folder/good.key" >"$folder/url" & server=$!
+      while [ ! -s "$folder/url" ]; do sleep 0.05; done
+      "$PUMPSH" -q -u "$(cat "$folder/url")?ca=$folder/ca.pem" publish s T 1
+      "$PUMPSH" -q -u "$(cat "$folder/url")" publish s T 1
+      echo "status $?"
+      kill $server; wait $server
+      rm -r "$folder"]] })
+    assert.matches('^{"stream":"s".*}\nstatus 2\n$', result.out)
+    assert.matches("signed by an unknown authority", result.err)
+    assert.equal(1, support.lines(result.err))
+  end)
+
   it("says why it cannot", function()
+    fails(1, "say %-%-tls%-cert and %-%-tls%-key", run { "serve", "--tls-key", "x" })
     fails(1, 'serve: the store is memory: or file:PATH, not "x"', run { "serve", "x" })
     fails(1, "say %-%-http HOST:PORT, too", run { "serve", "--faults" })
     fails(1, "%-%-like is one of 5.0, 23.10", run { "serve", "--like", "4" })
