@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "node/recent.h"
 #include "node/password.h"
+#include "node/rights.h"
 #include "node/store.h"
 
 static char folder[128];
@@ -116,8 +117,9 @@ static void test_opening(void) {
   pump_store_close(store);
   run_sql(path_of("new.db"), "PRAGMA user_version = 99");
   refuses("a store of a later format", path_of("new.db"), "use a newer pump");
-  run_sql(path_of("new.db"), "DROP TABLE transactions; DROP TABLE transaction_events; "
-                             "PRAGMA user_version = 1");
+  run_sql(path_of("new.db"),
+          "DROP TABLE transactions; DROP TABLE transaction_events; DROP TABLE default_acls; "
+          "PRAGMA user_version = 1");
   store = open_store(path_of("new.db"));
   int64_t id;
   seen all;
@@ -338,6 +340,38 @@ static void test_recent(void) {
   pump_recent_free(&recent);
 }
 
+/* ---- Rights ------------------------------------------------------------------------------- */
+
+static bool may(pump_store *store, const char *who, const char *stream, pump_store_right right) {
+  static char name[16];
+  snprintf(name, sizeof name, "%s", who);
+  pump_account account = {.name = name, .group = strcmp(who, "ops") == 0 ? "$ops" : ""};
+  return pump_rights_allow(store, *who ? &account : NULL, pump_bytes_of(stream), right);
+}
+
+static void test_settings(void) {
+  pump_store *store = open_store(NULL);
+  tap_ok(may(store, "", "s", PUMP_STORE_WRITE) && !may(store, "", "$s", PUMP_STORE_READ),
+         "streams are everybody's, but for those of the system");
+  append(store, "$settings", PUMP_ANY, 1,
+         "{\"$userStreamAcl\":{\"$w\":[\"$ops\",\"derpy\"],\"$r\":\"$all\"},"
+         "\"$systemStreamAcl\":{\"$r\":\"derpy\"}}");
+  tap_ok(!may(store, "", "s", PUMP_STORE_WRITE) && may(store, "", "s", PUMP_STORE_READ) &&
+             may(store, "ops", "s", PUMP_STORE_WRITE) && may(store, "derpy", "s", PUMP_STORE_WRITE),
+         "$settings say whose they are");
+  tap_ok(may(store, "derpy", "$s", PUMP_STORE_READ) && !may(store, "ops", "$s", PUMP_STORE_READ) &&
+             !may(store, "derpy", "$s", PUMP_STORE_WRITE),
+         "those of the system too");
+  append(store, "$$s", PUMP_ANY, 2, "{\"$acl\":{\"$w\":\"$all\"}}");
+  tap_ok(may(store, "", "s", PUMP_STORE_WRITE), "what a stream says of itself goes before");
+  pump_store_written written;
+  pump_store_delete(store, pump_bytes_of("$settings"), PUMP_ANY, false, 1, &written);
+  tap_ok(may(store, "", "t", PUMP_STORE_WRITE), "settings that are deleted say nothing");
+  append(store, "$settings", PUMP_ANY, 3, "no JSON");
+  tap_ok(may(store, "", "t", PUMP_STORE_WRITE), "nor do those that are none");
+  pump_store_close(store);
+}
+
 /* As 5.0.8 wrote it of admin, whose password was changeit (recorded/5.0.8/semantics.jsonl). */
 static void test_password(void) {
   static const uint8_t salt[] = {0x24, 0x58, 0x33, 0x5a, 0x19, 0x26, 0x44, 0xd3,
@@ -357,6 +391,7 @@ int main(void) {
   if (!mkdtemp(folder)) return 1;
   test_opening();
   test_password();
+  test_settings();
   test_keeping();
   test_transactions();
   test_undoing();

@@ -106,6 +106,10 @@ bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes st
     right = right == PUMP_STORE_READ ? PUMP_STORE_READ_METADATA : PUMP_STORE_WRITE_METADATA;
   roll_call call = {.who = who};
   bool is_set;
-  if (pump_store_roles(store, of, right, on_role, &call, &is_set) != 0) return false;
-  return is_set ? call.is_called : !pump_bytes_starts(of, "$");
+  bool is_system = pump_bytes_starts(of, "$");
+  int code = pump_store_roles(store, of, right, on_role, &call, &is_set);
+  if (code == 0 && !is_set)
+    code = pump_store_default_roles(store, is_system, right, on_role, &call, &is_set);
+  if (code != 0) return false;
+  return is_set ? call.is_called : !is_system;
 }

@@ -1,6 +1,6 @@
 /* Who somebody is and what that allows: accounts, and rights. A stream's $acl names users and
- * groups ($admins, $ops, $all); where it does not, everything is everybody's, but system streams
- * ("$…") and $all are the admins'. */
+ * groups ($admins, $ops, $all); where it does not, the stream $settings may say it for all streams;
+ * else everything is everybody's, but system streams ("$…") and $all are the admins'. */
 #ifndef PUMP_NODE_RIGHTS_H
 #define PUMP_NODE_RIGHTS_H
 

@@ -119,6 +119,10 @@ typedef void (*pump_store_role_cb)(void *ud, pump_bytes name);
 int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
                      pump_store_role_cb role, void *ud, bool *is_set);
 
+/* The same of what $settings says of all streams whose own metadata say nothing. */
+int pump_store_default_roles(pump_store *store, bool is_system, pump_store_right right,
+                             pump_store_role_cb role, void *ud, bool *is_set);
+
 /* The position of the newest event, 0 where there is none, and the one that the next will get. */
 int64_t pump_store_last_position(const pump_store *store);
 int64_t pump_store_end_position(const pump_store *store);

@@ -24,6 +24,13 @@
                    "THEN json_extract(?5, '$.\"$acl\"') END WHERE id = ?1")                        \
   XX(ROLES, "SELECT json_type(s.acl, ?2) IS NOT NULL, r.value FROM streams s "                     \
             "LEFT JOIN json_each(s.acl, ?2) r WHERE s.name = ?1 AND s.acl IS NOT NULL")            \
+  XX(DEFAULT_ROLES, "SELECT json_type(d.acl, ?2) IS NOT NULL, r.value FROM default_acls d "        \
+                    "LEFT JOIN json_each(d.acl, ?2) r WHERE d.is_system = ?1")                     \
+  XX(DROP_DEFAULTS, "DELETE FROM default_acls")                                                    \
+  XX(ADD_DEFAULTS, "INSERT INTO default_acls SELECT 0, json_extract(?1, '$.\"$userStreamAcl\"') "  \
+                   "WHERE json_type(?1, '$.\"$userStreamAcl\"') = 'object' UNION ALL "             \
+                   "SELECT 1, json_extract(?1, '$.\"$systemStreamAcl\"') "                         \
+                   "WHERE json_type(?1, '$.\"$systemStreamAcl\"') = 'object'")                     \
   XX(ADD_EVENT,                                                                                    \
      "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "           \
      "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                       \
@@ -63,7 +70,8 @@
   XX(END_POSITION, "WITH e(last) AS (SELECT max(position) FROM events), t(id, committed) AS "      \
                    "(SELECT max(id), max(committed) FROM transactions) SELECT "                    \
                    "max(ifnull(e.last, -1), ifnull(t.id, -1), ifnull(t.committed, -1)) + 1, "      \
-                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)) FROM e, t")
+                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)), "                              \
+                   "EXISTS (SELECT 1 FROM default_acls) FROM e, t")
 
 enum {
 #define XX(name, sql) STATEMENT_##name,
@@ -81,7 +89,8 @@ struct pump_store {
   int64_t last_position;
   int64_t end_before; /* both as they were when the transaction began */
   int64_t last_before;
-  bool broken; /* SQLite gave up the transaction that writes gathered in */
+  bool has_defaults; /* $settings may say who may do what */
+  bool broken;       /* SQLite gave up the transaction that writes gathered in */
   char error[256];
 };
 
