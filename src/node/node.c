@@ -125,6 +125,7 @@ static void on_tick(uv_timer_t *timer) {
     pump_peer_tick(peer);
   }
   pump_feed_publish(node); /* what the store could not read when it was committed */
+  pump_clean_tick(node);
   if (node->http) pump_http_tick(node->http);
 }
 

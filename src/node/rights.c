@@ -96,6 +96,10 @@ bool pump_account_is_admin(const pump_account *who) {
   return who && strcmp(who->group, ADMINS) == 0;
 }
 
+bool pump_account_may_operate(const pump_account *who) {
+  return pump_account_is_admin(who) || (who && strcmp(who->group, "$ops") == 0);
+}
+
 bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes stream,
                        pump_store_right right) {
   /* Nobody writes to $all: it is what was written elsewhere. */

@@ -33,6 +33,9 @@ extern const pump_account pump_account_owner;
 
 bool pump_account_is_admin(const pump_account *who); /* NULL: no */
 
+/* One of $admins or $ops. */
+bool pump_account_may_operate(const pump_account *who); /* NULL: no */
+
 /* Whether the stream's $acl, or without one the default, lets them. who NULL: anonymous. right is
  * to read, write or delete; what it means for a metastream is the stream's to say. */
 bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes stream,

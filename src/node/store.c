@@ -180,7 +180,8 @@ static int prepare_file(pump_store *store, const char *file, bool sync_normal, c
                         size_t error_size) {
   char settings[128];
   snprintf(settings, sizeof settings,
-           "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; BEGIN IMMEDIATE; COMMIT",
+           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; "
+           "BEGIN IMMEDIATE; COMMIT",
            sync_normal ? "NORMAL" : "FULL");
   if (sqlite3_db_readonly(store->db, "main") == 1)
     return refuse(error, error_size, "%s: no permission to write this store", file);

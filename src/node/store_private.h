@@ -54,6 +54,15 @@
   XX(NEWEST_IDS,                                                                                   \
      "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \
      "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
+  XX(NEXT_STREAM, "SELECT id, name FROM streams WHERE id > ?1 ORDER BY id LIMIT 1")                \
+  XX(FREE_PAGES, "PRAGMA freelist_count")                                                          \
+  XX(FRONT, "SELECT position, number, created FROM events WHERE stream = ?1 "                      \
+            "ORDER BY number LIMIT 1")                                                             \
+  XX(DROP_EVENT, "DELETE FROM events WHERE position = ?1")                                         \
+  XX(DROP_OLD_KEPT, "DELETE FROM transaction_events WHERE transaction_id IN "                      \
+                    "(SELECT id FROM transactions WHERE started < ?1)")                            \
+  XX(DROP_OLD_TRANSACTIONS, "DELETE FROM transactions WHERE started < ?1 AND "                     \
+                            "max(id, ifnull(committed, 0)) < (SELECT max(position) FROM events)")  \
   XX(POSITION, "SELECT position FROM events WHERE stream = ?1 AND number = ?2")                    \
   XX(ADD_TRANSACTION, "INSERT INTO transactions (id, stream, expected, started) "                  \
                       "VALUES (?1, ?2, ?3, ?4)")                                                   \
@@ -141,4 +150,6 @@ pump_bytes pump_store_column(sqlite3_stmt *statement, int index);
 int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *stream);
 /* The first number that the stream's metadata lets through, age aside. */
 int64_t pump_store_first_number(const pump_store_stream *stream);
+/* What was created before this is hidden by the stream's age. */
+int64_t pump_store_oldest(const pump_store_stream *stream, int64_t now);
 #endif
