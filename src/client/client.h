@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "client/cluster.h"
 #include "client/line.h"
 #include "client/session.h"
 #include "net/random.h"
@@ -31,6 +32,8 @@ struct pump_client {
   pump_subscription *subscriptions; /* all that have not ended */
   pump_subscription *lost;          /* whose connection has gone, until they are told */
   pump_subscription *ready;         /* that have something to do when the loop turns */
+
+  pump_cluster cluster;
 
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
@@ -68,6 +71,10 @@ void pump_client_flush_soon(pump_client *client);
 void pump_subscriptions_go_on(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);
 void pump_subscriptions_end(pump_client *client, const char *message);
+/* Starts to connect to a host, which is the endpoint from then on. */
+int pump_client_reach(pump_client *client, const char *host, int port);
+/* Has a time that is new looked at. */
+void pump_client_set_timer(pump_client *client);
 
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

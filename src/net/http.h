@@ -1,0 +1,40 @@
+/* GET requests by libcurl, on the caller's loop.
+ *
+ * Each has a deadline and a limit to what it takes in. Nothing is looked up here: a request names
+ * the address that it goes to, and the host that it is for. Requests go straight there, whatever
+ * the environment says of proxies, and follow no redirection. */
+#ifndef PUMP_NET_HTTP_H
+#define PUMP_NET_HTTP_H
+
+#include <pump.h>
+#include <uv.h>
+
+typedef struct pump_http pump_http;
+typedef struct pump_http_get pump_http_get;
+
+typedef struct pump_http_request {
+  const char *host;    /* a name or an address, without brackets */
+  const char *address; /* an address of it, without brackets; NULL: the host is one */
+  int port;
+  const char *path; /* "/gossip?format=json" */
+  bool is_secure;   /* HTTPS; the server's certificate is checked against the system's store */
+  uint64_t timeout; /* ms */
+  size_t max_size;  /* of the body */
+} pump_http_request;
+
+/* How it ended: the body of an answer 200; or a code (PUMP_ECONNECT; PUMP_ETIMEOUT: connected, and
+ * then no answer in time; PUMP_ETLS, PUMP_EPROTOCOL, PUMP_ENOMEM) and a few words. The get is gone
+ * by then. */
+typedef void (*pump_http_cb)(void *ud, int status, pump_bytes body, const char *message);
+
+/* PUMP_ENOMEM. */
+int pump_http_new(pump_http **http, uv_loop_t *loop);
+/* The callback is never called from inside of this. PUMP_ENOMEM, PUMP_EINVALID. */
+int pump_http_start(pump_http_get **get, pump_http *http, const pump_http_request *request,
+                    pump_http_cb cb, void *ud);
+/* Ends it without its callback. */
+void pump_http_cancel(pump_http_get *get);
+/* Cancels what is left. No callback follows but `closed`. */
+void pump_http_close(pump_http *http, void (*closed)(void *ud), void *ud);
+
+#endif
