@@ -30,7 +30,7 @@ typedef struct target {
   char host[MAX_HOST];
   char address[64]; /* "": the host is one */
   int port;
-  pump_http_get *get;
+  pump_fetch *get;
   bool is_mute;   /* took the request and did not answer */
   char said[160]; /* what became of it */
 } target;
@@ -48,7 +48,7 @@ struct pump_discovery {
   pump_discovery_options options;
   pump_url *seeds;
   pump_members *known;
-  pump_http *http;
+  pump_fetcher *http;
   uv_timer_t timer;
   lookup *lookups;
   target targets[MAX_TARGETS];
@@ -195,7 +195,7 @@ static void stop_asking(pump_discovery *self) {
   for (size_t i = 0; i < self->count; i++) {
     target *one = &self->targets[i];
     if (one->state != ASKING) continue;
-    pump_http_cancel(one->get);
+    pump_fetch_cancel(one->get);
     one->state = READY;
   }
   uv_timer_stop(&self->timer);
@@ -224,7 +224,7 @@ static void on_gossip(void *ud, int status, pump_bytes body, const char *message
 }
 
 static void ask(pump_discovery *self, target *one) {
-  pump_http_request request = {
+  pump_fetch_request request = {
       .host = one->host,
       .address = *one->address ? one->address : NULL,
       .port = one->port,
@@ -233,7 +233,7 @@ static void ask(pump_discovery *self, target *one) {
       .timeout = self->options.timeout,
       .max_size = MAX_GOSSIP,
   };
-  int code = pump_http_start(&one->get, self->http, &request, on_gossip, one);
+  int code = pump_fetch_start(&one->get, self->http, &request, on_gossip, one);
   if (code == 0)
     one->state = ASKING;
   else
@@ -366,7 +366,7 @@ int pump_discovery_new(pump_discovery **out, struct uv_loop_s *loop,
   pump_discovery *self = calloc(1, sizeof *self);
   if (!self) return PUMP_ENOMEM;
   int code = pump_seeds_parse(&self->seeds, options->seeds);
-  if (code == 0) code = pump_http_new(&self->http, loop);
+  if (code == 0) code = pump_fetcher_new(&self->http, loop);
   if (code != 0) {
     pump_url_free(self->seeds);
     free(self);
@@ -405,5 +405,5 @@ void pump_discovery_close(pump_discovery *self, void (*closed)(void *ud), void *
   pump_url_free(self->seeds);
   pump_members_unref(self->known);
   uv_close((uv_handle_t *)&self->timer, on_timer_gone);
-  pump_http_close(self->http, on_part_gone, self);
+  pump_fetcher_close(self->http, on_part_gone, self);
 }

@@ -7,42 +7,43 @@
 
 #include "base/buffer.h"
 
-struct pump_http {
+struct pump_fetcher {
   uv_loop_t *loop;
   CURLM *multi;
   uv_timer_t timer; /* libcurl's */
-  pump_http_get *gets;
+  pump_fetch *gets;
   int open_handles;
   bool is_closing;
   void (*closed)(void *ud);
   void *closed_ud;
 };
 
-struct pump_http_get {
-  pump_http *http;
-  pump_http_get *next, *previous;
+struct pump_fetch {
+  pump_fetcher *http;
+  pump_fetch *next, *previous;
   CURL *easy;
   struct curl_slist *connect_to;
   pump_buffer body;
   size_t max_size;
   bool is_too_large;
   char error[CURL_ERROR_SIZE];
-  pump_http_cb cb;
+  pump_fetch_cb cb;
   void *ud;
 };
 
 /* A socket of libcurl's that is watched. */
 typedef struct watch {
   uv_poll_t poll;
-  pump_http *http;
+  pump_fetcher *http;
   curl_socket_t socket;
 } watch;
 
-#define of(pointer, member) ((pump_http *)(void *)((char *)(pointer)-offsetof(pump_http, member)))
+#define of(pointer, member)                                                                        \
+  ((pump_fetcher *)(void *)((char *)(pointer)-offsetof(pump_fetcher, member)))
 
 /* ---- What became of requests -------------------------------------------------------------- */
 
-static void forget(pump_http_get *get) {
+static void forget(pump_fetch *get) {
   if (get->previous)
     get->previous->next = get->next;
   else
@@ -70,7 +71,7 @@ static int code_of(CURLcode code) {
   }
 }
 
-static int say_timeout(pump_http_get *get, char *message, size_t size) {
+static int say_timeout(pump_fetch *get, char *message, size_t size) {
   curl_off_t connected = 0;
   curl_easy_getinfo(get->easy, CURLINFO_CONNECT_TIME_T, &connected);
   snprintf(message, size,
@@ -79,7 +80,7 @@ static int say_timeout(pump_http_get *get, char *message, size_t size) {
 }
 
 /* A few words; libcurl's own name neither the limit nor the status. */
-static int judge(pump_http_get *get, CURLcode code, char *message, size_t size) {
+static int judge(pump_fetch *get, CURLcode code, char *message, size_t size) {
   long status = 0;
   curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
   if (get->is_too_large) {
@@ -95,10 +96,10 @@ static int judge(pump_http_get *get, CURLcode code, char *message, size_t size) 
   return status == 200 ? 0 : PUMP_EPROTOCOL;
 }
 
-static void finish(pump_http_get *get, CURLcode code) {
+static void finish(pump_fetch *get, CURLcode code) {
   char message[CURL_ERROR_SIZE];
   int status = judge(get, code, message, sizeof message);
-  pump_http_cb cb = get->cb;
+  pump_fetch_cb cb = get->cb;
   void *ud = get->ud;
   pump_buffer body = get->body;
   get->body = (pump_buffer){0};
@@ -108,7 +109,7 @@ static void finish(pump_http_get *get, CURLcode code) {
 }
 
 /* A callback may start, cancel and close. */
-static void report(pump_http *http) {
+static void report(pump_fetcher *http) {
   int left;
   CURLMsg *said;
   while (!http->is_closing && (said = curl_multi_info_read(http->multi, &left))) {
@@ -116,12 +117,12 @@ static void report(pump_http *http) {
     char *get = NULL;
     CURLcode code = said->data.result;
     curl_easy_getinfo(said->easy_handle, CURLINFO_PRIVATE, &get);
-    finish((pump_http_get *)(void *)get, code);
+    finish((pump_fetch *)(void *)get, code);
   }
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *ud) {
-  pump_http_get *get = ud;
+  pump_fetch *get = ud;
   (void)one;
   get->is_too_large = size > get->max_size - get->body.size;
   if (get->is_too_large) return 0;
@@ -131,7 +132,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *ud) {
 
 /* ---- On the loop -------------------------------------------------------------------------- */
 
-static void on_handle_gone(pump_http *http) {
+static void on_handle_gone(pump_fetcher *http) {
   if (--http->open_handles > 0) return;
   http->closed(http->closed_ud);
   free(http);
@@ -139,14 +140,14 @@ static void on_handle_gone(pump_http *http) {
 
 static void on_watch_gone(uv_handle_t *handle) {
   watch *gone = (watch *)(void *)handle; /* its first member */
-  pump_http *http = gone->http;
+  pump_fetcher *http = gone->http;
   free(gone);
   on_handle_gone(http);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
   const watch *ready = (const watch *)(const void *)poll;
-  pump_http *http = ready->http;
+  pump_fetcher *http = ready->http;
   int flags = status < 0 ? CURL_CSELECT_ERR
                          : (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
                                (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
@@ -155,7 +156,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   report(http);
 }
 
-static watch *start_watch(pump_http *http, curl_socket_t socket) {
+static watch *start_watch(pump_fetcher *http, curl_socket_t socket) {
   watch *made = calloc(1, sizeof *made);
   if (!made) return NULL;
   made->http = http;
@@ -174,7 +175,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *ud, void 
   (void)easy;
   if (what == CURL_POLL_REMOVE) {
     if (watched) uv_close((uv_handle_t *)&watched->poll, on_watch_gone);
-    curl_multi_assign(((pump_http *)ud)->multi, socket, NULL);
+    curl_multi_assign(((pump_fetcher *)ud)->multi, socket, NULL);
     return 0;
   }
   if (!watched) watched = start_watch(ud, socket);
@@ -185,14 +186,14 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *ud, void 
 }
 
 static void on_timer(uv_timer_t *timer) {
-  pump_http *http = of(timer, timer);
+  pump_fetcher *http = of(timer, timer);
   int running;
   curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   report(http);
 }
 
 static int on_timeout(CURLM *multi, long wait, void *ud) {
-  pump_http *http = ud;
+  pump_fetcher *http = ud;
   (void)multi;
   if (http->is_closing) return 0;
   if (wait < 0) return uv_timer_stop(&http->timer);
@@ -207,7 +208,7 @@ static bool is_ipv6(const char *address) {
 }
 
 /* Where an address goes into a URL, a zone's percent sign is written as %25. */
-static bool name_url(pump_buffer *url, const pump_http_request *request) {
+static bool name_url(pump_buffer *url, const pump_fetch_request *request) {
   bool in_brackets = is_ipv6(request->host);
   pump_buffer_text(url, request->is_secure ? "https://" : "http://");
   if (in_brackets) pump_buffer_byte(url, '[');
@@ -220,7 +221,7 @@ static bool name_url(pump_buffer *url, const pump_http_request *request) {
   return !url->failed;
 }
 
-static CURLcode set_address(pump_http_get *get, const pump_http_request *request) {
+static CURLcode set_address(pump_fetch *get, const pump_fetch_request *request) {
   char line[128];
   if (!request->address) return CURLE_OK;
   int size = snprintf(line, sizeof line, is_ipv6(request->address) ? "::[%s]:%d" : "::%s:%d",
@@ -237,7 +238,7 @@ static CURLcode set_tls(CURL *easy) {
   return curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 }
 
-static CURLcode set_options(pump_http_get *get, const pump_http_request *request, const char *url) {
+static CURLcode set_options(pump_fetch *get, const pump_fetch_request *request, const char *url) {
   CURL *easy = get->easy;
   CURLcode code = CURLE_OK;
 #define SET(name, value)                                                                           \
@@ -260,7 +261,7 @@ static CURLcode set_options(pump_http_get *get, const pump_http_request *request
   return code;
 }
 
-static int prepare(pump_http_get *get, const pump_http_request *request) {
+static int prepare(pump_fetch *get, const pump_fetch_request *request) {
   pump_buffer url = {0};
   CURLcode code = CURLE_OUT_OF_MEMORY;
   get->easy = curl_easy_init();
@@ -273,10 +274,10 @@ static int prepare(pump_http_get *get, const pump_http_request *request) {
   return code == CURLE_URL_MALFORMAT ? PUMP_EINVALID : PUMP_ENOMEM;
 }
 
-int pump_http_start(pump_http_get **out, pump_http *http, const pump_http_request *request,
-                    pump_http_cb cb, void *ud) {
+int pump_fetch_start(pump_fetch **out, pump_fetcher *http, const pump_fetch_request *request,
+                     pump_fetch_cb cb, void *ud) {
   *out = NULL;
-  pump_http_get *get = calloc(1, sizeof *get);
+  pump_fetch *get = calloc(1, sizeof *get);
   if (!get) return PUMP_ENOMEM;
   get->http = http;
   get->max_size = request->max_size;
@@ -294,14 +295,14 @@ int pump_http_start(pump_http_get **out, pump_http *http, const pump_http_reques
   return 0;
 }
 
-void pump_http_cancel(pump_http_get *get) {
+void pump_fetch_cancel(pump_fetch *get) {
   forget(get);
 }
 
 /* ---- Birth and death ---------------------------------------------------------------------- */
 
-int pump_http_new(pump_http **out, uv_loop_t *loop) {
-  pump_http *http = *out = calloc(1, sizeof *http);
+int pump_fetcher_new(pump_fetcher **out, uv_loop_t *loop) {
+  pump_fetcher *http = *out = calloc(1, sizeof *http);
   if (http) http->multi = curl_multi_init();
   if (!http || !http->multi) {
     free(http);
@@ -322,7 +323,7 @@ static void on_timer_gone(uv_handle_t *handle) {
   on_handle_gone(of(handle, timer));
 }
 
-void pump_http_close(pump_http *http, void (*closed)(void *ud), void *ud) {
+void pump_fetcher_close(pump_fetcher *http, void (*closed)(void *ud), void *ud) {
   http->is_closing = true;
   http->closed = closed;
   http->closed_ud = ud;

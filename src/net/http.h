@@ -9,10 +9,10 @@
 #include <pump.h>
 #include <uv.h>
 
-typedef struct pump_http pump_http;
-typedef struct pump_http_get pump_http_get;
+typedef struct pump_fetcher pump_fetcher;
+typedef struct pump_fetch pump_fetch;
 
-typedef struct pump_http_request {
+typedef struct pump_fetch_request {
   const char *host;    /* a name or an address, without brackets */
   const char *address; /* an address of it, without brackets; NULL: the host is one */
   int port;
@@ -20,21 +20,21 @@ typedef struct pump_http_request {
   bool is_secure;   /* HTTPS; the server's certificate is checked against the system's store */
   uint64_t timeout; /* ms */
   size_t max_size;  /* of the body */
-} pump_http_request;
+} pump_fetch_request;
 
 /* How it ended: the body of an answer 200; or a code (PUMP_ECONNECT; PUMP_ETIMEOUT: connected, and
  * then no answer in time; PUMP_ETLS, PUMP_EPROTOCOL, PUMP_ENOMEM) and a few words. The get is gone
  * by then. */
-typedef void (*pump_http_cb)(void *ud, int status, pump_bytes body, const char *message);
+typedef void (*pump_fetch_cb)(void *ud, int status, pump_bytes body, const char *message);
 
 /* PUMP_ENOMEM. */
-int pump_http_new(pump_http **http, uv_loop_t *loop);
+int pump_fetcher_new(pump_fetcher **http, uv_loop_t *loop);
 /* The callback is never called from inside of this. PUMP_ENOMEM, PUMP_EINVALID. */
-int pump_http_start(pump_http_get **get, pump_http *http, const pump_http_request *request,
-                    pump_http_cb cb, void *ud);
+int pump_fetch_start(pump_fetch **get, pump_fetcher *http, const pump_fetch_request *request,
+                     pump_fetch_cb cb, void *ud);
 /* Ends it without its callback. */
-void pump_http_cancel(pump_http_get *get);
+void pump_fetch_cancel(pump_fetch *get);
 /* Cancels what is left. No callback follows but `closed`. */
-void pump_http_close(pump_http *http, void (*closed)(void *ud), void *ud);
+void pump_fetcher_close(pump_fetcher *http, void (*closed)(void *ud), void *ud);
 
 #endif
