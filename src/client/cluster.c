@@ -105,7 +105,7 @@ static bool on_told(void *ud, pump_members *members, char *why, size_t size) {
                                .is_secure = is_secure(client),
                                .leader_only = now < cluster->leader_until,
                                .refused = refused(client, members, now)};
-  pump_random_take(&client->random, &choice.random, sizeof choice.random);
+  pump_random_take(&choice.random, sizeof choice.random);
   int index = pump_gossip_choose(members, &choice);
   if (index < 0) {
     say_why_not(members, &choice, why, size);
@@ -157,8 +157,7 @@ int pump_cluster_find(pump_client *client) {
                                     .known = cluster->known,
                                     .is_secure = is_secure(client),
                                     .timeout = gossip_timeout(wait),
-                                    .deadline = UINT64_MAX,
-                                    .random = &client->random};
+                                    .deadline = UINT64_MAX};
   cluster->leader_until = pump_client_now() + wait / 2;
   cluster->verdict[0] = '\0';
   client->endpoint[0] = '\0';
@@ -267,8 +266,7 @@ int pump_client_members(pump_client *client, const pump_call *call, pump_result_
                                     .known = client->cluster.known,
                                     .is_secure = is_secure(client),
                                     .timeout = gossip_timeout(wait),
-                                    .deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX,
-                                    .random = &client->random};
+                                    .deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX};
   pump_census *census = calloc(1, sizeof *census);
   if (!census) return PUMP_ENOMEM;
   int code = pump_discovery_new(&census->discovery, client->loop, &options, &events, census);

@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "conversation/gossip.h"
 #include "net/http.h"
+#include "net/random.h"
 
 #define MAX_TARGETS    64
 #define MAX_HOST       256
@@ -247,7 +248,7 @@ static target *pick(pump_discovery *self) {
   for (size_t i = 0; i < self->count; i++)
     if (self->targets[i].state == READY) ready[count++] = &self->targets[i];
   if (count == 0) return NULL;
-  pump_random_take(self->options.random, &random, sizeof random);
+  pump_random_take(&random, sizeof random);
   return ready[random % count];
 }
 

@@ -6,7 +6,6 @@
 #ifndef PUMP_CLIENT_DISCOVERY_H
 #define PUMP_CLIENT_DISCOVERY_H
 
-#include "net/random.h"
 #include "base/url.h"
 
 struct uv_loop_s;
@@ -18,7 +17,6 @@ typedef struct pump_discovery_options {
   bool is_secure;      /* HTTPS */
   uint64_t timeout;    /* of one answer, ms */
   uint64_t deadline;   /* of all of it, as pump_client_now; UINT64_MAX: the owner's matter */
-  pump_random *random;
 } pump_discovery_options;
 
 /* Called from the loop, never from inside a function of this header. */
