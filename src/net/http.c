@@ -79,6 +79,13 @@ static int say_timeout(pump_fetch *get, char *message, size_t size) {
   return connected > 0 ? PUMP_ETIMEOUT : PUMP_ECONNECT;
 }
 
+static int say_unreachable(pump_fetch *get, char *message, size_t size) {
+  long error = 0;
+  curl_easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &error);
+  snprintf(message, size, "%s", error != 0 ? uv_strerror(-(int)error) : "no connection");
+  return PUMP_ECONNECT;
+}
+
 /* A few words; libcurl's own name neither the limit nor the status. */
 static int judge(pump_fetch *get, CURLcode code, char *message, size_t size) {
   long status = 0;
@@ -88,6 +95,7 @@ static int judge(pump_fetch *get, CURLcode code, char *message, size_t size) {
     return PUMP_EPROTOCOL;
   }
   if (code == CURLE_OPERATION_TIMEDOUT) return say_timeout(get, message, size);
+  if (code == CURLE_COULDNT_CONNECT) return say_unreachable(get, message, size);
   if (code != CURLE_OK) {
     snprintf(message, size, "%s", *get->error ? get->error : curl_easy_strerror(code));
     return get->body.failed ? PUMP_ENOMEM : code_of(code);
