@@ -12,6 +12,7 @@ external_dependencies = {
   PROTOBUF_C = { header = "protobuf-c/protobuf-c.h" },
   CURL = { header = "curl/curl.h" },
   MICROHTTPD = { header = "microhttpd.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
   SQLITE = { header = "sqlite3.h" },
 }
 build = {

@@ -128,6 +128,51 @@ function kinds.ping(conn)
   end
 end
 
+-- n events of streams of so many, one stream after the other: a thousand events each, of 10,000
+-- streams, or in so many tasks at once.
+local function read_whole(conn, stream, limit)
+  local seen, touched = 0, 0
+  for event in conn:iter(stream) do
+    seen = seen + 1
+    touched = touched + #event.type + event.event_number
+    if seen == limit then break end
+  end
+  return seen
+end
+
+function kinds.length(conn)
+  return function(n)
+    local seen = 0
+    while seen < n do seen = seen + read_whole(conn, stream_of(in_flight), n - seen) end
+  end
+end
+
+function kinds.streams(conn)
+  return function(n)
+    local seen, turn = 0, 0
+    while seen < n do
+      turn = turn % in_flight + 1
+      seen = seen + read_whole(conn, ("bench-1000-%d"):format(turn))
+    end
+  end
+end
+
+function kinds.tasks(conn)
+  return function(n)
+    local seen = 0
+    pump.run(function()
+      for _ = 1, in_flight do
+        pump.spawn(function()
+          while seen < n do
+            seen = seen + 1000
+            assert(read_whole(conn, "bench-1000") == 1000)
+          end
+        end)
+      end
+    end)
+  end
+end
+
 -- Resident size after every hundredth of the events; "flat" is the last over the second.
 function kinds.memory(conn)
   return function(n)

@@ -153,17 +153,26 @@ local function serve(session, given)
     error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
       text.safe(place)), 0)
   end
+  local cert, key = given["tls-cert"], given["tls-key"]
+  if (cert == nil) ~= (key == nil) then
+    error("serve: a certificate and its key belong together: say --tls-cert and --tls-key", 0)
+  end
+  system.allow_files()
+  if given.faults and not given.http then
+    error("serve: faults are set over HTTP: say --http HOST:PORT, too", 0)
+  end
   local users = session.password and { [session.username or "admin"] = session.password } or nil
   local node = check(pump.node {
     file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
     insecure_listen = given["insecure-listen"], users = users,
-    http = given.http, faults = given.faults,
+    http = given.http, faults = given.faults, tls = cert and { cert = cert, key = key },
   })
+  local scheme = cert and "tcps://" or "tcp://"
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
-  session.out:write("tcp://" .. tostring(node.address) .. "\n")
+  session.out:write(scheme .. tostring(node.address) .. "\n")
   if node.http_address then session.out:write("http://" .. node.http_address .. "\n") end
   if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at tcp://%s; Ctrl-C ends it", place,
+    session.out:note(string.format("pumpsh: %s listens at %s%s; Ctrl-C ends it", place, scheme,
       node.address))
   end
   pump.sleep(math.huge)
@@ -295,6 +304,8 @@ commands.list = {
       { "listen", "HOST:PORT", help = "where; 127.0.0.1:1113" },
       { "http", "HOST:PORT", help = "where for HTTP: /gossip, /info and /ping" },
       { "faults", help = "let an admin make it misbehave, by POST /faults" },
+      { "tls-cert", "FILE", help = "speak TLS, with this certificate (PEM) and its key" },
+      { "tls-key", "FILE", help = "the key of the certificate" },
       { "insecure-listen", help = "also where other machines can reach it" },
       { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
     } },

@@ -1,5 +1,7 @@
 -- Text for a terminal: harmless, measured, cut to fit.
 
+local distance = require "pump.distance"
+
 local text = {}
 
 -- The columns that a string takes. The shell puts the terminal's own measure here (wide and
@@ -90,20 +92,6 @@ function text.duration(seconds)
   if seconds < 1 then return string.format("%.3f ms", seconds * 1000) end
   if seconds < 60 then return string.format("%.2f s", seconds) end
   return string.format("%d:%02d min", seconds // 60, math.floor(seconds % 60))
-end
-
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(diagonal + cost, row[j] + 1, row[j - 1] + 1)
-    end
-  end
-  return row[#b]
 end
 
 -- What somebody may have meant who wrote word: the nearest of names, or nil.

@@ -175,6 +175,18 @@ describe("faults", function()
     finish(node, conn)
   end)
 
+  it("say NotHandled as 23.10 does, too", function()
+    local node, address = helper.node { like = "23.10" }
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+    for _, code in ipairs { "not_ready", "too_busy", "not_leader" } do
+      node.faults:set { not_handled = code, leader = "127.0.0.1:1114" }
+      local ok, err = conn:publish_event("s", "t", "x", { timeout = 0.1 })
+      helper.fails(code, ok, err)
+      assert.equal(code == "not_leader" and "127.0.0.1:1114" or nil, err.leader)
+    end
+    finish(node, conn)
+  end)
+
   it("drop connections: whatever waits is closed, and others may come", function()
     local node, conn, address = start()
     local lost, err
@@ -297,6 +309,64 @@ describe("faults", function()
     node.faults.delay = 60
     local ok, err = conn:get_event("s", 0, { timeout = 0.05 })
     helper.fails("timeout", ok, err)
+    finish(node, conn)
+  end)
+
+  -- Whatever is set, whenever: an answer is the right one, and what was answered is there, once.
+  it("of all kinds at once cost nothing that was answered", function()
+    local seed = math.floor(core.hrtime() * 1e6)
+    math.randomseed(seed)
+    local node, address = helper.node()
+    local seconds = tonumber(os.getenv "PUMP_FAULTS_SECONDS") or 1.5
+    local stop, written, wrong = core.hrtime() + seconds, {}, {}
+    local function one_of(...) return (select(math.random(select("#", ...)), ...)) end
+    local function spoil()
+      while core.hrtime() < stop do
+        node.faults:set {
+          not_handled = one_of(nil, nil, nil, "not_ready", "too_busy", "not_leader"),
+          delay = one_of(nil, nil, 0.001, 0.02), silent = one_of(nil, nil, nil, true),
+          duplicate = one_of(nil, true), one_byte = one_of(nil, true),
+          cut = one_of(nil, nil, nil, math.random(0, 200)), only = one_of(nil, "reads", "writes"),
+          count = one_of(nil, 1, 5), refuse = one_of(nil, nil, nil, nil, true),
+        }
+        if math.random() < 0.1 then node.faults:drop() end
+        pump.sleep(math.random() * 0.02)
+      end
+      node.faults:clear()
+    end
+    local function write(name)
+      local n = 0
+      while core.hrtime() < stop do
+        local conn = pump.connect("tcp://admin:changeit@" .. address, { connect_timeout = 0.1 })
+        while conn and conn.state == "connected" and core.hrtime() < stop do
+          local text = ("%s %d %s"):format(name, n, ("x"):rep(math.random(0, 300)))
+          local event = pump.new_event("t", text, { id = pump.uuid() })
+          if conn:publish("s", { event }, { timeout = 0.05 }) then written[text] = 0 end
+          local last = conn:get_event("s", math.random(0, n), { timeout = 0.05 })
+          if last and not last.data:find "^%a %d+ x*$" then wrong[#wrong + 1] = last.data end
+          n = n + 1
+        end
+        if conn then conn:close() else pump.sleep(0.01) end
+      end
+    end
+    pump.run(function()
+      pump.spawn(spoil)
+      for name in ("abcdefgh"):gmatch "." do pump.spawn(write, name) end
+    end)
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+    local seen, twice = {}, 0
+    for event in conn:iter("s") do
+      if seen[event.data] then twice = twice + 1 end
+      seen[event.data] = true
+    end
+    local answered, lost = 0, 0
+    for text in pairs(written) do
+      answered = answered + 1
+      if not seen[text] then lost = lost + 1 end
+    end
+    assert.are.same({ lost = 0, twice = 0, wrong = {} },
+      { lost = lost, twice = twice, wrong = wrong }, "seed " .. seed)
+    assert.is_true(answered > 0)
     finish(node, conn)
   end)
 end)

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/command.h"
+#include "wire/tcp/events.h"
 #include "wire/tcp/frame.h"
 
 static uv_loop_t loop;
@@ -199,7 +200,39 @@ static void test_not_handled(void) {
   ask_for_event(&it);
   run(&it, 20);
   tap_ok(got_frames(&it, 3, PUMP_TCP_READ_EVENT_COMPLETED), "a read is no write");
+  set(NULL);
   leave(&it);
+}
+
+static void write_event(const peer *to) {
+  pump_new_event event = {.id = {{1, 2, 3}}, .type = pump_bytes_of("t")};
+  pump_buffer out;
+  pump_buffer_init(&out);
+  pump_tcp_encode_write(&out, &id, (pump_bytes){0}, (pump_bytes){0}, pump_bytes_of("s"), PUMP_ANY,
+                        false, &event, 1);
+  if (send(to->fd, out.data, out.size, MSG_NOSIGNAL) != (ssize_t)out.size) abort();
+  pump_buffer_free(&out);
+}
+
+static void test_subscription(void) {
+  uint8_t body[8];
+  const uint8_t *end = pump_pb_put_number(pump_pb_put_bytes(body, 1, "s", 1), 2, 0);
+  peer it, writer;
+  come(&it);
+  come(&writer);
+  ask(&it, PUMP_TCP_SUBSCRIBE_TO_STREAM, (pump_bytes){(const char *)body, (size_t)(end - body)});
+  run(&it, 20);
+  tap_ok(got_frames(&it, 1, PUMP_TCP_SUBSCRIPTION_CONFIRMATION), "somebody subscribes");
+  set(&(pump_node_faults){.duplicate = true});
+  write_event(&writer);
+  run(&it, 20);
+  run(&writer, 20);
+  tap_ok(got_frames(&it, 3, PUMP_TCP_STREAM_EVENT_APPEARED) &&
+             got_frames(&writer, 2, PUMP_TCP_WRITE_EVENTS_COMPLETED),
+         "events that a subscription brings are answers too");
+  set(NULL);
+  leave(&it);
+  leave(&writer);
 }
 
 /* ---- What is set -------------------------------------------------------------------------- */
@@ -275,6 +308,7 @@ int main(void) {
   test_silence();
   test_delay();
   test_not_handled();
+  test_subscription();
   test_settings();
   test_dropping();
   test_closing();

@@ -94,6 +94,20 @@ describe("HTTP", function()
     node:close()
   end)
 
+  it("tells of a 23.10 where it is like one", function()
+    local node = start { like = "23.10" }
+    assert.equal(read_file "spec/recorded/23.10.6/info.json",
+      (select(2, curl(node.http_address .. "/info"))))
+    local recorded = pump.json.decode(read_file "spec/recorded/23.10.6/gossip-single.json")
+    local gossip = pump.json.decode((select(2, curl(node.http_address .. "/gossip"))))
+    local names = {}
+    for name in pairs(gossip.members[1]) do names[name] = recorded.members[1][name] end
+    assert.are.same(recorded.members[1], names)
+    assert.equal("Leader", gossip.members[1].state)
+    assert.equal("23.10.6.0", gossip.members[1].esVersion)
+    node:close()
+  end)
+
   it("says clearly what there isn't", function()
     local node = start()
     local status, body, headers = curl(node.http_address .. "/streams/s")

@@ -91,6 +91,18 @@ describe("the meta file", function()
     assert.are.same(classes["pump.Signal"], kinds_of(conn.on_log, { "append", "remove" }))
   end)
 
+  it("has all of a subscription", function()
+    local conn <close> = assert(pump.connect "memory:")
+    local sub <close> = assert(conn:subscribe_to "s")
+    local index = getmetatable(sub).__index
+    local signals = { stream = true }
+    for name in pairs(sub) do
+      if name:find "^on_" then signals[name] = true end
+    end
+    local names = sorted_names(upvalue(index, "methods"), upvalue(index, "getters"), signals)
+    assert.are.same(classes["pump.Subscription"], kinds_of(sub, names))
+  end)
+
   it("has all of an event", function()
     local conn <close> = assert(pump.connect "memory:")
     assert(conn:publish_event("s", "t", "x"))
@@ -150,6 +162,7 @@ describe("the meta file", function()
       IterOptions = options_of(conn.iter, "iter_options"),
       GetAllOptions = options_of(conn.get_all, "get_all_options"),
       IterAllOptions = options_of(conn.iter_all, "iter_all_options"),
+      SubscribeOptions = options_of(conn.subscribe_to, "subscribe_options"),
     } do
       assert.are.same(known, sorted_names(classes["pump." .. class]), class)
     end

@@ -402,6 +402,7 @@ describe("handles that were forgotten", function()
     local stream = helper.stream()
     local function forget()
       for _ = 1, 10 do assert(conn:subscribe_to(stream)) end
+      pump.sleep(0) -- those who listen to on_live are told now
       return core.pending()
     end
     local before = forget()

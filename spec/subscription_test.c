@@ -457,6 +457,7 @@ static void endings(void) {
   fake_hang_up(&server);
   bool as_told = until_ended(&self, PUMP_ECLOSED);
   tap_ok(as_told, "a lost connection ends it: %s", self.message);
+  pump_subscription_close(self.subscription);
   tap_ok(subscribe(&self, &how) == PUMP_ECLOSED, "and no other begins then");
   stop(&self);
 

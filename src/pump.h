@@ -203,10 +203,20 @@ PUMP_API void pump_members_unref(pump_members *members);
  * connect_timeout, a follower), a follower rather than the leader, or any that is ready. */
 enum { PUMP_SELECT_LEADER = 0, PUMP_SELECT_FOLLOWER, PUMP_SELECT_RANDOM };
 
+/* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */
+typedef struct pump_tls_options {
+  bool enable;
+  bool verify;             /* default true; false lets anybody pose as the server */
+  const char *ca;          /* file of the certificates to trust; NULL: the system's */
+  const char *cert;        /* file of our own certificate, for servers that demand one */
+  const char *key;         /* file of its key, without a passphrase */
+  const char *server_name; /* the name that the server has to prove; NULL: host */
+} pump_tls_options;
+
 typedef struct pump_options {
   const char *host; /* default 127.0.0.1 */
   int port;         /* default 1113 */
-  /* Instead of host and port: members of a cluster that are asked for all the others by HTTP,
+  /* Instead of host, port and open: members of a cluster that are asked for all the others by HTTP,
    * "HOST[:PORT],…". Port 2113 is the default; of a name every address is asked. */
   const char *seeds;
   int selector; /* PUMP_SELECT_… */
@@ -216,6 +226,7 @@ typedef struct pump_options {
   const char *username; /* NULL: anonymous */
   const char *password;
   const char *name;            /* how the server knows the connection; default pump-<random> */
+  pump_tls_options tls;        /* default: plain TCP */
   uint64_t timeout;            /* of a request, 7000 ms */
   uint64_t connect_timeout;    /* until connected and identified, 5000 ms */
   uint64_t heartbeat_interval; /* silence after which the client asks, 2000 ms; 0 never */

@@ -24,9 +24,14 @@ typedef struct pump_node_options {
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
   const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
-  bool insecure_listen; /* allow addresses that are not of this machine */
-  bool http_faults;     /* let admins set faults over HTTP */
-  const char *like;     /* the server to answer as: "5.0", the default, or "23.10" */
+  /* Allow addresses that are not of this machine. With TLS, and with passwords of their own for
+   * admin and ops, listen may be one without this. */
+  bool insecure_listen;
+  const char *tls_cert; /* files (PEM): what connections over TCP are encrypted with; NULL: not */
+  const char *tls_key;
+  const char *tls_ca; /* and clients have to show a certificate that one of these vouches for */
+  bool http_faults;   /* let admins set faults over HTTP */
+  const char *like;   /* the server to answer as: "5.0", the default, or "23.10" */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;
@@ -34,7 +39,8 @@ typedef struct pump_node_options {
 PUMP_API void pump_node_options_init(pump_node_options *options);
 
 /* Opens the store and starts to listen. On failure *node is NULL and error holds one line that
- * says what and where. PUMP_ESTORE, PUMP_EINVALID, PUMP_ENOMEM, PUMP_ECONNECT (the address). */
+ * says what and where. PUMP_ESTORE, PUMP_EINVALID, PUMP_ENOMEM, PUMP_ECONNECT (the address),
+ * PUMP_ETLS. */
 PUMP_API int pump_node_new(pump_node **node, struct uv_loop_s *loop,
                            const pump_node_options *options, char *error, size_t error_size);
 
@@ -55,7 +61,8 @@ PUMP_API void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud);
 enum { PUMP_NODE_ALL = 0, PUMP_NODE_READS, PUMP_NODE_WRITES };
 
 /* How a node misbehaves on purpose, for tests of programs that must live with it. All zero: not at
- * all. An answer is whatever a peer asked for (identification and pings too), but a heartbeat. */
+ * all. An answer is whatever a peer asked for (identification, pings and a subscription's events
+ * too), but a heartbeat. */
 typedef struct pump_node_faults {
   int not_handled;    /* requests are answered NotHandled, and not done: PUMP_ENOTREADY, PUMP_EBUSY
                          or PUMP_ENOTLEADER; 0: they are done */

@@ -19,12 +19,16 @@ local connection_options = {
   host = "string", port = "port", username = "string", password = "string", name = "string",
   discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
   selector = "selector",
-  tls = "any", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
+  tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
   reconnect = "table", retries = "natural", max_in_flight = "count", require_leader = "boolean",
   log = "callback", json = "codec",
 }
 local heartbeat_options = { interval = "pause", timeout = "seconds" }
 local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "natural" }
+
+local tls_options = {
+  ca = "string", cert = "string", key = "string", server_name = "string", verify = "boolean",
+}
 
 local log_levels = { "error", "warning", "info", "debug", "trace" }
 
@@ -49,24 +53,29 @@ local function from_url(url)
   else
     found.host, found.port = parsed.host, parsed.port
   end
+  local tls = {}
   for name, text in pairs(parsed.options) do
-    local kind = connection_options[name]
+    local kind = connection_options[name] or tls_options[name]
     if not kind then return bad_url(url, ("there is no option %s"):format(name)) end
-    local value = options.from_text(text, kind == "any" and "boolean" or kind)
+    if kind == "any" or kind == "tls" then kind = "boolean" end
+    local value = options.from_text(text, kind)
     if value == nil then
       return bad_url(url, ("%s is no value for the option %s"):format(text, name))
     end
-    found[name] = value
+    (tls_options[name] and tls or found)[name] = value
   end
+  if parsed.tls and not found.tls then return bad_url(url, "tcps is TLS, and tls=false is not") end
+  if next(tls) and found.tls ~= false then found.tls = tls end
   return found
 end
 
 local function not_supported(settings)
-  local what = settings.tls and "TLS"
-    or settings.kind == "grpc" and "gRPC"
-  if not what then return nil end
+  if settings.tls and (settings.kind == "memory" or settings.kind == "file") then
+    return errors.new("not_supported", "a store in this process has no TLS: leave tls out")
+  end
+  if settings.kind ~= "grpc" then return nil end
   return errors.new("not_supported",
-    what .. " is not supported yet: connect to one member, as tcp://host:1113")
+    "gRPC is not supported yet: connect by TCP, as tcp://host:1113 or discover://host:2113")
 end
 
 -- URL and options as one table of settings, or nil and an error.
@@ -76,6 +85,7 @@ local function settings_of(url, given, where)
   given = options.check(given, connection_options, where)
   options.check(given.heartbeat, heartbeat_options, where)
   options.check(given.reconnect, reconnect_options, where)
+  if type(given.tls) == "table" then options.check(given.tls, tls_options, where) end
   if not url and not (given.host or given.port or given.discovery_host or given.seeds) then
     url = os.getenv "PUMP_URL"
     if url == "" then url = nil end
@@ -85,7 +95,9 @@ local function settings_of(url, given, where)
     settings, err = from_url(url)
     if not settings then return nil, err end
   end
+  local of_url = settings.tls
   for name, value in pairs(given) do settings[name] = value end
+  if given.tls == true then settings.tls = of_url or true end
   err = not_supported(settings)
   if err then return nil, err end
   return settings
@@ -176,6 +188,7 @@ local function make_client(conn)
     if not conn.node then return nil, err end
   end
   local heartbeat = settings.heartbeat or {}
+  local tls = type(settings.tls) == "table" and settings.tls or {}
   local client, ticket, message = core.client({
     host = settings.host,
     port = settings.port,
@@ -185,6 +198,9 @@ local function make_client(conn)
     username = settings.username,
     password = settings.password,
     name = settings.name,
+    tls = settings.tls and true,
+    ca = tls.ca, cert = tls.cert, key = tls.key,
+    server_name = tls.server_name, verify = tls.verify,
     timeout = options.milliseconds(settings.timeout),
     connect_timeout = options.milliseconds(settings.connect_timeout),
     heartbeat_interval = options.milliseconds(heartbeat.interval),

@@ -33,8 +33,9 @@ local M = {}
 
 local node_options = {
   file = "string", listen = "string", http = "string", users = "table", like = "string",
-  insecure_listen = "boolean", faults = "boolean",
+  insecure_listen = "boolean", faults = "boolean", tls = "table",
 }
+local tls_options = { cert = "string", key = "string", ca = "string" }
 
 local function check_users(users)
   for name, password in pairs(users or {}) do
@@ -55,6 +56,13 @@ end
 function M.new(given)
   given = options.check(given, node_options, "node")
   check_users(given.users)
+  if given.faults and not given.http then
+    errors.misuse("bad option 'faults' to 'node' (they are set over HTTP: say http, too)")
+  end
+  local tls = options.check(given.tls, tls_options, "node")
+  if given.tls and not (tls.cert and tls.key) then
+    errors.misuse("bad option 'tls' to 'node' (it needs cert and key)")
+  end
   local made, code, message = core.node {
     file = given.file,
     listen = given.listen or "127.0.0.1:1113",
@@ -62,6 +70,7 @@ function M.new(given)
     http_faults = given.faults,
     users = given.users,
     like = given.like,
+    tls_cert = tls.cert, tls_key = tls.key, tls_ca = tls.ca,
     insecure_listen = given.insecure_listen,
   }
   if not made then return nil, errors.new(code, message) end

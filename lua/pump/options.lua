@@ -1,24 +1,10 @@
 -- Options tables: every name is known and every value of its kind, or it is a misuse that says
 -- what was meant perhaps.
 local core = require "pump.core"
+local distance = require "pump.distance"
 local errors = require "pump.error"
 
 local M = {}
-
--- How many letters must change to make one word of the other.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      row[j], diagonal = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost), row[j]
-    end
-  end
-  return row[#b]
-end
 
 local function near_names(name, known)
   local near = {}
@@ -95,6 +81,9 @@ M.kinds = {
       "a codec with encode and decode"
   end,
   callback = is_type "function",
+  tls = function(value)
+    return type(value) == "boolean" or type(value) == "table", "true, false or a table of settings"
+  end,
   any = function() return true end,
 }
 

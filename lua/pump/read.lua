@@ -129,10 +129,10 @@ end
 
 local function limited(next_event, count)
   if not count then return next_event end
-  return function()
+  return function(_, last)
     if count <= 0 then return nil end
     count = count - 1
-    return next_event()
+    return next_event(nil, last)
   end
 end
 

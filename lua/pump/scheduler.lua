@@ -126,12 +126,13 @@ local function where_tasks_wait()
   return #lines > 0 and "; tasks: " .. table.concat(lines, ", ") or ""
 end
 
+-- Answers that have come are handled before the loop may bring more: so that no more pages wait
+-- than come in one turn, however many tasks there are.
 local function turn_until(box, task)
   while not box.done do
     run_ready()
-    while not box.done and ready_first > ready_last and deliver(core.take()) do end
     if task and task.cancelled and not box.shielded then break end
-    if not box.done then
+    if not box.done and not deliver(core.take()) then
       if ready_first <= ready_last then
         core.step(0)
       elseif core.idle() then

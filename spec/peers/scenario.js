@@ -8,11 +8,7 @@ const tap = require('./tap.js');
 const IDLE = 60000;
 
 // What the node does not do yet: how names of tests begin, and why.
-const missing = [
-  ['transaction', 'the node has no transactions yet'],
-  ['subscription', 'the node has no subscriptions yet'],
-  ['catch-up', 'the node has no subscriptions yet'],
-];
+const missing = [];
 
 const quiet = { debug() {}, info() {}, error() {} };
 

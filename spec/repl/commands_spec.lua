@@ -302,6 +302,7 @@ describe("serve", function()
 
   it("says why it cannot", function()
     fails(1, 'serve: the store is memory: or file:PATH, not "x"', run { "serve", "x" })
+    fails(1, "say %-%-http HOST:PORT, too", run { "serve", "--faults" })
     fails(1, "%-%-like is one of 5.0, 23.10", run { "serve", "--like", "4" })
     fails(2, "", run { "serve", "file:/nonexistent/x.db" })
     local open = run { "serve", "--listen", "0.0.0.0:0" }

@@ -1,6 +1,7 @@
 #include "base/page.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct page_memory {
   pump_page page; /* first: a pump_page * is a page_memory * */
@@ -28,6 +29,38 @@ pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
       .references = 1,
   };
   return &memory->page;
+}
+
+static size_t bytes_of(const pump_record *record) {
+  return record
+             ? record->stream.size + record->type.size + record->data.size + record->metadata.size
+             : 0;
+}
+
+static const pump_record *copy_record(pump_record *to, const pump_record *from, char **at) {
+  if (!from) return NULL;
+  *to = *from;
+  pump_bytes *parts[] = {&to->stream, &to->type, &to->data, &to->metadata};
+  for (size_t i = 0; i < 4; i++) {
+    if (parts[i]->size > 0) memcpy(*at, parts[i]->data, parts[i]->size);
+    parts[i]->data = *at;
+    *at += parts[i]->size;
+  }
+  return to;
+}
+
+pump_page *pump_page_of_one(const pump_event *event) {
+  pump_block *block = pump_block_new(bytes_of(event->record) + bytes_of(event->link));
+  pump_page *page = block ? pump_page_new(block, 1, 2) : NULL;
+  pump_block_unref(block);
+  if (!page) return NULL;
+  pump_event *copy = pump_page_events(page);
+  pump_record *records = pump_page_records(page);
+  char *at = (char *)block->data;
+  *copy = *event;
+  copy->record = copy_record(&records[0], event->record, &at);
+  copy->link = copy_record(&records[1], event->link, &at);
+  return page;
 }
 
 pump_event *pump_page_events(pump_page *page) {

@@ -253,7 +253,8 @@ static void answer_connect(pump_client *client, int code, const char *message) {
   pump_result_cb cb = client->connect_cb;
   pump_result result = {.status = code,
                         .message = message,
-                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED,
+                        .retryable =
+                            code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
                         .current_version = PUMP_UNKNOWN,
                         .elapsed_ns = uv_hrtime() - client->connect_started_ns};
   client->connect_cb = NULL;
@@ -368,36 +369,32 @@ static void on_filled(void *ud, size_t size) {
   pump_client_set_timer(client);
 }
 
-static void on_ended(void *ud, const char *reason) {
+static void on_ended(void *ud, int code, const char *reason) {
   pump_client *client = ud;
-  lose(client, client->state == PUMP_STATE_CONNECTED ? PUMP_ECLOSED : PUMP_ECONNECT, reason);
+  bool is_cut = code == PUMP_ECLOSED && client->state != PUMP_STATE_CONNECTED;
+  lose(client, is_cut ? PUMP_ECONNECT : code, reason);
 }
 
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
                                                  on_ended};
 
 int pump_client_reach(pump_client *client, const char *host, int port) {
-  int code = pump_stream_connect(&client->stream, client->loop, host, port, &stream_events, client);
-  if (code == 0)
+  int code = pump_client_open(client, host, port, &stream_events);
+  if (code != 0) return code;
+  if (client->options.open)
+    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
+  else
     snprintf(client->endpoint, sizeof client->endpoint, strchr(host, ':') ? "[%s]:%d" : "%s:%d",
              host, port);
-  return code;
-}
-
-static int open_embedded(pump_client *client) {
-  int fd, code = client->options.open(client->options.open_ud, &fd);
-  if (code == 0) code = pump_stream_open(&client->stream, client->loop, fd, &stream_events, client);
-  if (code == 0) snprintf(client->endpoint, sizeof client->endpoint, "embedded");
-  return code;
+  return 0;
 }
 
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
     return PUMP_EINVALID;
-  int code = client->options.seeds ? pump_cluster_find(client)
-             : client->options.open
-                 ? open_embedded(client)
+  int code = client->options.seeds
+                 ? pump_cluster_find(client)
                  : pump_client_reach(client, client->options.host, client->options.port);
   if (code != 0) return code;
   client->state = PUMP_STATE_CONNECTING;
@@ -410,17 +407,20 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
 }
 
 static void connect_too_long(pump_client *client) {
-  char reason[96];
-  bool reached = client->session != NULL;
+  char reason[128];
   if (client->cluster.discovery) {
     pump_cluster_explain(client, client->message, sizeof client->message);
     end(client, PUMP_EDISCOVERY);
     return;
   }
-  snprintf(reason, sizeof reason,
-           reached ? "it accepted, but did not answer within %llu ms" : "no answer within %llu ms",
-           (unsigned long long)client->options.connect_timeout);
-  lose(client, reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+  bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
+  const char *what = "no answer within %llu ms";
+  if (is_securing)
+    what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
+  else if (reached)
+    what = "it accepted, but did not answer within %llu ms";
+  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
+  lose(client, is_securing ? PUMP_ETLS : reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
 }
 
 /* The member that was found takes so long that another one may be faster. */
@@ -499,6 +499,7 @@ static void on_handle_gone(void *ud) {
   pump_line_free(&client->line);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
+  pump_tls_context_free(client->tls);
   free(client);
   if (closed) closed(closed_ud);
 }

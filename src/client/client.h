@@ -16,6 +16,7 @@ struct pump_client {
   int state;
   bool is_closing;
 
+  pump_tls_context *tls; /* from the first connection that needs it */
   pump_stream *stream;   /* from connecting to the end of the connection */
   pump_session *session; /* from the first byte */
   pump_buffer sending;   /* what the stream is writing now */
@@ -75,6 +76,11 @@ void pump_subscriptions_end(pump_client *client, const char *message);
 int pump_client_reach(pump_client *client, const char *host, int port);
 /* Has a time that is new looked at. */
 void pump_client_set_timer(pump_client *client);
+
+/* Starts to connect, in client->stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED
+ * and what options.open says. */
+int pump_client_open(pump_client *client, const char *host, int port,
+                     const pump_stream_events *events);
 
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -10,10 +10,13 @@
 #define GOSSIP_TIMEOUT 2000 /* ms that a seed may take */
 #define REFUSED_FOR    1000 /* ms in which a member that could not be reached is passed over */
 
-/* A connection that was made over TLS has members that speak TLS. */
 static bool is_secure(const pump_client *client) {
-  (void)client;
-  return false;
+  return client->options.tls.enable;
+}
+
+/* With TLS gossip comes by HTTPS. */
+static const pump_tls_options *tls_of(const pump_client *client) {
+  return is_secure(client) ? &client->options.tls : NULL;
 }
 
 static void nobody_waits(void *ud) {
@@ -155,7 +158,7 @@ int pump_cluster_find(pump_client *client) {
   uint64_t wait = client->options.connect_timeout;
   pump_discovery_options options = {.seeds = client->options.seeds,
                                     .known = cluster->known,
-                                    .is_secure = is_secure(client),
+                                    .tls = tls_of(client),
                                     .timeout = gossip_timeout(wait),
                                     .deadline = UINT64_MAX};
   cluster->leader_until = pump_client_now() + wait / 2;
@@ -264,7 +267,7 @@ int pump_client_members(pump_client *client, const pump_call *call, pump_result_
   uint64_t now = pump_client_now();
   pump_discovery_options options = {.seeds = client->options.seeds ? client->options.seeds : own,
                                     .known = client->cluster.known,
-                                    .is_secure = is_secure(client),
+                                    .tls = tls_of(client),
                                     .timeout = gossip_timeout(wait),
                                     .deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX};
   pump_census *census = calloc(1, sizeof *census);

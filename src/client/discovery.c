@@ -225,12 +225,13 @@ static void on_gossip(void *ud, int status, pump_bytes body, const char *message
 }
 
 static void ask(pump_discovery *self, target *one) {
+  const pump_tls_options *tls = self->options.tls;
   pump_fetch_request request = {
-      .host = one->host,
-      .address = *one->address ? one->address : NULL,
+      .host = tls && tls->server_name ? tls->server_name : one->host,
+      .address = *one->address ? one->address : one->host,
       .port = one->port,
       .path = "/gossip?format=json",
-      .is_secure = self->options.is_secure,
+      .tls = tls,
       .timeout = self->options.timeout,
       .max_size = MAX_GOSSIP,
   };

@@ -12,11 +12,11 @@ struct uv_loop_s;
 typedef struct pump_discovery pump_discovery;
 
 typedef struct pump_discovery_options {
-  const char *seeds;   /* "HOST[:PORT],…" */
-  pump_members *known; /* from before, or NULL; copied */
-  bool is_secure;      /* HTTPS */
-  uint64_t timeout;    /* of one answer, ms */
-  uint64_t deadline;   /* of all of it, as pump_client_now; UINT64_MAX: the owner's matter */
+  const char *seeds;           /* "HOST[:PORT],…" */
+  pump_members *known;         /* from before, or NULL; copied */
+  const pump_tls_options *tls; /* for HTTPS, or NULL: plain HTTP; the caller keeps it */
+  uint64_t timeout;            /* of one answer, ms */
+  uint64_t deadline; /* of all of it, as pump_client_now; UINT64_MAX: the owner's matter */
 } pump_discovery_options;
 
 /* Called from the loop, never from inside a function of this header. */

@@ -8,6 +8,7 @@ void pump_options_init(pump_options *options) {
   *options = (pump_options){
       .host = "127.0.0.1",
       .port = 1113,
+      .tls.verify = true,
       .timeout = 7000,
       .connect_timeout = 5000,
       .heartbeat_interval = 2000,
@@ -30,7 +31,7 @@ static bool are_seeds(const char *seeds) {
 }
 
 static bool make_sense(const pump_options *options) {
-  bool somewhere = options->seeds ? are_seeds(options->seeds)
+  bool somewhere = options->seeds ? !options->open && are_seeds(options->seeds)
                                   : options->open || (options->host && options->host[0] &&
                                                       options->port > 0 && options->port <= 65535);
   return somewhere && fits(options->username) && fits(options->password) && options->timeout > 0 &&
@@ -52,13 +53,19 @@ int pump_options_copy(pump_options *to, const pump_options *from) {
   copied &= copy_text(&to->username);
   copied &= copy_text(&to->password);
   copied &= copy_text(&to->name);
+  copied &= copy_text(&to->tls.ca);
+  copied &= copy_text(&to->tls.cert);
+  copied &= copy_text(&to->tls.key);
+  copied &= copy_text(&to->tls.server_name);
   if (copied) return 0;
   pump_options_free(to);
   return PUMP_ENOMEM;
 }
 
 void pump_options_free(pump_options *options) {
-  const char *texts[] = {options->host, options->seeds, options->username, options->name};
+  const char *texts[] = {options->host,    options->seeds,          options->username,
+                         options->name,    options->tls.ca,         options->tls.cert,
+                         options->tls.key, options->tls.server_name};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     free((char *)(uintptr_t)texts[i]);
   if (options->password) {
@@ -67,4 +74,5 @@ void pump_options_free(pump_options *options) {
     free(password);
   }
   options->host = options->seeds = options->username = options->password = options->name = NULL;
+  options->tls = (pump_tls_options){0};
 }

@@ -92,6 +92,12 @@ static lua_Integer integer_option(lua_State *L, const char *name, lua_Integer ot
   return is_integer ? value : otherwise;
 }
 
+static bool boolean_option(lua_State *L, const char *name, bool otherwise) {
+  bool value = lua_getfield(L, 1, name) == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
 static void read_options(lua_State *L, pump_options *options) {
   pump_options_init(options);
   const char *host = string_option(L, "host");
@@ -101,6 +107,12 @@ static void read_options(lua_State *L, pump_options *options) {
   options->username = string_option(L, "username");
   options->password = string_option(L, "password");
   options->name = string_option(L, "name");
+  options->tls.enable = boolean_option(L, "tls", false);
+  options->tls.verify = boolean_option(L, "verify", true);
+  options->tls.ca = string_option(L, "ca");
+  options->tls.cert = string_option(L, "cert");
+  options->tls.key = string_option(L, "key");
+  options->tls.server_name = string_option(L, "server_name");
 #define NUMBER(name, type)                                                                         \
   options->name = (type)integer_option(L, #name, (lua_Integer)options->name)
   NUMBER(timeout, uint64_t);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buffer.h"
+#include "base/page.h"
 #include "lua/json.h"
 
 #define PAGE_TYPE     "pump.page"
@@ -231,6 +232,28 @@ static void renew_page(lua_State *L, lua_iterator *self) {
   set_page(L, self, owner);
 }
 
+/* The loop's variable still holds the last event while its iterator waits for the next page, and
+ * with it would hold all of this one: the event gets a page of its own. */
+static void part_with(lua_State *L, lua_page *owner) {
+  lua_event *event = luaL_testudata(L, 2, EVENT_TYPE);
+  if (!event || !owner || event->owner != owner || !owner->page || owner->page->count < 2) return;
+  lua_page *alone = new_page(L, owner->loop);
+  alone->page = pump_page_of_one(&owner->page->events[event->index]);
+  if (alone->page) {
+    alone->size = pump_page_size(alone->page);
+    owner->loop->page_bytes += alone->size;
+    lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+    lua_getiuservalue(L, -1, 1);
+    lua_setiuservalue(L, -3, 1);
+    lua_pop(L, 1);
+    event->owner = alone;
+    event->index = 0;
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 2, 1);
+  }
+  lua_pop(L, 1);
+}
+
 static int iterator_next(lua_State *L) {
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
   const lua_page *owner = self->owner;
@@ -239,6 +262,7 @@ static int iterator_next(lua_State *L) {
     return push_next(L, self);
   }
   note_place(self);
+  part_with(L, self->owner);
   lua_pushnil(L);
   set_page(L, self, NULL);
   lua_pushvalue(L, lua_upvalueindex(AT_MORE));

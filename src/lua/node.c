@@ -81,6 +81,9 @@ static int core_node(lua_State *L) {
   options.file = string_option(L, "file");
   options.listen = string_option(L, "listen");
   options.http = string_option(L, "http");
+  options.tls_cert = string_option(L, "tls_cert");
+  options.tls_key = string_option(L, "tls_key");
+  options.tls_ca = string_option(L, "tls_ca");
   const char *like = string_option(L, "like");
   if (like) options.like = like;
   options.sync_normal = boolean_option(L, "sync_normal");

@@ -218,7 +218,7 @@ static bool is_ipv6(const char *address) {
 /* Where an address goes into a URL, a zone's percent sign is written as %25. */
 static bool name_url(pump_buffer *url, const pump_fetch_request *request) {
   bool in_brackets = is_ipv6(request->host);
-  pump_buffer_text(url, request->is_secure ? "https://" : "http://");
+  pump_buffer_text(url, request->tls ? "https://" : "http://");
   if (in_brackets) pump_buffer_byte(url, '[');
   for (const char *at = request->host; *at; at++)
     pump_buffer_text(url, *at == '%' ? "%25" : (char[]){*at, '\0'});
@@ -231,7 +231,6 @@ static bool name_url(pump_buffer *url, const pump_fetch_request *request) {
 
 static CURLcode set_address(pump_fetch *get, const pump_fetch_request *request) {
   char line[128];
-  if (!request->address) return CURLE_OK;
   int size = snprintf(line, sizeof line, is_ipv6(request->address) ? "::[%s]:%d" : "::%s:%d",
                       request->address, request->port);
   if (size >= (int)sizeof line) return CURLE_URL_MALFORMAT;
@@ -240,17 +239,24 @@ static CURLcode set_address(pump_fetch *get, const pump_fetch_request *request) 
   return curl_easy_setopt(get->easy, CURLOPT_CONNECT_TO, get->connect_to);
 }
 
-/* Authorities, certificates and names that options bring are set here; libcurl's own defaults
- * check the certificate and its name. */
-static CURLcode set_tls(CURL *easy) {
-  return curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+#define SET(name, value)                                                                           \
+  if (code == CURLE_OK) code = curl_easy_setopt(easy, CURLOPT_##name, value)
+
+/* Without a file of authorities libcurl has the system's. */
+static CURLcode set_tls(CURL *easy, const pump_tls_options *tls) {
+  CURLcode code = CURLE_OK;
+  SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  SET(SSL_VERIFYPEER, tls->verify ? 1L : 0L);
+  SET(SSL_VERIFYHOST, tls->verify ? 2L : 0L);
+  if (tls->ca) SET(CAINFO, tls->ca);
+  if (tls->cert) SET(SSLCERT, tls->cert);
+  if (tls->key) SET(SSLKEY, tls->key);
+  return code;
 }
 
 static CURLcode set_options(pump_fetch *get, const pump_fetch_request *request, const char *url) {
   CURL *easy = get->easy;
   CURLcode code = CURLE_OK;
-#define SET(name, value)                                                                           \
-  if (code == CURLE_OK) code = curl_easy_setopt(easy, CURLOPT_##name, value)
   SET(URL, url);
   SET(PROTOCOLS_STR, "http,https");
   SET(PROXY, "");
@@ -263,11 +269,11 @@ static CURLcode set_options(pump_fetch *get, const pump_fetch_request *request, 
   SET(WRITEFUNCTION, on_body);
   SET(WRITEDATA, get);
   SET(PRIVATE, get);
-#undef SET
   if (code == CURLE_OK) code = set_address(get, request);
-  if (code == CURLE_OK && request->is_secure) code = set_tls(easy);
+  if (code == CURLE_OK && request->tls) code = set_tls(easy, request->tls);
   return code;
 }
+#undef SET
 
 static int prepare(pump_fetch *get, const pump_fetch_request *request) {
   pump_buffer url = {0};

@@ -13,13 +13,13 @@ typedef struct pump_fetcher pump_fetcher;
 typedef struct pump_fetch pump_fetch;
 
 typedef struct pump_fetch_request {
-  const char *host;    /* a name or an address, without brackets */
-  const char *address; /* an address of it, without brackets; NULL: the host is one */
+  const char *host;    /* a name or an address, without brackets; a certificate has to name it */
+  const char *address; /* an address of it, without brackets */
   int port;
-  const char *path; /* "/gossip?format=json" */
-  bool is_secure;   /* HTTPS; the server's certificate is checked against the system's store */
-  uint64_t timeout; /* ms */
-  size_t max_size;  /* of the body */
+  const char *path;            /* "/gossip?format=json" */
+  const pump_tls_options *tls; /* NULL: plain HTTP */
+  uint64_t timeout;            /* ms */
+  size_t max_size;             /* of the body */
 } pump_fetch_request;
 
 /* How it ended: the body of an answer 200; or a code (PUMP_ECONNECT; PUMP_ETIMEOUT: connected, and

@@ -28,10 +28,18 @@ struct pump_stream {
   uv_connect_t connect;
   uv_timer_t later; /* reports what failed at once, outside of the call */
   uv_write_t write;
+  pump_tls *tls;
+  pump_buffer cipher; /* what of TLS is being written */
+  bool is_writing;    /* that */
+  bool owes_written;  /* the caller was told to wait */
+  bool is_securing;   /* the handshake goes on */
+  bool is_connected;  /* and has said so, until it ended */
+  bool has_heard;
   const pump_stream_events *events;
   void *ud;
   int open_handles;
-  char message[256];
+  int code; /* of what failed */
+  char message[512];
   void (*closed)(void *ud);
   void *closed_ud;
 };
@@ -41,6 +49,103 @@ struct pump_stream {
 
 static void try_next(pump_stream *stream);
 
+/* ---- TLS ---------------------------------------------------------------------------------- */
+
+static void connected(pump_stream *stream, int code, const char *message) {
+  stream->is_connected = code == 0;
+  stream->is_securing = false;
+  stream->events->connected(stream->ud, code, message);
+}
+
+/* Before it was connected, or after. */
+static void end(pump_stream *stream, int code, const char *reason) {
+  uv_read_stop(&stream->socket.stream);
+  if (!stream->is_connected) {
+    connected(stream, code == PUMP_ETLS ? code : PUMP_ECONNECT, reason);
+    return;
+  }
+  stream->is_connected = false;
+  stream->events->ended(stream->ud, code, reason);
+}
+
+static void on_cipher_written(uv_write_t *request, int code);
+
+/* Sends what TLS has to say. Returns false while some of it is on its way. */
+static bool send_cipher(pump_stream *stream) {
+  pump_buffer *output = pump_tls_output(stream->tls);
+  if (stream->is_writing) return false;
+  if (output->size == 0) return true;
+  uv_buf_t buffer = uv_buf_init((char *)output->data, (unsigned)output->size);
+  int taken = uv_try_write(&stream->socket.stream, &buffer, 1);
+  if (taken == (int)output->size) {
+    pump_buffer_clear(output);
+    return true;
+  }
+  pump_buffer spare = stream->cipher;
+  stream->cipher = *output;
+  *output = spare;
+  pump_buffer_clear(output);
+  if (taken > 0) {
+    buffer.base += taken;
+    buffer.len -= (size_t)taken;
+  }
+  stream->is_writing =
+      uv_write(&stream->write, &stream->socket.stream, &buffer, 1, on_cipher_written) == 0;
+  return false;
+}
+
+static void on_cipher_written(uv_write_t *request, int code) {
+  pump_stream *stream = of(request, write);
+  stream->is_writing = false;
+  /* A failed write is followed by a failed read, which says why. */
+  if (stream->is_closing || code != 0 || !send_cipher(stream) || !stream->owes_written) return;
+  stream->owes_written = false;
+  stream->events->written(stream->ud);
+}
+
+static bool shake_hands(pump_stream *stream) {
+  int code = pump_tls_handshake(stream->tls);
+  send_cipher(stream);
+  if (code < 0) end(stream, code, pump_tls_words(stream->tls));
+  if (code <= 0) return false;
+  connected(stream, 0, "");
+  return !stream->is_closing;
+}
+
+/* Decrypts into the caller's space until there is no more. */
+static void decrypt(pump_stream *stream, size_t size) {
+  int code = pump_tls_filled(stream->tls, size);
+  if (code == 0 && !stream->is_connected && !shake_hands(stream)) return;
+  while (code == 0) {
+    uint8_t *to;
+    size_t got;
+    code = stream->events->space(stream->ud, &to, &size);
+    if (code == 0) code = pump_tls_read(stream->tls, to, size, &got);
+    if (code != 0 || got == 0) break;
+    stream->events->filled(stream->ud, got);
+    if (stream->is_closing) return;
+  }
+  send_cipher(stream);
+  if (code == PUMP_ETLS || code == PUMP_ECLOSED)
+    end(stream, code, pump_tls_words(stream->tls));
+  else if (code != 0)
+    end(stream, PUMP_ECLOSED, pump_error_sentence(code));
+}
+
+static int write_cipher(pump_stream *stream, const void *data, size_t size) {
+  if (pump_tls_write(stream->tls, data, size) != 0) return PUMP_ECLOSED;
+  stream->owes_written = !send_cipher(stream);
+  return stream->owes_written;
+}
+
+void pump_stream_secure(pump_stream *stream, pump_tls *tls) {
+  stream->tls = tls;
+}
+
+bool pump_stream_is_securing(const pump_stream *stream) {
+  return stream->is_securing;
+}
+
 /* ---- Reading ------------------------------------------------------------------------------ */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
@@ -49,37 +154,62 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   size_t size;
   (void)suggested;
   *buffer = uv_buf_init(NULL, 0); /* libuv turns this into UV_ENOBUFS */
-  if (stream->events->space(stream->ud, &to, &size) == 0)
+  if (stream->tls) {
+    pump_tls_space(stream->tls, &to, &size);
+    *buffer = uv_buf_init((char *)to, (unsigned)size);
+  } else if (stream->events->space(stream->ud, &to, &size) == 0)
     *buffer = uv_buf_init((char *)to, size > INT32_MAX ? INT32_MAX : (unsigned)size);
+}
+
+static const char *words_at_end(pump_stream *stream) {
+  if (stream->tls) return pump_tls_cut_words(stream->tls);
+  return stream->has_heard ? "the server closed the connection"
+                           : "the server closed the connection without a word (if it speaks TLS, "
+                             "say tcps:// or tls = true)";
 }
 
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   pump_stream *stream = of(handle, socket);
-  (void)buffer;
-  if (size > 0) {
+  (void)handle;
+  bool is_first = !stream->has_heard;
+  stream->has_heard |= size > 0;
+  if (size > 0 && stream->tls)
+    decrypt(stream, (size_t)size);
+  else if (size > 0 && is_first && pump_tls_is_alert(buffer->base, (size_t)size))
+    end(stream, PUMP_ETLS, "the server speaks TLS: say tcps:// or tls = true");
+  else if (size > 0)
     stream->events->filled(stream->ud, (size_t)size);
-  } else if (size < 0) {
-    uv_read_stop(handle);
-    const char *reason =
-        size == UV_EOF ? "the server closed the connection" : uv_strerror((int)size);
-    stream->events->ended(stream->ud, reason);
-  }
+  else if (size == UV_EOF)
+    end(stream, PUMP_ECLOSED, words_at_end(stream));
+  else if (size < 0)
+    end(stream, PUMP_ECLOSED, uv_strerror((int)size));
 }
 
 static void start(pump_stream *stream) {
   int code = uv_read_start(&stream->socket.stream, on_alloc, on_read);
-  stream->events->connected(stream->ud, code == 0 ? 0 : PUMP_ECONNECT,
-                            code == 0 ? "" : uv_strerror(code));
+  if (code != 0)
+    connected(stream, PUMP_ECONNECT, uv_strerror(code));
+  else if ((stream->is_securing = stream->tls != NULL))
+    shake_hands(stream);
+  else
+    connected(stream, 0, "");
 }
 
 /* ---- Connecting --------------------------------------------------------------------------- */
 
 static void fail(pump_stream *stream) {
-  stream->events->connected(stream->ud, PUMP_ECONNECT, stream->message);
+  connected(stream, stream->code ? stream->code : PUMP_ECONNECT, stream->message);
 }
 
 static void remember(pump_stream *stream, int code) {
   snprintf(stream->message, sizeof stream->message, "%s", uv_strerror(code));
+}
+
+static void gone(pump_stream *stream) {
+  stream->closed(stream->closed_ud);
+  pump_tls_free(stream->tls);
+  pump_buffer_free(&stream->cipher);
+  free(stream);
 }
 
 static void on_attempt_closed(uv_handle_t *handle) {
@@ -88,8 +218,7 @@ static void on_attempt_closed(uv_handle_t *handle) {
   if (!stream->is_closing) {
     try_next(stream);
   } else if (--stream->open_handles == 0) {
-    stream->closed(stream->closed_ud);
-    free(stream);
+    gone(stream);
   }
 }
 
@@ -207,6 +336,16 @@ int pump_stream_open(pump_stream **out, uv_loop_t *loop, int fd, const pump_stre
   return 0;
 }
 
+int pump_stream_refuse(pump_stream **out, uv_loop_t *loop, int code, const char *message,
+                       const pump_stream_events *events, void *ud) {
+  pump_stream *stream = *out = make(loop, events, ud);
+  if (!stream) return PUMP_ENOMEM;
+  stream->code = code;
+  snprintf(stream->message, sizeof stream->message, "%s", message);
+  uv_timer_start(&stream->later, on_later, 0, 0);
+  return 0;
+}
+
 /* ---- Writing and closing ------------------------------------------------------------------ */
 
 static void on_write(uv_write_t *request, int code) {
@@ -218,6 +357,7 @@ static void on_write(uv_write_t *request, int code) {
 
 /* What the kernel takes at once needs no request: that would cost libuv two more system calls. */
 int pump_stream_write(pump_stream *stream, const void *data, size_t size) {
+  if (stream->tls) return write_cipher(stream, data, size);
   uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
   int taken = uv_try_write(&stream->socket.stream, &buffer, 1);
   if (taken > 0) {
@@ -231,14 +371,15 @@ int pump_stream_write(pump_stream *stream, const void *data, size_t size) {
 
 static void on_timer_closed(uv_handle_t *handle) {
   pump_stream *stream = of(handle, later);
-  if (--stream->open_handles == 0) {
-    stream->closed(stream->closed_ud);
-    free(stream);
-  }
+  if (--stream->open_handles == 0) gone(stream);
 }
 
 void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud) {
   stream->is_closing = true;
+  if (stream->tls && stream->is_connected) {
+    pump_tls_end(stream->tls);
+    send_cipher(stream);
+  }
   stream->closed = closed;
   stream->closed_ud = ud;
   if (stream->lookup) {

@@ -196,13 +196,14 @@ void pump_faults_forget(const pump_peer *peer) {
 /* ---- NotHandled --------------------------------------------------------------------------- */
 
 /* Where the leader is, as NotHandled says it: no HTTP, no TLS. */
-static void put_leader(pump_buffer *out, const char *leader) {
+static void put_leader(pump_buffer *out, const char *leader, bool is_23) {
   char host[PUMP_HOST_SIZE];
   PumpTcp__LeaderInfo info = PUMP_TCP__LEADER_INFO__INIT;
   int port = 0;
   if (!leader || !pump_listen_split(leader, host, &port)) return;
   info.has_external_tcp_address = info.has_external_tcp_port = true;
-  info.has_http_address = info.has_http_port = true;
+  info.has_http_address = true;
+  info.has_http_port = !is_23; /* which leaves out what is 0 */
   info.external_tcp_address = info.http_address = pump_tcp_binary(pump_bytes_of(host));
   info.external_tcp_port = port;
   uint8_t *to = pump_buffer_reserve(out, pump_tcp__leader_info__get_packed_size(&info));
@@ -220,7 +221,7 @@ bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
                      ? PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_LEADER
                      : PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_READY;
   pump_buffer_init(&leader);
-  if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader);
+  if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader, peer->node->is_23);
   reply.has_additional_info = leader.size > 0;
   reply.additional_info = (ProtobufCBinaryData){leader.size, leader.data};
   pump_answer_with(peer, PUMP_TCP_NOT_HANDLED, &frame->correlation, &reply.base);

@@ -204,11 +204,13 @@ static void push(delivery *at, pump_subscription *one) {
     return;
   }
   pump_bytes body = body_for(at, one);
+  size_t start = peer->out.size;
   if (body.size == 0 || pump_tcp_frame_write(&peer->out, PUMP_TCP_STREAM_EVENT_APPEARED, &one->id,
                                              no_bytes, no_bytes, body) != 0) {
     pump_peer_close(peer); /* it would miss an event */
     return;
   }
+  pump_faults_answered(peer, start, PUMP_TCP_STREAM_EVENT_APPEARED);
   one->from = position + 1;
   if (peer->listener.missed > 0) peer->listener.missed--;
   if (peer->out.size >= LOT) pump_peer_flush(peer);

@@ -77,6 +77,7 @@ static unsigned get_gossip(exchange *it) {
   pump_self self = {.is_23 = it->http->node->is_23,
                     .instance = it->http->instance,
                     .epoch = it->http->epoch,
+                    .is_secure = node->tls != NULL,
                     .now = pump_node_time(),
                     .last_position = pump_store_last_position(node->store),
                     .end_position = pump_store_end_position(node->store)};

@@ -47,7 +47,7 @@ static bool is_loopback(const address *at) {
   return IN6_IS_ADDR_LOOPBACK(&at->v6.sin6_addr);
 }
 
-int pump_listen(int *fd, const char *where, bool insecure, char *error, size_t error_size) {
+int pump_listen(int *fd, const char *where, const char *danger, char *error, size_t error_size) {
   address at = {0};
   *fd = -1;
   if (!parse_address(where, &at)) {
@@ -55,11 +55,11 @@ int pump_listen(int *fd, const char *where, bool insecure, char *error, size_t e
              where);
     return PUMP_EINVALID;
   }
-  if (!insecure && !is_loopback(&at)) {
+  if (danger && !is_loopback(&at)) {
     snprintf(error, error_size,
-             "%s: other machines could reach the node there, unencrypted: listen at 127.0.0.1, "
-             "or allow it with insecure_listen",
-             where);
+             "%s: other machines could reach the node there, %s: listen at 127.0.0.1, or allow it "
+             "with insecure_listen",
+             where, danger);
     return PUMP_EINVALID;
   }
   int on = 1;

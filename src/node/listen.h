@@ -12,7 +12,7 @@
 #define PUMP_NODE_BACKLOG 1024
 
 /* A socket that listens there. PUMP_EINVALID, PUMP_ECONNECT: error holds one line. */
-int pump_listen(int *fd, const char *where, bool insecure, char *error, size_t error_size);
+int pump_listen(int *fd, const char *where, const char *danger, char *error, size_t error_size);
 /* This side of a socket; false where there is none. */
 bool pump_listen_local(int fd, char host[PUMP_HOST_SIZE], int *port);
 /* The same as text: "127.0.0.1:1113", "[::1]:1113". "" where there is none. */

@@ -153,14 +153,19 @@ static void on_connection(uv_stream_t *listener, int status) {
 
 /* For TCP and for HTTP, -1 where there is none. They are made before any handle is, so that a node
  * that can't have its addresses leaves nothing on the loop. */
-static int make_sockets(int fds[2], const pump_node_options *options, char *error,
-                        size_t error_size) {
-  bool insecure = options->insecure_listen;
+static int make_sockets(const pump_node *node, int fds[2], const pump_node_options *options,
+                        char *error, size_t error_size) {
+  const char *danger = options->insecure_listen ? NULL : "unencrypted";
+  const char *tcp_danger = danger;
   int code = 0;
   fds[0] = fds[1] = -1;
-  if (options->listen) code = pump_listen(&fds[0], options->listen, insecure, error, error_size);
+  if (danger && node->tls)
+    tcp_danger = pump_accounts_are_known(&node->accounts)
+                     ? "with a password that everybody knows (give admin and ops their own)"
+                     : NULL;
+  if (options->listen) code = pump_listen(&fds[0], options->listen, tcp_danger, error, error_size);
   if (code == 0 && options->http)
-    code = pump_listen(&fds[1], options->http, insecure, error, error_size);
+    code = pump_listen(&fds[1], options->http, danger, error, error_size);
   if (code != 0 && fds[0] >= 0) close(fds[0]);
   return code;
 }
@@ -186,6 +191,16 @@ static int start(pump_node *node, const int fds[2], const pump_node_options *opt
   return refuse(code, error, error_size, "%s: HTTP cannot start", options->http);
 }
 
+/* ---- TLS ---------------------------------------------------------------------------------- */
+
+static int make_tls(pump_node *node, const pump_node_options *options, char *error,
+                    size_t error_size) {
+  pump_tls_options tls = {
+      .ca = options->tls_ca, .cert = options->tls_cert, .key = options->tls_key};
+  if (!tls.ca && !tls.cert && !tls.key) return 0;
+  return pump_tls_context_new(&node->tls, true, &tls, error, error_size);
+}
+
 /* ---- Beginning and end -------------------------------------------------------------------- */
 
 void pump_node_options_init(pump_node_options *options) {
@@ -197,6 +212,7 @@ static void free_node(pump_node *node) {
   pump_feed_close(node);
   pump_store_close(node->store);
   pump_accounts_free(&node->accounts);
+  pump_tls_context_free(node->tls);
   free(node);
 }
 
@@ -255,9 +271,10 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   int fds[2];
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
+  if (code == 0) code = make_tls(made, options, error, error_size);
   if (code == 0)
     code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
-  if (code == 0) code = make_sockets(fds, options, error, error_size);
+  if (code == 0) code = make_sockets(made, fds, options, error, error_size);
   if (code != 0) {
     free_node(made);
     return code;

@@ -30,6 +30,7 @@ struct pump_node {
   int open_handles; /* of these and of peers: the node is freed with the last */
   pump_store *store;
   pump_accounts accounts;
+  pump_tls_context *tls; /* NULL: plain */
   pump_peer *peers;
   size_t peer_count;
   pump_peer *busy; /* peers with requests that may be answered */

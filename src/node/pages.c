@@ -24,10 +24,11 @@ static void put_place(pump_buffer *out, const char *name, const char *host, int 
 }
 
 static void put_places(pump_buffer *out, const pump_self *self) {
-  put_place(out, "internalTcpIp", self->tcp_host, self->tcp_port, "internalTcpPort");
-  pump_buffer_text(out, "      \"internalSecureTcpPort\": 0,\n");
-  put_place(out, "externalTcpIp", self->tcp_host, self->tcp_port, "externalTcpPort");
-  pump_buffer_text(out, "      \"externalSecureTcpPort\": 0,\n");
+  int plain = self->is_secure ? 0 : self->tcp_port, secure = self->is_secure ? self->tcp_port : 0;
+  put_place(out, "internalTcpIp", self->tcp_host, plain, "internalTcpPort");
+  pump_buffer_printf(out, "      \"internalSecureTcpPort\": %d,\n", secure);
+  put_place(out, "externalTcpIp", self->tcp_host, plain, "externalTcpPort");
+  pump_buffer_printf(out, "      \"externalSecureTcpPort\": %d,\n", secure);
   if (self->is_23) {
     put_place(out, "httpEndPointIp", self->http_host, self->http_port, "httpEndPointPort");
     return;

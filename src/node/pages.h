@@ -11,6 +11,7 @@ typedef struct pump_self {
   pump_guid epoch;
   char tcp_host[PUMP_HOST_SIZE]; /* as the asker reaches it; port 0: it does not listen */
   int tcp_port;
+  bool is_secure; /* that port speaks TLS */
   char http_host[PUMP_HOST_SIZE];
   int http_port;
   int64_t now; /* microseconds since 1970 */

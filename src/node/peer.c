@@ -13,6 +13,7 @@
 #define HEARTBEAT_AFTER (2000 / PUMP_NODE_TICK)
 #define CUT_AFTER       (3000 / PUMP_NODE_TICK + 1)
 #define END_AFTER       (1000 / PUMP_NODE_TICK)
+#define HANDSHAKE_UNTIL (5000 / PUMP_NODE_TICK)
 /* A buffer that one large answer blew up is not kept. */
 #define KEEP_CAPACITY (256 * 1024)
 
@@ -26,6 +27,7 @@ static void on_closed(uv_handle_t *handle) {
   pump_node *node = peer->node;
   pump_feed_forget(peer);
   pump_tcp_reader_free(&peer->reader);
+  pump_tls_free(peer->tls);
   pump_buffer_free(&peer->out);
   pump_buffer_free(&peer->sending);
   free(peer);
@@ -58,6 +60,10 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
 }
 
 static void shut_down(pump_peer *peer) {
+  if (peer->tls && !peer->is_sending) {
+    pump_tls_end(peer->tls);
+    pump_peer_flush(peer);
+  }
   if (peer->is_sending || uv_is_closing(&peer->uv.handle)) return;
   if (uv_shutdown(&peer->shutdown, &peer->uv.stream, on_shutdown) != 0) pump_peer_close(peer);
 }
@@ -122,27 +128,39 @@ static void on_sent(uv_write_t *request, int status) {
     pump_peer_balance(peer);
 }
 
+/* What goes over the wire: what was said, as TLS says it where there is TLS. */
+static pump_buffer *wire_of(pump_peer *peer) {
+  if (!peer->tls) return &peer->out;
+  if (peer->out.size > 0 && pump_tls_is_established(peer->tls)) {
+    if (pump_tls_write(peer->tls, peer->out.data, peer->out.size) != 0) pump_peer_close(peer);
+    reuse(&peer->out);
+  }
+  return pump_tls_output(peer->tls);
+}
+
 void pump_peer_flush(pump_peer *peer) {
   if (uv_is_closing(&peer->uv.handle)) return;
   if (peer->is_due) {
     send_more(peer);
     return;
   }
-  if (peer->is_sending || peer->out.size == 0) return;
-  uv_buf_t bytes = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.size);
+  if (peer->is_sending) return;
+  pump_buffer *out = wire_of(peer);
+  if (out->size == 0 || uv_is_closing(&peer->uv.handle)) return;
+  uv_buf_t bytes = uv_buf_init((char *)out->data, (unsigned)out->size);
   int sent = peer->is_trickling ? 0 : uv_try_write(&peer->uv.stream, &bytes, 1);
   if (sent < 0 && sent != UV_EAGAIN) {
     pump_peer_close(peer);
     return;
   }
   peer->sent = sent > 0 ? (size_t)sent : 0;
-  if (peer->sent == peer->out.size) {
-    reuse(&peer->out);
+  if (peer->sent == out->size) {
+    reuse(out);
     return;
   }
   pump_buffer empty = peer->sending;
-  peer->sending = peer->out;
-  peer->out = empty;
+  peer->sending = *out;
+  *out = empty;
   send_more(peer);
 }
 
@@ -281,9 +299,13 @@ static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   pump_peer *peer = (pump_peer *)(void *)handle;
   uint8_t *to;
   size_t size;
+  int code = 0;
   *buf = uv_buf_init(NULL, 0);
-  if (pump_tcp_reader_space(&peer->reader, &to, &size) == 0)
-    *buf = uv_buf_init((char *)to, (unsigned)(size > INT32_MAX ? INT32_MAX : size));
+  if (peer->tls)
+    pump_tls_space(peer->tls, &to, &size);
+  else
+    code = pump_tcp_reader_space(&peer->reader, &to, &size);
+  if (code == 0) *buf = uv_buf_init((char *)to, (unsigned)(size > INT32_MAX ? INT32_MAX : size));
 }
 
 static void handle_broken(pump_peer *peer, const char *format) {
@@ -291,6 +313,34 @@ static void handle_broken(pump_peer *peer, const char *format) {
   snprintf(text, sizeof text, "%s%s.", format, peer->reader.error);
   pump_peer_bad_request(peer, &nobody, text);
   pump_peer_end(peer);
+}
+
+static void hear(pump_peer *peer, size_t size) {
+  pump_tcp_reader_filled(&peer->reader, size);
+  pump_tcp_frame frame;
+  int code;
+  while (!peer->is_ending && (code = pump_tcp_reader_next(&peer->reader, &frame)) != 0) {
+    if (code == PUMP_EPROTOCOL)
+      handle_broken(peer, "Invalid TCP frame received. Error: ");
+    else if (code < 0)
+      handle_broken(peer, "Received bad network package. Error: ");
+    else
+      handle_and_spoil(peer, &frame);
+  }
+}
+
+static void hear_tls(pump_peer *peer, size_t size) {
+  uint8_t *to;
+  size_t room, got = 1;
+  int code = pump_tls_filled(peer->tls, size);
+  if (code == 0) code = pump_tls_handshake(peer->tls);
+  if (code == 0) return; /* it goes on */
+  while (code >= 0 && got > 0 && !peer->is_ending) {
+    code = pump_tcp_reader_space(&peer->reader, &to, &room);
+    if (code == 0) code = pump_tls_read(peer->tls, to, room, &got);
+    if (code == 0 && got > 0) hear(peer, got);
+  }
+  if (code < 0) pump_peer_end(peer);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
@@ -302,17 +352,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
   }
   if (peer->is_ending) return; /* never `filled`: the same space takes it all */
   peer->silent_ticks = 0;
-  pump_tcp_reader_filled(&peer->reader, (size_t)size);
-  pump_tcp_frame frame;
-  int code;
-  while (!peer->is_ending && (code = pump_tcp_reader_next(&peer->reader, &frame)) != 0) {
-    if (code == PUMP_EPROTOCOL)
-      handle_broken(peer, "Invalid TCP frame received. Error: ");
-    else if (code < 0)
-      handle_broken(peer, "Received bad network package. Error: ");
-    else
-      handle_and_spoil(peer, &frame);
-  }
+  if (peer->tls)
+    hear_tls(peer, (size_t)size);
+  else
+    hear(peer, (size_t)size);
   pump_peer_flush(peer);
 }
 
@@ -329,6 +372,10 @@ void pump_peer_balance(pump_peer *peer) {
 void pump_peer_tick(pump_peer *peer) {
   if (peer->is_ending) {
     if (++peer->ending_ticks > END_AFTER) pump_peer_close(peer);
+    return;
+  }
+  if (peer->tls && !pump_tls_is_established(peer->tls)) {
+    if (++peer->handshake_ticks > HANDSHAKE_UNTIL) pump_peer_close(peer);
     return;
   }
   if (pump_faults_is_mute(peer->node)) return;
@@ -372,7 +419,9 @@ static void add_peer(pump_peer *peer) {
 int pump_peer_accept(pump_node *node) {
   pump_peer *peer = new_peer(node, NULL);
   if (!peer) return PUMP_ENOMEM;
-  if (uv_tcp_init(node->loop, &peer->uv.tcp) != 0) {
+  int code = node->tls ? pump_tls_new(&peer->tls, node->tls, NULL) : 0;
+  if (code != 0 || uv_tcp_init(node->loop, &peer->uv.tcp) != 0) {
+    pump_tls_free(peer->tls);
     free(peer);
     return PUMP_ECONNECT;
   }

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 #include "node/feed.h"
+#include "net/tls.h"
 #include "node/rights.h"
 #include "node/store.h"
 #include "wire/tcp/frame.h"
@@ -45,6 +46,7 @@ typedef struct pump_peer {
   struct pump_peer *previous;
   struct pump_peer *next_busy;
   pump_tcp_reader reader;
+  pump_tls *tls;       /* NULL: plain */
   pump_buffer out;     /* to be sent */
   pump_buffer sending; /* being sent */
   size_t sent;         /* of that, handed to the loop */
@@ -56,6 +58,7 @@ typedef struct pump_peer {
   const pump_account *who; /* NULL: anonymous */
   size_t backlog;          /* unsent at the last tick */
   unsigned silent_ticks;
+  unsigned handshake_ticks;
   unsigned ending_ticks;
   bool is_refused; /* a failed Authenticate: nothing more without credentials of its own */
   bool is_busy;

@@ -5,13 +5,19 @@
 #include "base/bytes.h"
 
 #define ADMINS "$admins"
+#define KNOWN  "changeit"
 
 const pump_account pump_account_owner = {.group = ADMINS};
+
+static void forget(char *password) {
+  explicit_bzero(password, strlen(password));
+  free(password);
+}
 
 void pump_accounts_free(pump_accounts *accounts) {
   for (size_t i = 0; i < accounts->count; i++) {
     free(accounts->list[i].name);
-    free(accounts->list[i].password);
+    forget(accounts->list[i].password);
   }
   free(accounts->list);
   *accounts = (pump_accounts){0};
@@ -23,7 +29,7 @@ static int set_account(pump_accounts *accounts, const char *name, const char *pa
   if (!copy) return PUMP_ENOMEM;
   for (size_t i = 0; i < accounts->count; i++) {
     if (strcmp(accounts->list[i].name, name) != 0) continue;
-    free(accounts->list[i].password);
+    forget(accounts->list[i].password);
     accounts->list[i].password = copy;
     return 0;
   }
@@ -37,12 +43,19 @@ static int set_account(pump_accounts *accounts, const char *name, const char *pa
 int pump_accounts_init(pump_accounts *accounts, const pump_node_user *users, size_t count) {
   *accounts = (pump_accounts){.list = calloc(count + 2, sizeof *accounts->list)};
   if (!accounts->list) return PUMP_ENOMEM;
-  int code = set_account(accounts, "admin", "changeit");
-  if (code == 0) code = set_account(accounts, "ops", "changeit");
+  int code = set_account(accounts, "admin", KNOWN);
+  if (code == 0) code = set_account(accounts, "ops", KNOWN);
   for (size_t i = 0; code == 0 && i < count; i++)
     code = set_account(accounts, users[i].name, users[i].password);
   if (code != 0) pump_accounts_free(accounts);
   return code;
+}
+
+bool pump_accounts_are_known(const pump_accounts *accounts) {
+  for (size_t i = 0; i < accounts->count; i++) {
+    if (strcmp(accounts->list[i].password, KNOWN) == 0) return true;
+  }
+  return false;
 }
 
 /* Takes as long for a password that is nearly right as for one that is all wrong. */

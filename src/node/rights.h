@@ -23,6 +23,8 @@ typedef struct pump_accounts {
  * them. PUMP_ENOMEM, PUMP_EINVALID: a user without name or password. */
 int pump_accounts_init(pump_accounts *accounts, const pump_node_user *users, size_t count);
 void pump_accounts_free(pump_accounts *accounts);
+/* Whether admin or ops still has the password that everybody knows. */
+bool pump_accounts_are_known(const pump_accounts *accounts);
 /* NULL: no such name, or not its password. */
 const pump_account *pump_accounts_find(const pump_accounts *accounts, pump_bytes name,
                                        pump_bytes password);
