@@ -66,7 +66,7 @@ local function of_trip(name, subject, base, limit)
     bar = ("%g × the floor"):format(limit), holds = at_most(limit) }
 end
 
----- JSON: what decoding adds to reading, beside lua-cjson decoding the same text -------------------
+---- JSON: what decoding adds to reading, beside lua-cjson decoding the same text ------------------
 
 local read_lua, json_lua = lua_client("read", 500000), lua_client("json", 500000)
 

@@ -28,7 +28,7 @@ local pump = {}
 ---@field discovery_port? integer where it speaks HTTP, 2113
 ---@field seeds? string[] "host:port" of members; host and port don't count then
 ---@field selector? pump.Selector which member to connect to, "leader"
----@field tls? boolean|table not supported yet
+---@field tls? boolean|pump.TlsOptions false; true for tcps://
 ---@field timeout? number of an operation, 7
 ---@field connect_timeout? number until connected and identified, 5
 ---@field heartbeat? { interval: number?, timeout: number? }
@@ -39,9 +39,16 @@ local pump = {}
 ---@field log? fun(level: pump.LogLevel, message: string, fields: table)
 ---@field json? pump.Codec instead of pump.json, for bodies and event:json()
 
+---@class pump.TlsOptions
+---@field ca? string file of the certificates to trust (PEM); the system's
+---@field cert? string file of a certificate of your own, for servers that demand one
+---@field key? string file of its key
+---@field server_name? string the name to expect in the certificate; the host
+---@field verify? boolean true; false takes any certificate, with a warning
+
 ---Connects. Without a URL and a host: to PUMP_URL, else to tcp://127.0.0.1:1113.
 ---@async
----@param url? string tcp://user:password@host:port, discover://…, memory:, file:PATH
+---@param url? string tcp://user:password@host:port, tcps://…, discover://…, memory:, file:PATH
 ---@param options? pump.ConnectOptions
 ---@return pump.Connection? conn
 ---@return pump.Error? err
@@ -490,7 +497,14 @@ function pump.array(table) end
 ---@field faults? boolean lets admins set the faults over HTTP
 ---@field users? table<string, string> names and passwords
 ---@field like? "5.0"|"23.10" which server to answer as
+---@field tls? pump.NodeTlsOptions for what comes over TCP
 ---@field insecure_listen? boolean allows addresses that are not of this machine
+---@field tls? table cert and key, files in PEM; ca: whom clients' certificates are to come from
+
+---@class pump.NodeTlsOptions
+---@field cert string file of the node's certificate (PEM)
+---@field key string file of its key
+---@field ca? string clients must show a certificate that one of this file vouches for
 
 ---A small EventStore in this process, which other programs can reach.
 ---@param options? pump.NodeOptions

@@ -26,6 +26,8 @@ describe("the example", function()
     read_two = "^%d+\tPeculiar Hooves\n%d+\tSparkly Hooves\n$",
     read_backwards = "^%d+\t18\n%d+\t15\n%d+\t12\n$",
     ticker = "^10 ticks\n$",
+    catch_up = "^14\t12\t2\n$",
+    watch = "^Derpy Hooves!\nPeculiar Hooves!\n2 jumps, live, live\n$",
     tick_reader = "^tick 1\n.*tick 10\n$",
     feet_to_metres = "^2.74 m\n3.66 m\n4.57 m\n5.49 m\n$",
   }

@@ -3,7 +3,7 @@
 # undefined is either of a layer they may call or on this list of what plain C may use.
 objects=${PUMP_BUILD:-build}/src/CMakeFiles
 plain='malloc|calloc|realloc|free|abort
-memcpy|memmove|memset|memcmp|memchr|memmem|memrchr
+memcpy|memmove|memset|memcmp|memchr|memmem|memrchr|explicit_bzero
 str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|dup|ndup|pbrk)
 v?snprintf|strto(l|ll|ul|ull|d|f)|qsort|bsearch
 isnan|isinf|isfinite|floor|trunc|ldexp|frexp|fmod|pow|modf|signbit

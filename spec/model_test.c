@@ -210,6 +210,159 @@ static void take_answers(peer *from) {
   }
 }
 
+/* ---- Transactions ------------------------------------------------------------------------- */
+
+/* Asks admin's question and waits for the answer: its body, to be freed, or NULL. */
+static ProtobufCMessage *call(peer *from, uint8_t command, const ProtobufCMessage *body) {
+  static const pump_tcp_correlation id = {{2}};
+  pump_tcp_frame frame;
+  pack(from, command, &id, ADMIN, body);
+  ProtobufCMessage *message = NULL;
+  if (node_peer_flush(&from->wire) && node_peer_receive(&from->wire, &frame) &&
+      frame.command == command + 1)
+    message = pump_tcp_unpack(frame.command, frame.payload);
+  must(message != NULL, "%s is not answered", pump_tcp_command_name(command));
+  return message;
+}
+
+static int64_t start_transaction(peer *from, const model_stream *stream, int64_t expected) {
+  PumpTcp__TransactionStart body = PUMP_TCP__TRANSACTION_START__INIT;
+  body.has_event_stream_id = body.has_expected_version = true;
+  body.event_stream_id = pump_tcp_binary(pump_bytes_of(stream->name));
+  body.expected_version = expected;
+  ProtobufCMessage *message = call(from, PUMP_TCP_TRANSACTION_START, &body.base);
+  if (!message) return -1;
+  const PumpTcp__TransactionStartCompleted *got = (const void *)message;
+  must(got->result == RESULT(SUCCESS), "%s: a transaction got %d", stream->name, got->result);
+  int64_t id = got->transaction_id;
+  pump_tcp_unpack_free(message);
+  return id;
+}
+
+static void write_in_transaction(peer *from, int64_t transaction, uint64_t id) {
+  pump_new_event event;
+  event_of(id, &event);
+  PumpTcp__NewEvent one = PUMP_TCP__NEW_EVENT__INIT, *all[] = {&one};
+  one.has_event_id = one.has_event_type = one.has_data_content_type = true;
+  one.has_data = one.has_metadata = true;
+  one.event_id = pump_tcp_binary((pump_bytes){(const char *)event.id.bytes, 16});
+  one.event_type = pump_tcp_binary(event.type);
+  one.data_content_type = event.is_json;
+  one.data = pump_tcp_binary(event.data);
+  one.metadata = pump_tcp_binary(event.metadata);
+  PumpTcp__TransactionWrite body = PUMP_TCP__TRANSACTION_WRITE__INIT;
+  body.has_transaction_id = true;
+  body.transaction_id = transaction;
+  body.n_events = 1;
+  body.events = all;
+  ProtobufCMessage *message = call(from, PUMP_TCP_TRANSACTION_WRITE, &body.base);
+  if (!message) return;
+  const PumpTcp__TransactionWriteCompleted *got = (const void *)message;
+  must(got->result == RESULT(SUCCESS), "a write to a transaction got %d", got->result);
+  pump_tcp_unpack_free(message);
+}
+
+static void commit_transaction(peer *from, int64_t transaction, const model_stream *stream,
+                               const model_written *wanted) {
+  PumpTcp__TransactionCommit body = PUMP_TCP__TRANSACTION_COMMIT__INIT;
+  body.has_transaction_id = true;
+  body.transaction_id = transaction;
+  ProtobufCMessage *message = call(from, PUMP_TCP_TRANSACTION_COMMIT, &body.base);
+  if (!message) return;
+  const PumpTcp__TransactionCommitCompleted *got = (const void *)message;
+  must(got->result == wanted->result, "%s: a commit got %d, not %d", stream->name, got->result,
+       wanted->result);
+  must(wanted->result != RESULT(SUCCESS) ||
+           (got->first_event_number == wanted->first && got->last_event_number == wanted->last),
+       "%s: a commit got numbers %lld to %lld, not %lld to %lld", stream->name,
+       (long long)got->first_event_number, (long long)got->last_event_number,
+       (long long)wanted->first, (long long)wanted->last);
+  pump_tcp_unpack_free(message);
+}
+
+static void step(void);
+
+/* Over several connections, with other requests in between. */
+static void transact(void) {
+  uint64_t ids[MAX_EVENTS];
+  model_stream *stream = &at.streams[dice(STREAMS)];
+  int64_t expected = any_version(stream->count - 1);
+  int count = any_ids(stream, ids, &expected);
+  if (count == 0) return;
+  at.counts[TRANSACTION]++;
+  int64_t transaction = start_transaction(&at.peers[dice(PEERS)], stream, expected);
+  for (int i = 0; i < count && !at.why[0]; i++) {
+    write_in_transaction(&at.peers[dice(PEERS)], transaction, ids[i]);
+    if (dice(4) == 0) step();
+  }
+  if (at.why[0] || dice(10) == 0) return; /* never committed */
+  model_written wanted = model_append(stream, expected, ids, count);
+  commit_transaction(&at.peers[dice(PEERS)], transaction, stream, &wanted);
+}
+
+/* ---- Watching ----------------------------------------------------------------------------- */
+
+static void watch(void) {
+  static const pump_tcp_correlation id = {{6}};
+  pump_tcp_frame frame;
+  PumpTcp__SubscribeToStream body = PUMP_TCP__SUBSCRIBE_TO_STREAM__INIT;
+  body.has_event_stream_id = true;
+  body.event_stream_id = pump_tcp_binary(pump_bytes_of(""));
+  must(node_peer_connect(&at.watcher, at.child.port), "no connection");
+  pump_tcp_pack(&at.watcher.out, PUMP_TCP_SUBSCRIBE_TO_STREAM, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &body.base);
+  ProtobufCMessage *message = NULL;
+  if (node_peer_flush(&at.watcher) && node_peer_receive(&at.watcher, &frame) &&
+      frame.command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION)
+    message = pump_tcp_unpack(frame.command, frame.payload);
+  if (!must(message != NULL, "no subscription")) return;
+  at.watch_from =
+      ((const PumpTcp__SubscriptionConfirmation *)(const void *)message)->last_commit_position;
+  at.watch_count = at.watch_judged = 0;
+  pump_tcp_unpack_free(message);
+}
+
+static void take_watched(const pump_tcp_frame *frame) {
+  ProtobufCMessage *message = frame->command == PUMP_TCP_STREAM_EVENT_APPEARED
+                                  ? pump_tcp_unpack(frame->command, frame->payload)
+                                  : NULL;
+  if (!must(message != NULL, "a subscription got %s", pump_tcp_command_name(frame->command)))
+    return;
+  const PumpTcp__ResolvedEvent *event =
+      ((const PumpTcp__StreamEventAppeared *)(const void *)message)->event;
+  if (at.watch_count == at.watch_room) {
+    at.watch_room = 2 * at.watch_room + 1000;
+    at.watched = realloc(at.watched, at.watch_room * sizeof *at.watched);
+    if (!at.watched) abort();
+  }
+  at.watched[at.watch_count++] = event->commit_position;
+  judge_in_all(event, false);
+  pump_tcp_unpack_free(message);
+}
+
+/* Takes in some of what the watcher was sent, or all of it up to there. */
+static void watch_until(int64_t position, int most_frames) {
+  pump_tcp_frame frame;
+  while (!at.why[0] && most_frames-- > 0) {
+    int64_t last = at.watch_count > 0 ? at.watched[at.watch_count - 1] : at.watch_from;
+    if (last >= position) return;
+    if (!must(node_peer_receive(&at.watcher, &frame), "%lld was not sent to the subscription",
+              (long long)position))
+      return;
+    take_watched(&frame);
+  }
+}
+
+/* An event of $all: the watcher got it too, at its turn. */
+static void judge_watched(int64_t position) {
+  if (position <= at.watch_from) return;
+  if (at.watch_judged == at.watch_count) watch_until(position, 1);
+  if (at.why[0]) return;
+  must(at.watched[at.watch_judged] == position, "$all goes on at %lld, its subscription at %lld",
+       (long long)position, (long long)at.watched[at.watch_judged]);
+  at.watch_judged++;
+}
+
 /* ---- Steps -------------------------------------------------------------------------------- */
 
 static void ask_writing(peer *from, model_stream *stream) {
@@ -282,6 +435,7 @@ static void start(void) {
   must(at.child.port != 0, "the node does not start");
   for (int i = 0; i < PEERS; i++)
     must(node_peer_connect(&at.peers[i].wire, at.child.port), "no connection");
+  watch();
 }
 
 static void stop(bool kill) {
@@ -291,6 +445,7 @@ static void stop(bool kill) {
     node_peer_close(&at.peers[i].wire);
     at.peers[i].open_count = 0;
   }
+  node_peer_close(&at.watcher);
   if (kill)
     node_child_kill(&at.child);
   else
@@ -310,24 +465,18 @@ static void read_everything(void) {
 
 /* Goes on in $all; false at its end. */
 static bool scan_page(int64_t *before) {
-  static const pump_tcp_correlation id = {{1}};
-  peer *from = &at.peers[0];
-  pump_tcp_frame frame;
   PumpTcp__ReadAllEvents body = PUMP_TCP__READ_ALL_EVENTS__INIT;
   body.has_commit_position = body.has_prepare_position = body.has_max_count = true;
   body.commit_position = body.prepare_position = at.scanned;
   body.max_count = 200;
-  pack(from, PUMP_TCP_READ_ALL_FORWARD, &id, ADMIN, &body.base);
-  ProtobufCMessage *message = NULL;
-  if (node_peer_flush(&from->wire) && node_peer_receive(&from->wire, &frame) &&
-      frame.command == PUMP_TCP_READ_ALL_FORWARD_COMPLETED)
-    message = pump_tcp_unpack(frame.command, frame.payload);
-  if (!must(message != NULL, "$all can't be read")) return false;
-  const PumpTcp__ReadAllEventsCompleted *got = (PumpTcp__ReadAllEventsCompleted *)(void *)message;
+  ProtobufCMessage *message = call(&at.peers[0], PUMP_TCP_READ_ALL_FORWARD, &body.base);
+  if (!message) return false;
+  const PumpTcp__ReadAllEventsCompleted *got = (const void *)message;
   for (size_t i = 0; i < got->n_events; i++) {
     must(got->events[i]->commit_position > *before, "$all is not in order");
     *before = got->events[i]->commit_position;
     judge_in_all(got->events[i], true);
+    judge_watched(*before);
   }
   at.scanned = got->next_commit_position;
   bool has_more = got->n_events > 0;
@@ -354,10 +503,14 @@ static void run_round(int round) {
     snprintf(at.streams[i].name, sizeof at.streams[i].name, "round %d, %d", round, i);
   }
   for (int i = 0; i < STEPS && !at.why[0]; i++) {
-    if (dice(5) == 0)
+    int chance = dice(25);
+    if (chance < 5)
       burst();
+    else if (chance == 5)
+      transact();
     else
       step();
+    watch_until(at.newest, 10 * dice(20)); /* it lags behind at times */
     if (dice(STEPS / 2) > 0 || at.why[0]) continue;
     stop(dice(2));
     start();
@@ -393,11 +546,13 @@ int main(int argc, char **argv) {
   tap_ok(at.restarts > 0 || seconds < 3, "also after %u ends and kills", at.restarts);
   tap_ok(at.megabytes < MAX_MEGABYTES, "%llu MB of events went through %ld MB of memory",
          (unsigned long long)(at.bytes >> 20), at.megabytes);
-  printf("# %u writes, %u deletions, %u events and %u pages read, %u pages of $all, %u others\n",
-         at.counts[WRITE], at.counts[REMOVE], at.counts[READ_ONE], at.counts[READ_PAGE],
-         at.counts[READ_ALL], at.counts[SIMPLE]);
+  printf("# %u writes, %u deletions, %u transactions, %u events and %u pages read, %u pages of "
+         "$all, %u others\n",
+         at.counts[WRITE], at.counts[REMOVE], at.counts[TRANSACTION], at.counts[READ_ONE],
+         at.counts[READ_PAGE], at.counts[READ_ALL], at.counts[SIMPLE]);
   for (int i = 0; i < STREAMS; i++)
     free(at.streams[i].events);
+  free(at.watched);
   snprintf(command, sizeof command, "rm -r %s", folder);
   return system(command) != 0 || tap_done();
 }

@@ -12,7 +12,7 @@
 
 enum { PEERS = 6, STREAMS = 30, BURST = 24, MAX_EVENTS = 8, MAX_PENDING = 1024 };
 
-typedef enum kind { WRITE, REMOVE, READ_ONE, READ_PAGE, READ_ALL, SIMPLE, KINDS } kind;
+typedef enum kind { WRITE, REMOVE, READ_ONE, READ_PAGE, READ_ALL, SIMPLE, TRANSACTION, KINDS } kind;
 
 /* A request that is on its way, and what must come back. */
 typedef struct question {
@@ -37,6 +37,12 @@ static struct {
   const char *file;
   node_child child;
   peer peers[PEERS];
+  node_peer watcher;  /* subscribed to $all: */
+  int64_t *watched;   /* positions that it got, */
+  size_t watch_count; /* so many, */
+  size_t watch_room;
+  size_t watch_judged; /* of which these were compared; */
+  int64_t watch_from;  /* it gets what is behind this */
   model_stream streams[STREAMS];
   question questions[MAX_PENDING];
   uint64_t random;

@@ -166,13 +166,14 @@ static inline bool node_peer_send(node_peer *peer, uint8_t command,
 }
 
 /* The next frame that is no heartbeat, which is answered; false when the connection ended or
- * nothing came for ten seconds. */
+ * nothing came for ten seconds, or nothing but some heartbeats. */
 static inline bool node_peer_receive(node_peer *peer, pump_tcp_frame *frame) {
-  for (;;) {
+  for (int heartbeats = 0; heartbeats < 8;) {
     int code = pump_tcp_reader_next(&peer->reader, frame);
     if (code == 1 && frame->command == PUMP_TCP_HEARTBEAT_REQUEST) {
       node_peer_send(peer, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation, NULL, NULL,
                      (pump_bytes){0});
+      heartbeats++;
       continue;
     }
     if (code != 0) return code == 1;
@@ -183,6 +184,7 @@ static inline bool node_peer_receive(node_peer *peer, pump_tcp_frame *frame) {
     if (got <= 0) return false;
     pump_tcp_reader_filled(&peer->reader, (size_t)got);
   }
+  return false;
 }
 
 #endif

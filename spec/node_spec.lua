@@ -33,6 +33,25 @@ describe("a node", function()
     for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(path .. suffix) end
   end)
 
+  it("answers as the server that the URL names", function()
+    for like, is_told in pairs { ["5.0"] = false, ["23.10"] = true } do
+      local conn <close> = assert(pump.connect("memory:?like=" .. like))
+      local id = "0b2c5a8e-3a63-4c9e-9d0c-6d2f54ed9f11"
+      local first = assert(conn:publish_event("s", "t", "x", { id = id }))
+      local again = assert(conn:publish_event("s", "t", "x", { id = id }))
+      assert.equal(is_told, again.position.commit == first.position.commit, like)
+    end
+    local conn, err = pump.connect "memory:?like=3.9"
+    assert.is_nil(conn)
+    assert.matches("say 5.0 or 23.10", err.message)
+    conn, err = pump.connect "memory:?sync=sometimes"
+    assert.is_nil(conn)
+    assert.matches("normal or full", err.message)
+    conn, err = pump.connect "tcp://127.0.0.1:1?like=5.0"
+    assert.is_nil(conn)
+    assert.matches("no option like", err.message)
+  end)
+
   it("serves other programs while it sleeps", function()
     local node, address = helper.node()
     local served

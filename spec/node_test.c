@@ -160,6 +160,44 @@ static void test_garbage(node_child *child) {
   node_peer_close(&other);
 }
 
+static int scavenge(node_peer *peer, const char *login, char id[64]) {
+  static const pump_tcp_correlation correlation = {{6}};
+  pump_tcp_frame frame;
+  int result = -1;
+  node_peer_send(peer, PUMP_TCP_SCAVENGE_DATABASE, &correlation, login, "changeit",
+                 (pump_bytes){0});
+  if (!node_peer_receive(peer, &frame)) return -1;
+  PumpTcp__ScavengeDatabaseResponse *said =
+      (PumpTcp__ScavengeDatabaseResponse *)(void *)pump_tcp_unpack(frame.command, frame.payload);
+  if (frame.command == PUMP_TCP_SCAVENGE_DATABASE_RESPONSE && said) result = (int)said->result;
+  snprintf(id, 64, "%.*s", said ? (int)said->scavenge_id.len : 0,
+           said ? (char *)said->scavenge_id.data : "");
+  if (said) pump_tcp_unpack_free(&said->base);
+  return result;
+}
+
+static void test_scavenge(node_child *child) {
+  node_peer peer;
+  char id[64], same[64];
+  node_peer_connect(&peer, child->port);
+  tap_ok(scavenge(&peer, NULL, id) == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_UNAUTHORIZED && !*id,
+         "a scavenge is not for everybody");
+  tap_ok(scavenge(&peer, "ops", id) == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_STARTED &&
+             strlen(id) == 36,
+         "ops may start one");
+  tap_ok(scavenge(&peer, "admin", same) == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_IN_PROGRESS &&
+             strcmp(id, same) == 0,
+         "which goes on");
+  int result = -1;
+  for (int i = 0; i < 20 && result != PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_STARTED; i++) {
+    usleep(200000);
+    result = scavenge(&peer, "admin", same);
+  }
+  tap_ok(result == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_STARTED && strcmp(id, same) != 0,
+         "until it is through");
+  node_peer_close(&peer);
+}
+
 /* As many connections as may be are served, one more is not; each is answered. */
 static void test_crowd(node_child *child) {
   enum { CROWD = 2000 };
@@ -268,6 +306,7 @@ int main(void) {
   test_slow_reader(&child);
   test_crowd(&child);
   test_silence(&child);
+  test_scavenge(&child);
   test_options(&child);
   tap_ok(node_child_stop(&child), "after all that it ends with nothing open");
   test_owner();

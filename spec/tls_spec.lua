@@ -83,7 +83,8 @@ describe("TLS", function()
     } do
       assert(pump.connect(url)):close()
     end
-    assert(pump.connect { host = "127.0.0.1", port = math.tointeger(port), tls = tls().tls }):close()
+    local given = { host = "127.0.0.1", port = math.tointeger(port), tls = tls().tls }
+    assert(pump.connect(given)):close()
     assert(pump.connect("tcp://" .. address .. "?ca=" .. ca, { tls = true })):close()
     server:close()
   end)
@@ -201,16 +202,19 @@ describe("TLS", function()
 
   it("says which file is wrong", function()
     local server, address = node "good"
+    local pem, key = file "client.pem", file "client.key"
     for pattern, settings in pairs {
       ["trust from /nowhere/ca: No such file or directory"] = { ca = "/nowhere/ca" },
       ["trust from .*/good%.key: "] = { ca = file "good.key" },
-      ["both cert and key"] = { cert = file "client.pem" },
-      ["a certificate from .*/client%.key: "] = { cert = file "client.key", key = file "client.key" },
-      ["a key from .*/client%.pem: "] = { cert = file "client.pem", key = file "client.pem" },
+      ["both cert and key"] = { cert = pem },
+      ["a certificate from .*/client%.key: "] = { cert = key, key = key },
+      ["a key from .*/client%.pem: "] = { cert = pem, key = pem },
       ["key in .*/good%.key is not that of the certificate in .*/client%.pem"] = {
-        cert = file "client.pem", key = file "good.key",
+        cert = pem, key = file "good.key",
       },
-      ["key in .*/locked%.key wants a passphrase"] = { cert = file "good.pem", key = file "locked.key" },
+      ["key in .*/locked%.key wants a passphrase"] = {
+        cert = file "good.pem", key = file "locked.key",
+      },
       ["is no name for a server"] = { server_name = ("x"):rep(300) },
     } do
       fails(pattern, "tcps://" .. address, tls(settings))
@@ -223,9 +227,10 @@ describe("TLS", function()
   end)
 
   it("checks its options", function()
-    helper.misuses("unknown option \"cafile\"", pump.connect, "tcps://h", { tls = { cafile = "x" } })
-    helper.misuses("'verify' .*boolean expected", pump.connect, "tcps://h", { tls = { verify = 1 } })
-    helper.misuses("'tls' .*true, false or a table", pump.connect, "tcps://h", { tls = "yes" })
+    local url = "tcps://h"
+    helper.misuses("unknown option \"cafile\"", pump.connect, url, { tls = { cafile = "x" } })
+    helper.misuses("'verify' .*boolean expected", pump.connect, url, { tls = { verify = 1 } })
+    helper.misuses("'tls' .*true, false or a table", pump.connect, url, { tls = "yes" })
     helper.misuses("it needs cert and key", pump.node, { tls = { cert = "x" } })
     helper.misuses("unknown option \"verify\"", pump.node, { tls = { verify = false } })
     helper.fails("connect_failed", pump.connect "tcps://h?tls=false")
@@ -252,7 +257,7 @@ describe("TLS", function()
   it("tells the port in gossip as the secure one", function()
     local server, _, port = node("good", { http = "127.0.0.1:0" })
     local name = os.tmpname()
-    os.execute(("curl -s -m 5 http://%s/gossip >%s &"):format(server.http_address, name))
+    os.execute(("LD_PRELOAD= curl -s -m 5 http://%s/gossip >%s &"):format(server.http_address, name))
     local text, deadline = "", core.hrtime() + 5
     while #text == 0 and core.hrtime() < deadline do
       pump.sleep(0.05)

@@ -23,6 +23,8 @@ local connection_options = {
   reconnect = "table", retries = "natural", max_in_flight = "count", require_leader = "boolean",
   log = "callback", json = "codec",
 }
+-- Of memory: and file: alone, in their URLs.
+local node_options = { like = "string", sync = "string" }
 local heartbeat_options = { interval = "pause", timeout = "seconds" }
 local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "natural" }
 
@@ -54,8 +56,9 @@ local function from_url(url)
     found.host, found.port = parsed.host, parsed.port
   end
   local tls = {}
+  local is_node = parsed.kind == "memory" or parsed.kind == "file"
   for name, text in pairs(parsed.options) do
-    local kind = connection_options[name] or tls_options[name]
+    local kind = connection_options[name] or tls_options[name] or is_node and node_options[name]
     if not kind then return bad_url(url, ("there is no option %s"):format(name)) end
     if kind == "any" or kind == "tls" then kind = "boolean" end
     local value = options.from_text(text, kind)
@@ -184,7 +187,7 @@ local function make_client(conn)
   local settings = conn.settings
   local err
   if settings.kind == "memory" or settings.kind == "file" then
-    conn.node, err = node.embedded(settings.path)
+    conn.node, err = node.embedded(settings.path, settings)
     if not conn.node then return nil, err end
   end
   local heartbeat = settings.heartbeat or {}

@@ -45,9 +45,15 @@ local function check_users(users)
   end
 end
 
--- A node without an address of its own, for one connection.
-function M.embedded(file)
-  local made, code, message = core.node { file = file }
+-- A node without an address of its own, for one connection. given.sync "normal": commits do not
+-- wait for the disk.
+function M.embedded(file, given)
+  if given.sync and given.sync ~= "normal" and given.sync ~= "full" then
+    return nil, errors.new("invalid_argument", "sync is normal or full, not " .. given.sync)
+  end
+  local made, code, message = core.node {
+    file = file, like = given.like, sync_normal = given.sync == "normal",
+  }
   if not made then return nil, errors.new(code, message) end
   return made
 end

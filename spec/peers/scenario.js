@@ -368,7 +368,7 @@ async function subscriptions(s) {
   await s.test('subscription without the right to it is refused', async () => {
     const taker = new Taker(s, 'sub-all');
     const error = await tap.rejection(c.subscribeToAll(false, taker.appeared, taker.dropped));
-    assert.equal(error.name, 'AccessDeniedError', error);
+    assert.match(error.message, /access denied/);
   });
 }
 

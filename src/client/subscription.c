@@ -189,7 +189,7 @@ static bool do_step(pump_subscription *self) {
 /* ---- All of a client ---------------------------------------------------------------------- */
 
 static void be_ready(pump_subscription *self) {
-  if (!self->client || self->is_ready) return;
+  if (!self->client || self->is_ready || self->is_busy) return;
   self->is_ready = true;
   self->next_ready = self->client->ready;
   self->client->ready = self;

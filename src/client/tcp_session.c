@@ -302,6 +302,7 @@ static void handle_too_large(pump_session *session, const pump_tcp_frame *frame,
   pump_conversation *conversation = find(session, &frame->correlation);
   say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame->command);
   if (!conversation) return;
+  if (conversation->request.kind == PUMP_SUBSCRIBE) unsubscribe(session, conversation);
   pump_reply reply = {.outcome = PUMP_OUTCOME_TOO_LARGE, .current_version = PUMP_UNKNOWN};
   pump_conversation_inspect(conversation, &reply);
   answered(session, conversation, now);

@@ -105,6 +105,8 @@ void pump_conversation_free(pump_conversation *conversation) {
     pump_page_unref(page);
   pump_page_unref(conversation->result.page);
   pump_buffer_free(&conversation->words);
+  pump_bytes password = conversation->request.password;
+  if (password.data) explicit_bzero((char *)(uintptr_t)password.data, password.size);
   free(conversation);
 }
 

@@ -20,6 +20,10 @@
 /* How many events of an iterator share a page userdata. Few, so that it dies young: what lives
  * through two collections is old for a generational collector, and its page stays for long. */
 #define SHARERS 64
+/* A page of few events is one that was pushed, and others are in the block that it keeps: to count
+ * the whole of it for each would have Lua collect all the time. */
+#define FEW          8
+#define SHARED_BLOCK 16
 
 typedef struct lua_page {
   pump_page *page;     /* NULL once finalised, which can be before the events that look into it */
@@ -65,9 +69,14 @@ void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page) {
   loop->page_bytes += owner->size;
 }
 
-void pump_lua_skip_events(lua_State *L, size_t count) {
+void pump_lua_push_events(lua_State *L, pump_lua_loop *loop, pump_page **page, size_t first) {
+  size_t count = (*page)->count;
+  pump_lua_push_page(L, loop, page);
   lua_page *owner = lua_touserdata(L, -1);
-  owner->next = count;
+  owner->next = first;
+  if (count > FEW) return;
+  loop->page_bytes -= owner->size - owner->size / SHARED_BLOCK;
+  owner->size /= SHARED_BLOCK;
 }
 
 static lua_page *check_page(lua_State *L) {
@@ -538,14 +547,10 @@ static int core_page_bytes(lua_State *L) {
 
 void pump_lua_open_event(lua_State *L, int index) {
   static const luaL_Reg functions[] = {
-      {"iterator", core_iterator},
-      {"reached", core_reached},
-      {"leave", core_leave},
-      {"decode", core_decode},
-      {"decoder", core_decoder},
-      {"event_methods", core_event_methods},
-      {"is_event", core_is_event},
-      {NULL, NULL},
+      {"iterator", core_iterator}, {"reached", core_reached},
+      {"leave", core_leave},       {"decode", core_decode},
+      {"decoder", core_decoder},   {"event_methods", core_event_methods},
+      {"is_event", core_is_event}, {NULL, NULL},
   };
   static const luaL_Reg page_methods[] = {
       {"count", page_count},

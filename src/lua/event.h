@@ -12,8 +12,8 @@
 
 /* Pushes a page and takes over the reference: *page becomes NULL. */
 void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page);
-/* What iterates over the page on the top begins behind so many of its events. */
-void pump_lua_skip_events(lua_State *L, size_t count);
+/* The same for the page of a subscription, of which only the events from `first` on are new. */
+void pump_lua_push_events(lua_State *L, pump_lua_loop *loop, pump_page **page, size_t first);
 /* Adds the functions for pages and events to the table on the top, with the loop at `index`. */
 void pump_lua_open_event(lua_State *L, int index);
 

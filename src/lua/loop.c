@@ -264,8 +264,7 @@ static int push_failure(lua_State *L, const pump_result *result) {
 static int push_events(lua_State *L, pump_lua_loop *loop, pump_result *result) {
   size_t first = (size_t)result->first_event_number, count = result->page->count - first;
   lua_pushliteral(L, "events");
-  pump_lua_push_page(L, loop, &result->page);
-  pump_lua_skip_events(L, first);
+  pump_lua_push_events(L, loop, &result->page, first);
   lua_pushinteger(L, (lua_Integer)count);
   return 3;
 }

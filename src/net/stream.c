@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed
@@ -136,6 +137,15 @@ static int write_cipher(pump_stream *stream, const void *data, size_t size) {
   if (pump_tls_write(stream->tls, data, size) != 0) return PUMP_ECLOSED;
   stream->owes_written = !send_cipher(stream);
   return stream->owes_written;
+}
+
+/* If it can be said now. The other side may be gone already, which is no reason to be killed. */
+static void say_goodbye(pump_stream *stream) {
+  const pump_buffer *output = pump_tls_output(stream->tls);
+  uv_os_fd_t fd;
+  pump_tls_end(stream->tls);
+  if (!stream->is_writing && uv_fileno(&stream->socket.handle, &fd) == 0)
+    (void)!send(fd, output->data, output->size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void pump_stream_secure(pump_stream *stream, pump_tls *tls) {
@@ -376,10 +386,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 
 void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud) {
   stream->is_closing = true;
-  if (stream->tls && stream->is_connected) {
-    pump_tls_end(stream->tls);
-    send_cipher(stream);
-  }
+  if (stream->tls && stream->is_connected) say_goodbye(stream);
   stream->closed = closed;
   stream->closed_ud = ud;
   if (stream->lookup) {

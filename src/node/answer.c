@@ -28,6 +28,7 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_READ_STREAM_BACKWARD:
   case PUMP_TCP_READ_ALL_FORWARD:
   case PUMP_TCP_READ_ALL_BACKWARD:
+  case PUMP_TCP_SCAVENGE_DATABASE:
   case PUMP_TCP_SUBSCRIBE_TO_STREAM:
   case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM: return true;
   default: return false;
@@ -350,6 +351,8 @@ static void answer_read(pump_peer *peer, const pump_request *request) {
 void pump_answer(pump_peer *peer, const pump_request *request) {
   if (request->is_write)
     pump_write_answer(peer, request);
+  else if (request->command == PUMP_TCP_SCAVENGE_DATABASE)
+    pump_clean_answer(peer, request);
   else if (request->command == PUMP_TCP_SUBSCRIBE_TO_STREAM)
     pump_feed_answer_subscribe(peer, request);
   else if (request->command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM)

@@ -6,6 +6,8 @@
 #include "base/bytes.h"
 #include "base/guid.h"
 
+#define SETTINGS "$settings"
+
 typedef enum decision { WRITE, HAPPENED_BEFORE, WRONG_VERSION, DELETED } decision;
 
 /* What is written where; `stream` follows what has been written. */
@@ -238,6 +240,17 @@ static int apply_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   return pump_store_run(store, row);
 }
 
+/* $userStreamAcl and $systemStreamAcl of the stream $settings. */
+static int apply_settings(pump_store *store, pump_bytes settings) {
+  store->has_defaults = true;
+  int code = pump_store_run(store, pump_store_statement(store, STATEMENT_DROP_DEFAULTS));
+  if (code != 0 || !is_json_object(store, settings)) return code;
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_ADD_DEFAULTS);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_text64(row, 1, settings.data, settings.size, SQLITE_STATIC, SQLITE_UTF8);
+  return pump_store_run(store, row);
+}
+
 static void random_id(pump_guid *id) {
   sqlite3_randomness(sizeof id->bytes, id->bytes);
   pump_guid_stamp(id);
@@ -285,6 +298,10 @@ static int bring_back(appending *to, int64_t first) {
 static int after_append(appending *to, const pump_store_stream *before, const pump_new_event *last,
                         size_t count) {
   pump_bytes of;
+  if (count > 0 && pump_bytes_is(to->name, SETTINGS)) {
+    int code = apply_settings(to->store, last->data);
+    if (code != 0) return code;
+  }
   if (is_soft_deleted(before)) return bring_back(to, before->last + 1);
   if (count == 0 || !pump_store_is_metastream(to->name, &of)) return 0;
   pump_store_stream original;
@@ -420,6 +437,7 @@ int pump_store_delete(pump_store *store, pump_bytes stream, int64_t expected, bo
   if (code != 0) return code;
   code = hard ? add_tombstone(&to)
               : write_metadata(store, stream, pump_bytes_of("{\"$tb\":9223372036854775807}"), now);
+  if (code == 0 && pump_bytes_is(stream, SETTINGS)) code = apply_settings(store, (pump_bytes){0});
   out->position = store->last_position;
   if (hard) out->last = PUMP_STORE_TOMBSTONE;
   return pump_store_finish(store, code, &mark);

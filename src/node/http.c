@@ -164,6 +164,7 @@ static bool identify(exchange *it, const pump_account **who) {
     *who = pump_accounts_find(&it->http->node->accounts, pump_bytes_of(name),
                               pump_bytes_of(password ? password : ""));
   MHD_free(name);
+  if (password) explicit_bzero(password, strlen(password));
   MHD_free(password);
   return *who || !MHD_lookup_connection_value(it->connection, MHD_HEADER_KIND,
                                               MHD_HTTP_HEADER_AUTHORIZATION);

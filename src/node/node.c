@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "node/answer.h"
 #include "node/listen.h"
+#include "node/system.h"
 #include "node/write.h"
 
 #define LIKE_23 "23.10"
@@ -124,6 +125,7 @@ static void on_tick(uv_timer_t *timer) {
     pump_peer_tick(peer);
   }
   pump_feed_publish(node); /* what the store could not read when it was committed */
+  pump_clean_tick(node);
   if (node->http) pump_http_tick(node->http);
 }
 
@@ -259,6 +261,16 @@ static int check_options(const pump_node_options *options, char *error, size_t e
   return 0;
 }
 
+static int open_store(pump_node *node, const pump_node_options *options, char *error,
+                      size_t error_size) {
+  int code = pump_store_open(&node->store, options->file, options->sync_normal, error, error_size);
+  if (code != 0) return code;
+  code = pump_system_begin(node->store, &node->accounts, node->is_23, pump_node_time());
+  if (code == 0) return 0;
+  return refuse(PUMP_ESTORE, error, error_size, "%s: the store could not write: %s",
+                options->file ? options->file : "memory", pump_store_error(node->store));
+}
+
 int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_options *options,
                   char *error, size_t error_size) {
   *node = NULL;
@@ -272,8 +284,7 @@ int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_opti
   code = pump_accounts_init(&made->accounts, options->users, options->user_count);
   if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
   if (code == 0) code = make_tls(made, options, error, error_size);
-  if (code == 0)
-    code = pump_store_open(&made->store, options->file, options->sync_normal, error, error_size);
+  if (code == 0) code = open_store(made, options, error, error_size);
   if (code == 0) code = make_sockets(made, fds, options, error, error_size);
   if (code != 0) {
     free_node(made);

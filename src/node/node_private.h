@@ -7,6 +7,7 @@
 #define PUMP_NODE_PRIVATE_H
 
 #include <uv.h>
+#include "node/clean.h"
 #include "node/faults.h"
 #include "node/feed.h"
 #include "node/http.h"
@@ -38,6 +39,7 @@ struct pump_node {
   pump_http *http; /* NULL: none */
   pump_faults faults;
   pump_feed feed;
+  pump_clean clean;
   bool is_23; /* as EventStore 23.10, not as 5.0 */
   bool is_closing;
   char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */

@@ -22,7 +22,7 @@ static int64_t read_row(sqlite3_stmt *row, pump_bytes stream, pump_record *recor
   return sqlite3_column_int64(row, POSITION);
 }
 
-static int64_t oldest_allowed(const pump_store_stream *stream, int64_t now) {
+int64_t pump_store_oldest(const pump_store_stream *stream, int64_t now) {
   if (stream->max_age < 0 || stream->max_age > now / 1000000) return INT64_MIN;
   return now - stream->max_age * 1000000;
 }
@@ -50,7 +50,7 @@ static int find_event(pump_store *store, pump_bytes name, int64_t number, int64_
   sqlite3_bind_int64(event, 2, number);
   int step = sqlite3_step(event);
   if (step == SQLITE_ROW) *position = read_row(event, name, record);
-  if (step == SQLITE_ROW && record->created >= oldest_allowed(&stream, now)) {
+  if (step == SQLITE_ROW && record->created >= pump_store_oldest(&stream, now)) {
     *row = event;
     *result = PUMP_STORE_SUCCESS;
     return 0;
@@ -181,7 +181,7 @@ static int give_range(reading *at, int which, const pump_store_stream *stream, p
   sqlite3_bind_int64(rows, 1, stream->id);
   sqlite3_bind_int64(rows, 2, first);
   sqlite3_bind_int64(rows, 3, last);
-  at->oldest = oldest_allowed(stream, at->now);
+  at->oldest = pump_store_oldest(stream, at->now);
   return give_rows(at, rows, name);
 }
 

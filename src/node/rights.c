@@ -96,6 +96,10 @@ bool pump_account_is_admin(const pump_account *who) {
   return who && strcmp(who->group, ADMINS) == 0;
 }
 
+bool pump_account_may_operate(const pump_account *who) {
+  return pump_account_is_admin(who) || (who && strcmp(who->group, "$ops") == 0);
+}
+
 bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes stream,
                        pump_store_right right) {
   /* Nobody writes to $all: it is what was written elsewhere. */
@@ -106,6 +110,10 @@ bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes st
     right = right == PUMP_STORE_READ ? PUMP_STORE_READ_METADATA : PUMP_STORE_WRITE_METADATA;
   roll_call call = {.who = who};
   bool is_set;
-  if (pump_store_roles(store, of, right, on_role, &call, &is_set) != 0) return false;
-  return is_set ? call.is_called : !pump_bytes_starts(of, "$");
+  bool is_system = pump_bytes_starts(of, "$");
+  int code = pump_store_roles(store, of, right, on_role, &call, &is_set);
+  if (code == 0 && !is_set)
+    code = pump_store_default_roles(store, is_system, right, on_role, &call, &is_set);
+  if (code != 0) return false;
+  return is_set ? call.is_called : !is_system;
 }

@@ -1,6 +1,6 @@
 /* Who somebody is and what that allows: accounts, and rights. A stream's $acl names users and
- * groups ($admins, $ops, $all); where it does not, everything is everybody's, but system streams
- * ("$…") and $all are the admins'. */
+ * groups ($admins, $ops, $all); where it does not, the stream $settings may say it for all streams;
+ * else everything is everybody's, but system streams ("$…") and $all are the admins'. */
 #ifndef PUMP_NODE_RIGHTS_H
 #define PUMP_NODE_RIGHTS_H
 
@@ -32,6 +32,9 @@ const pump_account *pump_accounts_find(const pump_accounts *accounts, pump_bytes
 extern const pump_account pump_account_owner;
 
 bool pump_account_is_admin(const pump_account *who); /* NULL: no */
+
+/* One of $admins or $ops. */
+bool pump_account_may_operate(const pump_account *who); /* NULL: no */
 
 /* Whether the stream's $acl, or without one the default, lets them. who NULL: anonymous. right is
  * to read, write or delete; what it means for a metastream is the stream's to say. */

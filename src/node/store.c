@@ -31,6 +31,7 @@ static const char *const upgrades[FORMAT_VERSION] = {
     "CREATE TABLE transaction_events (place INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL,"
     "  id BLOB NOT NULL, type BLOB NOT NULL, is_json INTEGER NOT NULL, metadata BLOB NOT NULL,"
     "  data BLOB NOT NULL);"
+    "CREATE TABLE default_acls (is_system INTEGER PRIMARY KEY, acl TEXT NOT NULL);"
     "CREATE INDEX transaction_events_by_transaction"
     "  ON transaction_events (transaction_id, place);",
 };
@@ -97,6 +98,7 @@ static int recall(pump_store *store) {
   if (!end || sqlite3_step(end) != SQLITE_ROW) return pump_store_fail(store);
   store->end_position = sqlite3_column_int64(end, 0);
   store->last_position = sqlite3_column_int64(end, 1);
+  store->has_defaults = sqlite3_column_int(end, 2) != 0;
   sqlite3_reset(end);
 
   sqlite3_stmt *ids = pump_store_statement(store, STATEMENT_NEWEST_IDS);
@@ -178,7 +180,8 @@ static int prepare_file(pump_store *store, const char *file, bool sync_normal, c
                         size_t error_size) {
   char settings[128];
   snprintf(settings, sizeof settings,
-           "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; BEGIN IMMEDIATE; COMMIT",
+           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; "
+           "BEGIN IMMEDIATE; COMMIT",
            sync_normal ? "NORMAL" : "FULL");
   if (sqlite3_db_readonly(store->db, "main") == 1)
     return refuse(error, error_size, "%s: no permission to write this store", file);
@@ -331,13 +334,11 @@ bool pump_store_has_stream(pump_store *store, pump_bytes stream) {
   return pump_store_last_number(store, stream) >= 0;
 }
 
-int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
-                     pump_store_role_cb role, void *ud, bool *is_set) {
+/* The first parameter is bound already. */
+static int call_roles(pump_store *store, sqlite3_stmt *rows, pump_store_right right,
+                      pump_store_role_cb role, void *ud, bool *is_set) {
   static const char *const paths[] = {"$.\"$r\"", "$.\"$w\"", "$.\"$d\"", "$.\"$mr\"", "$.\"$mw\""};
   *is_set = false;
-  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_ROLES);
-  if (!rows) return PUMP_ESTORE;
-  pump_store_bind(rows, 1, stream);
   sqlite3_bind_text(rows, 2, paths[right], -1, SQLITE_STATIC);
   int code;
   while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -348,6 +349,24 @@ int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right righ
   int result = code == SQLITE_DONE ? 0 : pump_store_fail(store);
   sqlite3_reset(rows);
   return result;
+}
+
+int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
+                     pump_store_role_cb role, void *ud, bool *is_set) {
+  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_ROLES);
+  if (!rows) return PUMP_ESTORE;
+  pump_store_bind(rows, 1, stream);
+  return call_roles(store, rows, right, role, ud, is_set);
+}
+
+int pump_store_default_roles(pump_store *store, bool is_system, pump_store_right right,
+                             pump_store_role_cb role, void *ud, bool *is_set) {
+  *is_set = false;
+  if (!store->has_defaults) return 0;
+  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_DEFAULT_ROLES);
+  if (!rows) return PUMP_ESTORE;
+  sqlite3_bind_int(rows, 1, is_system);
+  return call_roles(store, rows, right, role, ud, is_set);
 }
 
 int64_t pump_store_last_position(const pump_store *store) {

@@ -72,6 +72,11 @@ int pump_store_extend_transaction(pump_store *store, int64_t id, const pump_new_
 int pump_store_commit_transaction(pump_store *store, int64_t id,
                                   const pump_store_transaction *transaction, int64_t now,
                                   pump_store_written *out);
+/* A step of a scavenge: the streams behind *stream, at most so many streams and events; *stream is
+ * then how far it came, from 0. Like a write it is to be committed. */
+int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t now, bool *is_done);
+/* Hands some of the space that a scavenge has freed back to the file system. */
+int pump_store_shrink(pump_store *store, bool *is_done);
 /* Ends the transaction that writes opened, if there is one. */
 int pump_store_commit(pump_store *store);
 void pump_store_rollback(pump_store *store);
@@ -118,6 +123,10 @@ typedef enum pump_store_right {
 typedef void (*pump_store_role_cb)(void *ud, pump_bytes name);
 int pump_store_roles(pump_store *store, pump_bytes stream, pump_store_right right,
                      pump_store_role_cb role, void *ud, bool *is_set);
+
+/* The same of what $settings says of all streams whose own metadata say nothing. */
+int pump_store_default_roles(pump_store *store, bool is_system, pump_store_right right,
+                             pump_store_role_cb role, void *ud, bool *is_set);
 
 /* The position of the newest event, 0 where there is none, and the one that the next will get. */
 int64_t pump_store_last_position(const pump_store *store);

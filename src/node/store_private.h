@@ -24,6 +24,13 @@
                    "THEN json_extract(?5, '$.\"$acl\"') END WHERE id = ?1")                        \
   XX(ROLES, "SELECT json_type(s.acl, ?2) IS NOT NULL, r.value FROM streams s "                     \
             "LEFT JOIN json_each(s.acl, ?2) r WHERE s.name = ?1 AND s.acl IS NOT NULL")            \
+  XX(DEFAULT_ROLES, "SELECT json_type(d.acl, ?2) IS NOT NULL, r.value FROM default_acls d "        \
+                    "LEFT JOIN json_each(d.acl, ?2) r WHERE d.is_system = ?1")                     \
+  XX(DROP_DEFAULTS, "DELETE FROM default_acls")                                                    \
+  XX(ADD_DEFAULTS, "INSERT INTO default_acls SELECT 0, json_extract(?1, '$.\"$userStreamAcl\"') "  \
+                   "WHERE json_type(?1, '$.\"$userStreamAcl\"') = 'object' UNION ALL "             \
+                   "SELECT 1, json_extract(?1, '$.\"$systemStreamAcl\"') "                         \
+                   "WHERE json_type(?1, '$.\"$systemStreamAcl\"') = 'object'")                     \
   XX(ADD_EVENT,                                                                                    \
      "INSERT INTO events (position, stream, number, id, type, data, metadata, created, "           \
      "is_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                       \
@@ -47,6 +54,15 @@
   XX(NEWEST_IDS,                                                                                   \
      "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \
      "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
+  XX(NEXT_STREAM, "SELECT id, name FROM streams WHERE id > ?1 ORDER BY id LIMIT 1")                \
+  XX(FREE_PAGES, "PRAGMA freelist_count")                                                          \
+  XX(FRONT, "SELECT position, number, created FROM events WHERE stream = ?1 "                      \
+            "ORDER BY number LIMIT 1")                                                             \
+  XX(DROP_EVENT, "DELETE FROM events WHERE position = ?1")                                         \
+  XX(DROP_OLD_KEPT, "DELETE FROM transaction_events WHERE transaction_id IN "                      \
+                    "(SELECT id FROM transactions WHERE started < ?1)")                            \
+  XX(DROP_OLD_TRANSACTIONS, "DELETE FROM transactions WHERE started < ?1 AND "                     \
+                            "max(id, ifnull(committed, 0)) < (SELECT max(position) FROM events)")  \
   XX(POSITION, "SELECT position FROM events WHERE stream = ?1 AND number = ?2")                    \
   XX(ADD_TRANSACTION, "INSERT INTO transactions (id, stream, expected, started) "                  \
                       "VALUES (?1, ?2, ?3, ?4)")                                                   \
@@ -63,7 +79,8 @@
   XX(END_POSITION, "WITH e(last) AS (SELECT max(position) FROM events), t(id, committed) AS "      \
                    "(SELECT max(id), max(committed) FROM transactions) SELECT "                    \
                    "max(ifnull(e.last, -1), ifnull(t.id, -1), ifnull(t.committed, -1)) + 1, "      \
-                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)) FROM e, t")
+                   "max(ifnull(e.last, 0), ifnull(t.committed, 0)), "                              \
+                   "EXISTS (SELECT 1 FROM default_acls) FROM e, t")
 
 enum {
 #define XX(name, sql) STATEMENT_##name,
@@ -81,7 +98,8 @@ struct pump_store {
   int64_t last_position;
   int64_t end_before; /* both as they were when the transaction began */
   int64_t last_before;
-  bool broken; /* SQLite gave up the transaction that writes gathered in */
+  bool has_defaults; /* $settings may say who may do what */
+  bool broken;       /* SQLite gave up the transaction that writes gathered in */
   char error[256];
 };
 
@@ -132,4 +150,6 @@ pump_bytes pump_store_column(sqlite3_stmt *statement, int index);
 int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *stream);
 /* The first number that the stream's metadata lets through, age aside. */
 int64_t pump_store_first_number(const pump_store_stream *stream);
+/* What was created before this is hidden by the stream's age. */
+int64_t pump_store_oldest(const pump_store_stream *stream, int64_t now);
 #endif

@@ -32,8 +32,34 @@ void pump_tcp_reader_init(pump_tcp_reader *reader, size_t max_body) {
 }
 
 void pump_tcp_reader_free(pump_tcp_reader *reader) {
+  for (int i = 0; i < PUMP_TCP_SPARE_BLOCKS; i++) {
+    pump_block_unref(reader->spares[i]);
+    reader->spares[i] = NULL;
+  }
   pump_block_unref(reader->block);
   reader->block = NULL;
+}
+
+/* A block that was used before and that no page looks into any more, or a new one. The current
+ * one takes its place among the spares, as long as it is of a common size. */
+static pump_block *change_block(pump_tcp_reader *reader, size_t capacity) {
+  int place = -1;
+  for (int i = 0; i < PUMP_TCP_SPARE_BLOCKS; i++) {
+    pump_block *spare = reader->spares[i];
+    if (!spare || spare->references == 1) place = i;
+    if (spare && spare->references == 1 && spare->capacity >= capacity) break;
+  }
+  pump_block *fresh = place >= 0 ? reader->spares[place] : NULL;
+  if (fresh && fresh->capacity < capacity) {
+    pump_block_unref(fresh);
+    reader->spares[place] = fresh = NULL;
+  }
+  if (!fresh) fresh = pump_block_new(capacity);
+  if (!fresh) return NULL;
+  if (place >= 0) reader->spares[place] = NULL;
+  if (place >= 0 && reader->block && reader->block->capacity <= LARGEST_BLOCK)
+    reader->spares[place] = pump_block_ref(reader->block);
+  return fresh;
 }
 
 /* How much the block must hold from `start` on: a frame like the last one, so that the next page
@@ -60,7 +86,7 @@ int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size) {
   if (!block || want > block->capacity - reader->start) {
     while (reader->block_size < want && reader->block_size < LARGEST_BLOCK)
       reader->block_size *= 2;
-    pump_block *fresh = pump_block_new(want > reader->block_size ? want : reader->block_size);
+    pump_block *fresh = change_block(reader, want > reader->block_size ? want : reader->block_size);
     if (!fresh) return PUMP_ENOMEM;
     if (have > 0) memcpy(fresh->data, block->data + reader->start, have);
     pump_block_unref(block);

@@ -1,0 +1,118 @@
+/* Giving back the space of events that nobody can read any more. Readers of streams see no
+ * difference; $all shows such events until they are gone, as on servers. The last event of a
+ * stream stays, and so do tombstones: numbers and positions are never given twice. */
+#include "node/store_private.h"
+
+/* Pages of the file that are handed back at once, about 2 MiB. */
+#define FREE_PAGES 500
+/* How long what became of a transaction is known, and an open one may go on. */
+#define TRANSACTION_AGE (24 * INT64_C(3600) * 1000000)
+
+/* What of a stream may go: what stands before first, or is older and not its last. */
+typedef struct limits {
+  int64_t first;
+  int64_t oldest;
+  int64_t last;
+} limits;
+
+static limits limits_of(const pump_store_stream *stream, int64_t now) {
+  if (stream->last == PUMP_STORE_TOMBSTONE) return (limits){INT64_MAX, INT64_MIN, INT64_MAX};
+  int64_t first = pump_store_first_number(stream);
+  return (limits){.first = first < stream->last ? first : stream->last,
+                  .oldest = pump_store_oldest(stream, now),
+                  .last = stream->last};
+}
+
+static int drop(pump_store *store, int64_t position) {
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_DROP_EVENT);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_int64(row, 1, position);
+  return pump_store_run(store, row);
+}
+
+/* From the front of the stream on, until one stays or the budget is spent. */
+static int clean_stream(pump_store *store, int64_t id, const limits *may_go, int *budget) {
+  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_FRONT);
+  if (!rows) return PUMP_ESTORE;
+  int code = 0, step = SQLITE_ROW;
+  while (code == 0 && *budget > 0) {
+    sqlite3_bind_int64(rows, 1, id);
+    step = sqlite3_step(rows);
+    int64_t position = sqlite3_column_int64(rows, 0), number = sqlite3_column_int64(rows, 1);
+    bool is_old = sqlite3_column_int64(rows, 2) < may_go->oldest && number < may_go->last;
+    sqlite3_reset(rows);
+    if (step != SQLITE_ROW || (number >= may_go->first && !is_old)) break;
+    code = drop(store, position);
+    --*budget;
+  }
+  return step == SQLITE_ROW || step == SQLITE_DONE ? code : pump_store_fail(store);
+}
+
+/* The next stream behind *stream; 0: there is none. */
+static int next_stream(pump_store *store, int64_t *stream, limits *may_go, int64_t now) {
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_NEXT_STREAM);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_int64(row, 1, *stream);
+  int step = sqlite3_step(row);
+  int code = step == SQLITE_ROW || step == SQLITE_DONE ? 0 : pump_store_fail(store);
+  *stream = 0;
+  if (step == SQLITE_ROW) {
+    pump_store_stream found;
+    *stream = sqlite3_column_int64(row, 0);
+    code = pump_store_find(store, pump_store_column(row, 1), &found);
+    *may_go = limits_of(&found, now);
+  }
+  sqlite3_reset(row);
+  return code;
+}
+
+static int clean_transactions(pump_store *store, int64_t now) {
+  sqlite3_stmt *events = pump_store_statement(store, STATEMENT_DROP_OLD_KEPT);
+  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_DROP_OLD_TRANSACTIONS);
+  if (!events || !rows) return PUMP_ESTORE;
+  sqlite3_bind_int64(events, 1, now - TRANSACTION_AGE);
+  sqlite3_bind_int64(rows, 1, now - TRANSACTION_AGE);
+  int code = pump_store_run(store, events);
+  return code == 0 ? pump_store_run(store, rows) : code;
+}
+
+int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t now,
+                        bool *is_done) {
+  *is_done = false;
+  int code = pump_store_begin(store);
+  while (code == 0 && budget > 0 && !*is_done) {
+    int64_t at = *stream;
+    limits may_go = {0};
+    code = next_stream(store, &at, &may_go, now);
+    *is_done = at == 0;
+    if (code != 0) break;
+    if (*is_done) {
+      code = clean_transactions(store, now);
+      break;
+    }
+    budget--;
+    code = clean_stream(store, at, &may_go, &budget);
+    if (budget > 0) *stream = at;
+  }
+  if (code != 0) pump_store_rollback(store);
+  return code;
+}
+
+static int64_t count_free(pump_store *store) {
+  sqlite3_stmt *pages = pump_store_statement(store, STATEMENT_FREE_PAGES);
+  int64_t count = pages && sqlite3_step(pages) == SQLITE_ROW ? sqlite3_column_int64(pages, 0) : 0;
+  sqlite3_reset(pages);
+  return count;
+}
+
+int pump_store_shrink(pump_store *store, bool *is_done) {
+  int64_t before = count_free(store);
+  char sql[64];
+  *is_done = true;
+  if (before == 0) return 0;
+  sqlite3_snprintf(sizeof sql, sql, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
+  if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) return pump_store_fail(store);
+  int64_t after = count_free(store);
+  *is_done = after == 0 || after >= before; /* what is in memory does not shrink */
+  return 0;
+}
