@@ -100,8 +100,10 @@ static int judge(pump_fetch *get, CURLcode code, char *message, size_t size) {
     snprintf(message, size, "%s", *get->error ? get->error : curl_easy_strerror(code));
     return get->body.failed ? PUMP_ENOMEM : code_of(code);
   }
-  snprintf(message, size, status == 200 ? "" : "HTTP status %ld", status);
-  return status == 200 ? 0 : PUMP_EPROTOCOL;
+  *message = '\0';
+  if (status == 200) return 0;
+  snprintf(message, size, "HTTP status %ld", status);
+  return PUMP_EPROTOCOL;
 }
 
 static void finish(pump_fetch *get, CURLcode code) {
