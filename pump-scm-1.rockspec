@@ -10,6 +10,7 @@ dependencies = { "lua ~> 5.4" }
 external_dependencies = {
   UV = { header = "uv.h" },
   PROTOBUF_C = { header = "protobuf-c/protobuf-c.h" },
+  CURL = { header = "curl/curl.h" },
   MICROHTTPD = { header = "microhttpd.h" },
   OPENSSL = { header = "openssl/ssl.h" },
   SQLITE = { header = "sqlite3.h" },

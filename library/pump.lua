@@ -16,16 +16,18 @@ local pump = {}
 ---@alias pump.Codec { encode: (fun(value: any): string), decode: (fun(text: string): any) }
 ---@alias pump.LogLevel "error"|"warning"|"info"|"debug"|"trace"
 
+---@alias pump.Selector "leader"|"follower"|"random"|fun(members: pump.Member[]): pump.Member?
+
 ---@class pump.ConnectOptions
 ---@field host? string 127.0.0.1
 ---@field port? integer 1113
 ---@field username? string
 ---@field password? string
 ---@field name? string how the server knows the connection
----@field discovery_host? string not supported yet
----@field discovery_port? integer
----@field seeds? string[] "host:port"; not supported yet
----@field selector? "leader"|"follower"|"random"|fun(members: table[]): table? not supported yet
+---@field discovery_host? string a member of a cluster, or a name with the addresses of several
+---@field discovery_port? integer where it speaks HTTP, 2113
+---@field seeds? string[] "host:port" of members; host and port don't count then
+---@field selector? pump.Selector which member to connect to, "leader"
 ---@field tls? boolean|pump.TlsOptions false; true for tcps://
 ---@field timeout? number of an operation, 7
 ---@field connect_timeout? number until connected and identified, 5
@@ -46,7 +48,7 @@ local pump = {}
 
 ---Connects. Without a URL and a host: to PUMP_URL, else to tcp://127.0.0.1:1113.
 ---@async
----@param url? string tcp://user:password@host:port, tcps://…, memory:, file:PATH
+---@param url? string tcp://user:password@host:port, tcps://…, discover://…, memory:, file:PATH
 ---@param options? pump.ConnectOptions
 ---@return pump.Connection? conn
 ---@return pump.Error? err
@@ -84,6 +86,34 @@ function Connection:connect() end
 ---@return number? seconds
 ---@return pump.Error? err
 function Connection:ping(options) end
+
+---Who is in the cluster, as the first seed that answers tells; without seeds the host's port 2113
+---is asked. Needs no connection.
+---@async
+---@param options? { timeout: number? }
+---@return pump.Member[]? members
+---@return pump.Error? err
+function Connection:members(options) end
+
+---A node of a cluster, as gossip shows it. What it does not tell is nil.
+---@class pump.Member
+---@field state? string "Leader", "Follower", "Master", "Slave", …
+---@field is_alive boolean
+---@field is_leader boolean
+---@field is_read_only_replica boolean
+---@field host? string
+---@field port? integer
+---@field secure_port? integer for TLS
+---@field http_host? string
+---@field http_port? integer
+---@field instance_id? string
+---@field version? string
+---@field last_commit_position integer
+---@field writer_checkpoint integer
+---@field chaser_checkpoint integer
+---@field epoch_position integer
+---@field epoch_number integer
+---@field node_priority integer
 
 ---Ends the connection. Every call that waits gets "closed". May be called again.
 ---@async

@@ -134,6 +134,18 @@ local function conninfo(session)
   session:record(members)
 end
 
+local function members(session)
+  for _, member in ipairs(check(session:connection():members())) do
+    local row = {}
+    for _, name in ipairs { "state", "is_alive", "host", "port", "secure_port", "http_host",
+      "http_port", "version", "epoch_number", "last_commit_position", "is_read_only_replica",
+      "instance_id" } do
+      if member[name] ~= nil then row[#row + 1] = { name, member[name] } end
+    end
+    session:record(row)
+  end
+end
+
 local function serve(session, given)
   local place = given.STORE or "memory:"
   local file = place:match("^file:(.+)$")
@@ -285,6 +297,7 @@ commands.list = {
   { name = "ping", options = { count "so often, once a second" }, run = ping,
     help = "how long a round trip takes" },
   { name = "conninfo", help = "where we are connected", run = conninfo },
+  { name = "members", help = "the cluster, as gossip shows it", run = members },
   { name = "serve", arguments = { "[STORE]" }, only = "cli", run = serve,
     help = "be a server: STORE is memory: or file:PATH",
     options = {

@@ -60,11 +60,9 @@ describe("connect", function()
   end)
 
   it("says what it can't do yet", function()
-    for _, url in ipairs { "discover://h:2113", "esdb://h" } do
+    for _, url in ipairs { "esdb://h", "kurrentdb://h" } do
       assert.matches("not supported yet", helper.fails("not_supported", pump.connect(url)).message)
     end
-    helper.fails("not_supported", pump.connect { discovery_host = "h" })
-    helper.fails("not_supported", pump.connect { seeds = { "h:2113" } })
   end)
 
   it("gives up on a server that says nothing", function()

@@ -169,6 +169,40 @@ typedef struct pump_client pump_client;
 
 enum { PUMP_LOG_ERROR = 1, PUMP_LOG_WARNING, PUMP_LOG_INFO, PUMP_LOG_DEBUG, PUMP_LOG_TRACE };
 
+/* One node of a cluster, as the nodes tell each other (gossip). */
+typedef struct pump_member {
+  const char *instance_id;
+  const char *state;    /* as the server calls it: "Leader", "Master", "Follower", "Slave", … */
+  const char *tcp_host; /* NULL: none was named; likewise all texts here */
+  const char *http_host;
+  const char *version; /* of the server, from 23.10 on */
+  int tcp_port;        /* 0: none; likewise the others */
+  int secure_tcp_port;
+  int http_port;
+  int64_t last_commit_position;
+  int64_t writer_checkpoint;
+  int64_t chaser_checkpoint;
+  int64_t epoch_position;
+  int64_t epoch_number;
+  int64_t node_priority;
+  bool is_alive;
+  bool is_leader; /* alive, and a leader or master by its state */
+  bool is_read_only_replica;
+} pump_member;
+
+/* All of them, in the order of the node that was asked; counted like a page. */
+typedef struct pump_members {
+  const pump_member *members;
+  size_t count;
+} pump_members;
+
+PUMP_API pump_members *pump_members_ref(pump_members *members);
+PUMP_API void pump_members_unref(pump_members *members);
+
+/* Which member a client connects to: the leader (where there is none for half of the
+ * connect_timeout, a follower), a follower rather than the leader, or any that is ready. */
+enum { PUMP_SELECT_LEADER = 0, PUMP_SELECT_FOLLOWER, PUMP_SELECT_RANDOM };
+
 /* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */
 typedef struct pump_tls_options {
   bool enable;
@@ -180,8 +214,15 @@ typedef struct pump_tls_options {
 } pump_tls_options;
 
 typedef struct pump_options {
-  const char *host;     /* default 127.0.0.1 */
-  int port;             /* default 1113 */
+  const char *host; /* default 127.0.0.1 */
+  int port;         /* default 1113 */
+  /* Instead of host, port and open: members of a cluster that are asked for all the others by HTTP,
+   * "HOST[:PORT],…". Port 2113 is the default; of a name every address is asked. */
+  const char *seeds;
+  int selector; /* PUMP_SELECT_… */
+  /* Instead of selector: is shown the members and calls pump_client_choose, then or later. */
+  void (*choose)(void *ud, pump_client *client, pump_members *members);
+  void *choose_ud;
   const char *username; /* NULL: anonymous */
   const char *password;
   const char *name;            /* how the server knows the connection; default pump-<random> */
@@ -220,6 +261,7 @@ typedef struct pump_result {
   int64_t last_event_number;
   pump_position position; /* append */
   pump_page *page;        /* reads; borrowed, keep it with pump_page_ref */
+  pump_members *members;  /* pump_client_members; borrowed, keep it with pump_members_ref */
   uint64_t elapsed_ns;    /* from asking to answer */
 } pump_result;
 
@@ -242,11 +284,6 @@ PUMP_API int pump_client_state(const pump_client *client);
 /* "127.0.0.1:1113", or "" before the first connection. */
 PUMP_API const char *pump_client_endpoint(const pump_client *client);
 
-/* Called when a connection that was established ends by itself: reason is one line. Requests
- * without an answer are failed with PUMP_ECLOSED before. */
-typedef void (*pump_disconnected_cb)(pump_client *client, int code, const char *reason, void *ud);
-PUMP_API void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud);
-
 /* What every request may carry. NULL in its place means all defaults. */
 typedef struct pump_call {
   uint64_t timeout;    /* ms until PUMP_ETIMEOUT; 0: the client's */
@@ -254,6 +291,20 @@ typedef struct pump_call {
   pump_bytes password;
   bool require_leader;
 } pump_call;
+
+/* The members of the cluster as the first seed that answers shows them. A client without seeds
+ * asks port 2113 of its host. The client need not be connected. PUMP_EDISCOVERY: nobody answered;
+ * PUMP_ENOTSUPPORTED: an embedded node. */
+PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb,
+                                 void *ud);
+/* Answers options.choose: the index of a member; or -1 for none of these, and the seeds are asked
+ * again; or -1 and words that end the attempt to connect. PUMP_EINVALID: nobody asks (any more). */
+PUMP_API int pump_client_choose(pump_client *client, int index, const char *why);
+
+/* Called when a connection that was established ends by itself: reason is one line. Requests
+ * without an answer are failed with PUMP_ECLOSED before. */
+typedef void (*pump_disconnected_cb)(pump_client *client, int code, const char *reason, void *ud);
+PUMP_API void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud);
 
 PUMP_API int pump_client_ping(pump_client *client, const pump_call *call, pump_result_cb cb,
                               void *ud);

@@ -1,5 +1,6 @@
 -- Connections: where to, with which options, and their life. What they are asked is in read.lua,
 -- publish.lua and subscription.lua.
+local cluster = require "pump.cluster"
 local core = require "pump.core"
 local errors = require "pump.error"
 local json = require "pump.json"
@@ -16,7 +17,8 @@ local M = {}
 
 local connection_options = {
   host = "string", port = "port", username = "string", password = "string", name = "string",
-  discovery_host = "string", discovery_port = "port", seeds = "table", selector = "any",
+  discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
+  selector = "selector",
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
   reconnect = "table", retries = "natural", max_in_flight = "count", require_leader = "boolean",
   log = "callback", json = "codec",
@@ -44,10 +46,15 @@ local function from_url(url)
   local parsed, why = core.parse_url(url)
   if not parsed then return bad_url(url, why) end
   local found = {
-    kind = parsed.kind, path = parsed.path, host = parsed.host, port = parsed.port,
+    kind = parsed.kind, path = parsed.path,
     username = parsed.username, password = parsed.password, tls = parsed.tls or nil,
     shown = core.redact(url),
   }
+  if parsed.kind == "discover" then
+    found.seeds = cluster.seeds_of(parsed.hosts)
+  else
+    found.host, found.port = parsed.host, parsed.port
+  end
   local tls = {}
   local is_node = parsed.kind == "memory" or parsed.kind == "file"
   for name, text in pairs(parsed.options) do
@@ -69,13 +76,9 @@ local function not_supported(settings)
   if settings.tls and (settings.kind == "memory" or settings.kind == "file") then
     return errors.new("not_supported", "a store in this process has no TLS: leave tls out")
   end
-  local what = (settings.kind == "discover" or settings.discovery_host or settings.seeds)
-      and "discovery"
-    or settings.selector and "choosing a member"
-    or settings.kind == "grpc" and "gRPC"
-  if not what then return nil end
+  if settings.kind ~= "grpc" then return nil end
   return errors.new("not_supported",
-    what .. " is not supported yet: connect to one member, as tcp://host:1113")
+    "gRPC is not supported yet: connect by TCP, as tcp://host:1113 or discover://host:2113")
 end
 
 -- URL and options as one table of settings, or nil and an error.
@@ -137,6 +140,8 @@ function getters.endpoint(conn)
   if settings.kind == "memory" or settings.kind == "file" then return settings.shown end
   local endpoint = conn.core and conn.core:endpoint() or ""
   if endpoint ~= "" then return endpoint end
+  local seeds = cluster.seeds(settings)
+  if seeds then return seeds end
   return ("%s:%d"):format(settings.host or "127.0.0.1", settings.port or 1113)
 end
 
@@ -152,6 +157,8 @@ end
 function connection_class.__notice(conn, what, code, text)
   if what == "log" then
     signal.emit(conn.on_log, log_levels[code] or "info", text, { endpoint = conn.endpoint })
+  elseif what == "choose" then
+    cluster.choose(conn, code)
   else
     signal.emit(conn.on_disconnected, errors.new(code, text))
   end
@@ -188,6 +195,9 @@ local function make_client(conn)
   local client, ticket, message = core.client({
     host = settings.host,
     port = settings.port,
+    seeds = not conn.node and cluster.seeds(settings) or nil,
+    selector = cluster.selector(settings),
+    choose = type(settings.selector) == "function",
     username = settings.username,
     password = settings.password,
     name = settings.name,
@@ -226,6 +236,20 @@ function methods.ping(conn, given)
   given = options.check(given, options.call, "ping")
   return request.call(conn, { endpoint = conn.endpoint }, "ping",
     request.call_arguments(conn, given))
+end
+
+-- The members of the cluster, as the first seed that answers shows them. No connection is needed.
+function methods.members(conn, given)
+  given = options.check(given, { timeout = "seconds" }, "members")
+  if not conn.core and not conn.closed then
+    local ok, err = make_client(conn)
+    if not ok then return nil, err end
+  end
+  if conn.node then
+    return nil, errors.new("not_supported", "an embedded store has no members: it is no cluster")
+  end
+  return request.call(conn, { endpoint = cluster.seeds(conn.settings) }, "members",
+    options.milliseconds(given.timeout))
 end
 
 -- Every call that waits gets "closed". May be called again.

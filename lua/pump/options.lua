@@ -132,6 +132,12 @@ end
 -- The value of a text that stands in a URL, by its kind; nil if it is none.
 function M.from_text(text, kind)
   if kind == "string" then return text end
+  if kind == "seeds" then
+    local list = {}
+    for part in text:gmatch "[^,]+" do list[#list + 1] = part end
+    return M.kinds.seeds(list) and list or nil
+  end
+  if M.kinds[kind](text) then return text end
   if kind == "boolean" then
     if text == "true" or text == "1" then return true end
     if text == "false" or text == "0" then return false end

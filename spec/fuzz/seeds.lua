@@ -1,6 +1,6 @@
--- Writes the fuzzers' seeds into a folder that has the folders frame, message, json, url and node:
--- each body that was recorded once a length, behind its command; the same bodies as frames; the
--- corpus of JSON; and some URLs.
+-- Writes the fuzzers' seeds into a folder that has the folders frame, gossip, json, message, node
+-- and url: each body that was recorded once a length, behind its command; the same bodies as
+-- frames; gossip as recorded; the corpus of JSON; and some URLs.
 local folder = ...
 
 local function write(path, ...)
@@ -50,6 +50,13 @@ for first = 1, #row, 10 do
   write(("%s/node/%03d"):format(folder, first), table.concat(row, "", first, last))
 end
 write(folder .. "/node/login", "\xf2\1\0\0\xf2\5\0\0\x03\0\2\0hi\xf5\0\5\0\8\1\18\1x")
+
+for _, name in ipairs {
+  "4.1.4/gossip-single", "5.0.8/gossip-cluster", "23.10.6/gossip-leader-down",
+} do
+  local file <close> = assert(io.open("spec/recorded/" .. name .. ".json"))
+  write(folder .. "/gossip/" .. name:gsub("/", "-"), (file:read "a":gsub("\n%s*", "")))
+end
 
 local corpus = dofile "spec/json/corpus.lua"
 for kind, cases in pairs(corpus) do

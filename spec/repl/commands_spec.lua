@@ -271,6 +271,28 @@ describe("ping and conninfo", function()
   end)
 end)
 
+describe("members", function()
+  it("shows the cluster", function()
+    local result = run({}, { shell = [[
+      "$PUMPSH" -q serve --listen 127.0.0.1:0 --http 127.0.0.1:0 >"$SCRATCH.url" & server=$!
+      while [ "$(wc -l <"$SCRATCH.url")" -lt 2 ]; do sleep 0.05; done
+      seed=$(sed -n 's|^http://||p' "$SCRATCH.url")
+      "$PUMPSH" -u "discover://$seed" members
+      kill $server; wait $server; rm "$SCRATCH.url"]] })
+    local members = objects(result)
+    assert.equal(1, #members)
+    assert.equal("Master", members[1].state)
+    assert.is_true(members[1].is_alive)
+    assert.equal("127.0.0.1", members[1].host)
+  end)
+
+  it("says that there is none", function()
+    fails(1, "no members: it is no cluster", on("members"))
+    fails(2, "discovery_failed: .*127.0.0.1:1: connection refused",
+      run { "-u", "discover://127.0.0.1:1", "--timeout", "0.3", "members" })
+  end)
+end)
+
 describe("serve", function()
   it("listens until it is told to end", function()
     for _, signal in ipairs { "TERM", "INT" } do
@@ -332,7 +354,7 @@ describe("the command line", function()
   it("tells of itself", function()
     assert.matches("^pumpsh %d+%.%d+%.%d+\n$", fine(run { "--version" }).out)
     local help = fine(run { "--help" }).out
-    for _, name in ipairs { "read", "event", "publish", "import", "export", "ping", "conninfo",
+    for _, name in ipairs { "read", "event", "publish", "import", "export", "ping", "conninfo", "members",
       "serve" } do
       assert.matches("\n  " .. name .. "[ \n]", help)
     end

@@ -49,13 +49,15 @@ static uint64_t next_due(const pump_client *client) {
   uint64_t due = pump_line_due(&client->line);
   if (client->connect_deadline != 0 && client->connect_deadline < due)
     due = client->connect_deadline;
+  if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
+    due = client->cluster.member_deadline;
   if (client->session && pump_session_due(client->session) < due)
     due = pump_session_due(client->session);
   return due;
 }
 
 /* Only ever sets the timer to an earlier time: a later deadline waits for the timer to come by. */
-static void set_timer(pump_client *client) {
+void pump_client_set_timer(pump_client *client) {
   uint64_t due = next_due(client);
   if (client->is_closing || due >= client->timer_at) return;
   uint64_t now = pump_client_now();
@@ -139,7 +141,7 @@ static int ask(pump_client *client, pump_conversation *conversation, const uint6
     return code;
   }
   pump_client_flush_soon(client);
-  set_timer(client);
+  pump_client_set_timer(client);
   return 0;
 }
 
@@ -211,12 +213,17 @@ static void on_stream_gone(void *ud) {
   (void)ud;
 }
 
-static void leave_connection(pump_client *client) {
-  client->state = PUMP_STATE_CLOSED;
-  client->connect_deadline = 0;
+static void drop_stream(pump_client *client) {
   client->is_sending = false;
   if (client->stream) pump_stream_close(client->stream, on_stream_gone, NULL);
   client->stream = NULL;
+}
+
+static void leave_connection(pump_client *client) {
+  client->state = PUMP_STATE_CLOSED;
+  client->connect_deadline = 0;
+  pump_cluster_stop(client);
+  drop_stream(client);
 }
 
 /* Everything that waits is answered. A callback may ask or connect again: what comes in
@@ -246,7 +253,8 @@ static void answer_connect(pump_client *client, int code, const char *message) {
   pump_result_cb cb = client->connect_cb;
   pump_result result = {.status = code,
                         .message = message,
-                        .retryable = code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
+                        .retryable =
+                            code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
                         .current_version = PUMP_UNKNOWN,
                         .elapsed_ns = uv_hrtime() - client->connect_started_ns};
   client->connect_cb = NULL;
@@ -254,12 +262,9 @@ static void answer_connect(pump_client *client, int code, const char *message) {
   if (cb) cb(client, &result, client->connect_ud);
 }
 
-/* It ended before it was established, or after; the words may be the session's. */
-static void lose(pump_client *client, int code, const char *reason) {
+/* The client is connected no more, or not at all; client->message says why. */
+static void end(pump_client *client, int code) {
   bool was_connected = client->state == PUMP_STATE_CONNECTED;
-  snprintf(client->message, sizeof client->message,
-           was_connected ? "lost the connection to %s: %s" : "could not connect to %s: %s",
-           client->endpoint, reason);
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   leave_connection(client);
   fail_all(client, client->message);
@@ -267,6 +272,21 @@ static void lose(pump_client *client, int code, const char *reason) {
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
   else if (!was_connected)
     answer_connect(client, code, client->message);
+}
+
+/* It ended before it was established, or after; the words may be the session's. */
+static void lose(pump_client *client, int code, const char *reason) {
+  bool was_connected = client->state == PUMP_STATE_CONNECTED;
+  if (!was_connected && pump_cluster_go_on(client, code, reason)) {
+    drop_stream(client);
+    pump_session_free(client->session);
+    client->session = NULL;
+    return;
+  }
+  snprintf(client->message, sizeof client->message,
+           was_connected ? "lost the connection to %s: %s" : "could not connect to %s: %s",
+           client->endpoint, reason);
+  end(client, code);
 }
 
 /* ---- Connecting --------------------------------------------------------------------------- */
@@ -303,7 +323,7 @@ static void on_connected(void *ud, int status, const char *message) {
     return;
   }
   pump_client_flush_soon(client);
-  set_timer(client);
+  pump_client_set_timer(client);
 }
 
 static void check_handshake(pump_client *client) {
@@ -318,6 +338,7 @@ static void check_handshake(pump_client *client) {
     return;
   }
   client->state = PUMP_STATE_CONNECTED;
+  pump_cluster_settle(client);
   pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
   answer_connect(client, 0, "");
 }
@@ -345,7 +366,7 @@ static void on_filled(void *ud, size_t size) {
   }
   check_handshake(client);
   pump_client_flush_soon(client);
-  set_timer(client);
+  pump_client_set_timer(client);
 }
 
 static void on_ended(void *ud, int code, const char *reason) {
@@ -357,29 +378,41 @@ static void on_ended(void *ud, int code, const char *reason) {
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
                                                  on_ended};
 
+int pump_client_reach(pump_client *client, const char *host, int port) {
+  int code = pump_client_open(client, host, port, &stream_events);
+  if (code != 0) return code;
+  if (client->options.open)
+    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
+  else
+    snprintf(client->endpoint, sizeof client->endpoint, strchr(host, ':') ? "[%s]:%d" : "%s:%d",
+             host, port);
+  return 0;
+}
+
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
     return PUMP_EINVALID;
-  int code = pump_client_open(client, client->options.host, client->options.port, &stream_events);
+  int code = client->options.seeds
+                 ? pump_cluster_find(client)
+                 : pump_client_reach(client, client->options.host, client->options.port);
   if (code != 0) return code;
-  bool is_ipv6 = strchr(client->options.host, ':') != NULL;
-  if (client->options.open)
-    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
-  else
-    snprintf(client->endpoint, sizeof client->endpoint, is_ipv6 ? "[%s]:%d" : "%s:%d",
-             client->options.host, client->options.port);
   client->state = PUMP_STATE_CONNECTING;
   client->connect_cb = cb;
   client->connect_ud = ud;
   client->connect_started_ns = uv_hrtime();
   client->connect_deadline = pump_client_now() + client->options.connect_timeout;
-  set_timer(client);
+  pump_client_set_timer(client);
   return 0;
 }
 
 static void connect_too_long(pump_client *client) {
   char reason[128];
+  if (client->cluster.discovery) {
+    pump_cluster_explain(client, client->message, sizeof client->message);
+    end(client, PUMP_EDISCOVERY);
+    return;
+  }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
   const char *what = "no answer within %llu ms";
   if (is_securing)
@@ -388,6 +421,12 @@ static void connect_too_long(pump_client *client) {
     what = "it accepted, but did not answer within %llu ms";
   snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
   lose(client, is_securing ? PUMP_ETLS : reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+}
+
+/* The member that was found takes so long that another one may be faster. */
+static void member_too_long(pump_client *client) {
+  lose(client, PUMP_ECONNECT,
+       client->session ? "it accepted, but did not answer" : "no connection in time");
 }
 
 /* ---- The timer ---------------------------------------------------------------------------- */
@@ -402,6 +441,8 @@ static void on_timer(uv_timer_t *handle) {
   pump_line_wake(&client->line, now);
   if (client->is_closing) return;
   if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
+  if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
+    member_too_long(client);
   if (client->session) {
     int code = pump_session_tick(client->session, now);
     if (code != 0) {
@@ -411,7 +452,7 @@ static void on_timer(uv_timer_t *handle) {
     }
   }
   pump_client_flush_soon(client);
-  set_timer(client);
+  pump_client_set_timer(client);
 }
 
 /* ---- Birth and death ---------------------------------------------------------------------- */
@@ -451,6 +492,7 @@ static void on_handle_gone(void *ud) {
   pump_client *client = ud;
   if (--client->open_handles > 0) return;
   fail_all(client, NULL);
+  pump_cluster_free(client);
   answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
   void (*closed)(void *) = client->closed;
   void *closed_ud = client->closed_ud;
@@ -482,6 +524,7 @@ void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) 
     pump_stream_close(client->stream, on_handle_gone, client);
     client->stream = NULL;
   }
+  client->open_handles += pump_cluster_close(client, on_handle_gone);
   uv_close((uv_handle_t *)&client->timer, on_timer_gone);
   uv_close((uv_handle_t *)&client->flush, on_flush_gone);
 }

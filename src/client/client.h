@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "client/cluster.h"
 #include "client/line.h"
 #include "client/session.h"
 #include "net/random.h"
@@ -32,6 +33,8 @@ struct pump_client {
   pump_subscription *subscriptions; /* all that have not ended */
   pump_subscription *lost;          /* whose connection has gone, until they are told */
   pump_subscription *ready;         /* that have something to do when the loop turns */
+
+  pump_cluster cluster;
 
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
@@ -69,6 +72,10 @@ void pump_client_flush_soon(pump_client *client);
 void pump_subscriptions_go_on(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);
 void pump_subscriptions_end(pump_client *client, const char *message);
+/* Starts to connect to a host, which is the endpoint from then on. */
+int pump_client_reach(pump_client *client, const char *host, int port);
+/* Has a time that is new looked at. */
+void pump_client_set_timer(pump_client *client);
 
 /* Starts to connect, in client->stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED
  * and what options.open says. */

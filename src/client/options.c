@@ -23,11 +23,20 @@ static bool fits(const char *text) {
   return !text || strlen(text) <= PUMP_TCP_MAX_LOGIN;
 }
 
+static bool are_seeds(const char *seeds) {
+  pump_url *hosts;
+  bool are = pump_seeds_parse(&hosts, seeds) != PUMP_EINVALID;
+  pump_url_free(hosts);
+  return are;
+}
+
 static bool make_sense(const pump_options *options) {
-  bool somewhere = options->open || (options->host && options->host[0] && options->port > 0 &&
-                                     options->port <= 65535);
+  bool somewhere = options->seeds ? !options->open && are_seeds(options->seeds)
+                                  : options->open || (options->host && options->host[0] &&
+                                                      options->port > 0 && options->port <= 65535);
   return somewhere && fits(options->username) && fits(options->password) && options->timeout > 0 &&
-         options->connect_timeout > 0 && options->max_in_flight > 0 && options->max_queued > 0;
+         options->connect_timeout > 0 && options->max_in_flight > 0 && options->max_queued > 0 &&
+         options->selector >= PUMP_SELECT_LEADER && options->selector <= PUMP_SELECT_RANDOM;
 }
 
 static bool copy_text(const char **text) {
@@ -40,6 +49,7 @@ int pump_options_copy(pump_options *to, const pump_options *from) {
   if (!make_sense(from)) return PUMP_EINVALID;
   *to = *from;
   bool copied = copy_text(&to->host);
+  copied &= copy_text(&to->seeds);
   copied &= copy_text(&to->username);
   copied &= copy_text(&to->password);
   copied &= copy_text(&to->name);
@@ -53,9 +63,9 @@ int pump_options_copy(pump_options *to, const pump_options *from) {
 }
 
 void pump_options_free(pump_options *options) {
-  const char *texts[] = {options->host,           options->username, options->name,
-                         options->tls.ca,         options->tls.cert, options->tls.key,
-                         options->tls.server_name};
+  const char *texts[] = {options->host,    options->seeds,          options->username,
+                         options->name,    options->tls.ca,         options->tls.cert,
+                         options->tls.key, options->tls.server_name};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     free((char *)(uintptr_t)texts[i]);
   if (options->password) {
@@ -63,6 +73,6 @@ void pump_options_free(pump_options *options) {
     explicit_bzero(password, strlen(password));
     free(password);
   }
-  options->host = options->username = options->password = options->name = NULL;
+  options->host = options->seeds = options->username = options->password = options->name = NULL;
   options->tls = (pump_tls_options){0};
 }

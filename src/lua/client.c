@@ -48,6 +48,13 @@ static void on_disconnected(pump_client *client, int code, const char *reason, v
   pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_DISCONNECTED, code, reason);
 }
 
+/* Where there is no memory the search ends by its deadline. */
+static void on_choose(void *ud, pump_client *client, pump_members *members) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice_members(self->child.loop, self->ticket, members);
+}
+
 static void on_closed(void *ud) {
   lua_client *self = ud;
   if (self->closing) pump_lua_answer_with(self->closing, NULL);
@@ -96,6 +103,7 @@ static void read_options(lua_State *L, pump_options *options) {
   const char *host = string_option(L, "host");
   if (host) options->host = host;
   options->port = (int)integer_option(L, "port", options->port);
+  options->seeds = string_option(L, "seeds");
   options->username = string_option(L, "username");
   options->password = string_option(L, "password");
   options->name = string_option(L, "name");
@@ -114,11 +122,13 @@ static void read_options(lua_State *L, pump_options *options) {
   NUMBER(max_in_flight, unsigned);
   NUMBER(max_queued, unsigned);
   NUMBER(log_level, int);
+  NUMBER(selector, int);
 #undef NUMBER
 }
 
 /* core.client(options[, node]) -> client, ticket of its notices. Options are named as in
- * pump_options, checked by the caller; times are milliseconds. Or nil, code, message. */
+ * pump_options, checked by the caller; times are milliseconds. With choose = true the notice
+ * "choose" asks for client:choose. Or nil, code, message. */
 static int core_client(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -142,6 +152,10 @@ static int core_client(lua_State *L) {
   }
   options.log = options.log_level > 0 ? on_log : NULL;
   options.log_ud = self;
+  lua_getfield(L, 1, "choose");
+  options.choose = lua_toboolean(L, -1) ? on_choose : NULL;
+  options.choose_ud = self;
+  lua_pop(L, 1);
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
@@ -240,6 +254,24 @@ static int client_ping(lua_State *L) {
   pump_client *client = begin(L, PUMP_LUA_PING, &answer);
   if (!client) return 3;
   return accepted(L, answer, pump_client_ping(client, &call, on_result, answer));
+}
+
+/* client:members(timeout) */
+static int client_members(lua_State *L) {
+  pump_call call = {.timeout = (uint64_t)luaL_optinteger(L, 2, 0)};
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_MEMBERS, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_members(client, &call, on_result, answer));
+}
+
+/* client:choose(number of a member[, why]): 0 for none. Nobody may be asking any more. */
+static int client_choose(lua_State *L) {
+  lua_client *self = check_client(L);
+  int index = (int)luaL_checkinteger(L, 2) - 1;
+  const char *why = luaL_optstring(L, 3, NULL);
+  if (self && self->client) pump_client_choose(self->client, index, why);
+  return 0;
 }
 
 static int append(lua_client *self, pump_bytes stream, int64_t expected,
@@ -356,6 +388,8 @@ void pump_lua_open_client(lua_State *L, int index) {
   static const luaL_Reg methods[] = {
       {"connect", client_connect},
       {"ping", client_ping},
+      {"members", client_members},
+      {"choose", client_choose},
       {"read_event", client_read_event},
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},

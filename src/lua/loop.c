@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lua/event.h"
+#include "lua/members.h"
 
 #define LOOP_TYPE  "pump.loop"
 #define TIMER_TYPE "pump.timer"
@@ -37,6 +38,7 @@ pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind) {
 
 static void answer_free(pump_lua_answer *answer) {
   pump_page_unref(answer->result.page);
+  pump_members_unref(answer->result.members);
   free((void *)(uintptr_t)answer->result.message);
   free((void *)(uintptr_t)answer->result.leader_host);
   free(answer);
@@ -76,6 +78,7 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result) {
     answer->result.message = copy_text(result->message);
     answer->result.leader_host = copy_text(result->leader_host);
     answer->result.page = result->page ? pump_page_ref(result->page) : NULL;
+    answer->result.members = result->members ? pump_members_ref(result->members) : NULL;
   }
   answer->loop->pending--;
   enqueue(answer);
@@ -106,6 +109,14 @@ bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *
   if (!answer) return false;
   answer->result.page = pump_page_ref(page);
   answer->result.first_event_number = (int64_t)first;
+  enqueue(answer);
+  return true;
+}
+
+bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_CHOOSE);
+  if (!answer) return false;
+  answer->result.members = pump_members_ref(members);
   enqueue(answer);
   return true;
 }
@@ -273,6 +284,10 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushstring(L, text);
     return 3;
   case PUMP_LUA_EVENTS: return push_events(L, answer->loop, result);
+  case PUMP_LUA_CHOOSE:
+    lua_pushliteral(L, "choose");
+    pump_lua_push_members(L, result->members);
+    return 2;
   case PUMP_LUA_LIVE: lua_pushliteral(L, "live"); return 1;
   case PUMP_LUA_GAP:
     lua_pushliteral(L, "gap");
@@ -284,6 +299,7 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
   if (result->status < 0) return push_failure(L, result);
   lua_pushboolean(L, true);
   switch (answer->kind) {
+  case PUMP_LUA_MEMBERS: pump_lua_push_members(L, result->members); return 2;
   case PUMP_LUA_PING: lua_pushnumber(L, (lua_Number)result->elapsed_ns / 1e9); return 2;
   case PUMP_LUA_APPEND:
     lua_pushinteger(L, result->first_event_number);

@@ -16,8 +16,10 @@ typedef enum pump_lua_kind {
   PUMP_LUA_PING,         /* seconds */
   PUMP_LUA_APPEND,       /* first and last event number, commit and prepare position */
   PUMP_LUA_PAGE,         /* a page */
+  PUMP_LUA_MEMBERS,      /* a list of members */
   PUMP_LUA_DISCONNECTED, /* a notice, not an answer: "disconnected", code, text */
   PUMP_LUA_LOG,          /* a notice: "log", level, text */
+  PUMP_LUA_CHOOSE,       /* a notice: "choose", a list of members */
   PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
   PUMP_LUA_LIVE,         /* a notice: "live" */
   PUMP_LUA_GAP,          /* a notice: "gap", code */
@@ -78,6 +80,7 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
 bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
                      const char *text);
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
+bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members);
 
 void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box);
 void pump_lua_disown(pump_lua_child *child);

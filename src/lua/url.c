@@ -19,6 +19,17 @@ static void set_text(lua_State *L, const char *name, const char *text) {
   lua_setfield(L, -2, name);
 }
 
+static void push_hosts(lua_State *L, const pump_url *url) {
+  lua_createtable(L, (int)url->host_count, 0);
+  for (size_t i = 0; i < url->host_count; i++) {
+    lua_createtable(L, 0, 2);
+    set_text(L, "host", url->hosts[i].name);
+    lua_pushinteger(L, url->hosts[i].port);
+    lua_setfield(L, -2, "port");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
 static void push_url(lua_State *L, const pump_url *url) {
   static const char *const kinds[] = {"tcp", "discover", "grpc", "memory", "file"};
   lua_newtable(L);
@@ -34,6 +45,8 @@ static void push_url(lua_State *L, const pump_url *url) {
     lua_pushinteger(L, url->hosts[0].port);
     lua_setfield(L, -2, "port");
   }
+  push_hosts(L, url);
+  lua_setfield(L, -2, "hosts");
   lua_newtable(L);
   const char *key;
   const char *value;
@@ -42,8 +55,8 @@ static void push_url(lua_State *L, const pump_url *url) {
   lua_setfield(L, -2, "options");
 }
 
-/* core.parse_url(text) -> { kind, scheme, username, password, host, port, path, tls, options }, or
- * nil and one line */
+/* core.parse_url(text) -> { kind, scheme, username, password, host, port, hosts, path, tls,
+ * options }, where host and port are those of the first of hosts; or nil and one line */
 static int core_parse_url(lua_State *L) {
   pump_bytes text;
   text.data = luaL_checklstring(L, 1, &text.size);

@@ -1,0 +1,80 @@
+-- Clusters: where the search for a member starts, and which one is chosen.
+local core = require "pump.core"
+local options = require "pump.options"
+local task = require "pump.task"
+
+local M = {}
+
+local selectors = { leader = 0, follower = 1, random = 2 } -- PUMP_SELECT_…
+
+-- A host and a port of a URL; nil for what is none, or is more than that.
+local function parse(text)
+  local parsed = type(text) == "string" and core.parse_url("discover://" .. text)
+  if not parsed or #parsed.hosts > 1 or parsed.username or next(parsed.options) then return nil end
+  return parsed.hosts[1]
+end
+
+local function in_brackets(host)
+  return host:find ":" and not host:find "^%[" and "[" .. host .. "]" or host
+end
+
+function options.kinds.discovery_host(value)
+  return type(value) == "string" and parse(in_brackets(value) .. ":1") ~= nil, "a host"
+end
+
+function options.kinds.seeds(value)
+  local fine = type(value) == "table" and #value > 0
+  for _, seed in ipairs(fine and value or {}) do fine = fine and parse(seed) ~= nil end
+  return fine, 'a list of "HOST:PORT"'
+end
+
+function options.kinds.selector(value)
+  return type(value) == "function" or selectors[value] ~= nil,
+    '"leader", "follower", "random" or a function'
+end
+
+-- Hosts, as core.parse_url gives them, as a list of seeds.
+function M.seeds_of(hosts)
+  local seeds = {}
+  for i, it in ipairs(hosts) do seeds[i] = ("%s:%d"):format(in_brackets(it.host), it.port) end
+  return seeds
+end
+
+-- All that the settings name to start from, as the C part takes it; nil for nothing.
+function M.seeds(settings)
+  local seeds = table.move(settings.seeds or {}, 1, #(settings.seeds or {}), 1, {})
+  if settings.discovery_host then
+    seeds[#seeds + 1] = ("%s:%d"):format(in_brackets(settings.discovery_host),
+      settings.discovery_port or 2113)
+  end
+  return seeds[1] and table.concat(seeds, ",") or nil
+end
+
+function M.selector(settings)
+  return selectors[settings.selector]
+end
+
+local function number_of(members, chosen)
+  for number, member in ipairs(members) do
+    if rawequal(member, chosen) then return number end
+  end
+end
+
+local function choose(conn, members)
+  local ok, chosen = pcall(conn.settings.selector, table.move(members, 1, #members, 1, {}))
+  local number = ok and number_of(members, chosen) or 0
+  local why
+  if not ok then
+    why = "the selector failed: " .. tostring(chosen)
+  elseif chosen ~= nil and number == 0 then
+    why = ("the selector returned a %s, and none of the members"):format(type(chosen))
+  end
+  if not conn.closed then conn.core:choose(number, why) end
+end
+
+-- Asks the connection's selector, a function, which may wait.
+function M.choose(conn, members)
+  task.fire(choose, conn, members)
+end
+
+return M

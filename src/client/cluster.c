@@ -1,0 +1,314 @@
+#include "client/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "conversation/gossip.h"
+
+#define GOSSIP_TIMEOUT 2000 /* ms that a seed may take */
+#define REFUSED_FOR    1000 /* ms in which a member that could not be reached is passed over */
+
+static bool is_secure(const pump_client *client) {
+  return client->options.tls.enable;
+}
+
+/* With TLS gossip comes by HTTPS. */
+static const pump_tls_options *tls_of(const pump_client *client) {
+  return is_secure(client) ? &client->options.tls : NULL;
+}
+
+static void nobody_waits(void *ud) {
+  (void)ud;
+}
+
+/* So much that there is time for a second try. */
+static uint64_t gossip_timeout(uint64_t all) {
+  return all / 2 < GOSSIP_TIMEOUT ? all / 2 + 1 : GOSSIP_TIMEOUT;
+}
+
+static void keep(pump_members **place, pump_members *members) {
+  pump_members *old = *place;
+  *place = members ? pump_members_ref(members) : NULL;
+  pump_members_unref(old);
+}
+
+/* ---- Choosing ----------------------------------------------------------------------------- */
+
+static bool is_refused(const pump_cluster *cluster, const pump_member *member, int port,
+                       uint64_t now) {
+  for (size_t i = 0; i < PUMP_REFUSALS; i++) {
+    const pump_refusal *refusal = &cluster->refusals[i];
+    if (refusal->until > now && refusal->port == port && member->tcp_host &&
+        strcmp(refusal->host, member->tcp_host) == 0)
+      return true;
+  }
+  return false;
+}
+
+static int port_of(const pump_client *client, const pump_member *member) {
+  return is_secure(client) ? member->secure_tcp_port : member->tcp_port;
+}
+
+static uint64_t refused(const pump_client *client, const pump_members *members, uint64_t now) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < members->count; i++) {
+    const pump_member *member = &members->members[i];
+    if (is_refused(&client->cluster, member, port_of(client, member), now))
+      mask |= UINT64_C(1) << i;
+  }
+  return mask;
+}
+
+/* Why none of them was chosen. */
+static void say_why_not(const pump_members *members, const pump_gossip_choice *choice, char *text,
+                        size_t size) {
+  size_t at = (size_t)snprintf(
+      text, size, members->count == 0 ? "it knows no members" : "none of its members will do: ");
+  for (size_t i = 0; i < members->count && at < size; i++) {
+    const pump_member *member = &members->members[i];
+    const char *why = "is not the leader";
+    if (choice->refused >> i & 1)
+      why = "could not be reached";
+    else
+      pump_gossip_is_usable(member, choice->is_secure, &why);
+    at += (size_t)snprintf(text + at, size - at, "%s%s %s:%d %s", i > 0 ? ", " : "",
+                           member->state ? member->state : "member",
+                           member->tcp_host ? member->tcp_host : "?", member->tcp_port, why);
+  }
+}
+
+static int reach(pump_client *client, const pump_member *member) {
+  pump_cluster *cluster = &client->cluster;
+  uint64_t now = pump_client_now();
+  int code = pump_client_reach(client, member->tcp_host, port_of(client, member));
+  if (code != 0) return code;
+  pump_refusal *refusal = &cluster->refusals[cluster->next_refusal % PUMP_REFUSALS];
+  snprintf(refusal->host, sizeof refusal->host, "%s", member->tcp_host);
+  refusal->port = port_of(client, member);
+  refusal->until = 0; /* it is none yet */
+  cluster->member_deadline = now + client->options.connect_timeout / 2;
+  pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s, found by gossip", client->endpoint,
+                  member->state ? member->state : "member");
+  return 0;
+}
+
+static bool on_told(void *ud, pump_members *members, char *why, size_t size) {
+  pump_client *client = ud;
+  pump_cluster *cluster = &client->cluster;
+  uint64_t now = pump_client_now();
+  keep(&cluster->told, members);
+  if (client->options.choose) {
+    cluster->is_choosing = true;
+    client->options.choose(client->options.choose_ud, client, members);
+    return true;
+  }
+  pump_gossip_choice choice = {.selector = client->options.selector,
+                               .is_secure = is_secure(client),
+                               .leader_only = now < cluster->leader_until,
+                               .refused = refused(client, members, now)};
+  pump_random_take(&choice.random, sizeof choice.random);
+  int index = pump_gossip_choose(members, &choice);
+  if (index < 0) {
+    say_why_not(members, &choice, why, size);
+    return false;
+  }
+  int code = reach(client, &members->members[index]);
+  if (code != 0) snprintf(why, size, "%s", pump_error_sentence(code));
+  return code == 0;
+}
+
+static void on_gave_up(void *ud) {
+  (void)ud; /* the client has a deadline of its own */
+}
+
+/* The program has chosen one that it can't have, or none. */
+static void choose_again(pump_client *client, const char *why) {
+  pump_discovery_go_on(client->cluster.discovery, why);
+}
+
+int pump_client_choose(pump_client *client, int index, const char *why) {
+  pump_cluster *cluster = &client->cluster;
+  if (!cluster->is_choosing || client->is_closing || index < -1 ||
+      (index >= 0 && (size_t)index >= cluster->told->count))
+    return PUMP_EINVALID;
+  cluster->is_choosing = false;
+  if (index >= 0) {
+    const pump_member *member = &cluster->told->members[index];
+    if (!member->tcp_host || port_of(client, member) == 0)
+      choose_again(client, "the member that was chosen has no TCP address");
+    else if (reach(client, member) != 0)
+      choose_again(client, pump_error_sentence(PUMP_ENOMEM));
+  } else if (!why) {
+    choose_again(client, "none of its members was chosen");
+  } else {
+    snprintf(cluster->verdict, sizeof cluster->verdict, "%s", why);
+    client->connect_deadline = 1; /* has come: the client's timer ends it */
+  }
+  pump_client_set_timer(client);
+  return 0;
+}
+
+/* ---- Looking for a member ----------------------------------------------------------------- */
+
+int pump_cluster_find(pump_client *client) {
+  static const pump_discovery_events events = {on_told, on_gave_up};
+  pump_cluster *cluster = &client->cluster;
+  uint64_t wait = client->options.connect_timeout;
+  pump_discovery_options options = {.seeds = client->options.seeds,
+                                    .known = cluster->known,
+                                    .tls = tls_of(client),
+                                    .timeout = gossip_timeout(wait),
+                                    .deadline = UINT64_MAX};
+  cluster->leader_until = pump_client_now() + wait / 2;
+  cluster->verdict[0] = '\0';
+  client->endpoint[0] = '\0';
+  return pump_discovery_new(&cluster->discovery, client->loop, &options, &events, client);
+}
+
+/* Wrong credentials are wrong everywhere, and without memory nothing gets better. */
+static bool is_final(int code) {
+  return code == PUMP_ENOTAUTHENTICATED || code == PUMP_EACCESS || code == PUMP_ENOMEM;
+}
+
+bool pump_cluster_go_on(pump_client *client, int code, const char *reason) {
+  pump_cluster *cluster = &client->cluster;
+  char why[400];
+  if (!cluster->discovery || cluster->member_deadline == 0 || is_final(code)) return false;
+  snprintf(why, sizeof why, "it named %.200s: %.150s", client->endpoint, reason);
+  pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s", client->endpoint, reason);
+  cluster->refusals[cluster->next_refusal++ % PUMP_REFUSALS].until =
+      pump_client_now() + REFUSED_FOR;
+  cluster->member_deadline = 0;
+  pump_discovery_go_on(cluster->discovery, why);
+  return true;
+}
+
+void pump_cluster_stop(pump_client *client) {
+  pump_cluster *cluster = &client->cluster;
+  if (cluster->discovery) pump_discovery_close(cluster->discovery, nobody_waits, NULL);
+  cluster->discovery = NULL;
+  cluster->is_choosing = false;
+  cluster->member_deadline = 0;
+}
+
+void pump_cluster_settle(pump_client *client) {
+  if (!client->cluster.discovery) return;
+  keep(&client->cluster.known, client->cluster.told);
+  pump_cluster_stop(client);
+}
+
+void pump_cluster_explain(const pump_client *client, char *text, size_t size) {
+  const pump_cluster *cluster = &client->cluster;
+  char tried[500];
+  if (cluster->verdict[0]) {
+    snprintf(text, size, "no member was chosen: %s", cluster->verdict);
+    return;
+  }
+  pump_discovery_describe(cluster->discovery, tried, sizeof tried);
+  snprintf(text, size, "no member of the cluster could be found within %llu ms%s: %s",
+           (unsigned long long)client->options.connect_timeout,
+           cluster->is_choosing ? ", and none was chosen" : "", tried);
+}
+
+/* ---- Members ------------------------------------------------------------------------------ */
+
+typedef struct pump_census {
+  struct pump_census *next;
+  pump_client *client;
+  pump_discovery *discovery;
+  uint64_t started_ns;
+  pump_result_cb cb;
+  void *ud;
+} pump_census;
+
+static void answer_census(pump_census *census, pump_result *result) {
+  result->current_version = PUMP_UNKNOWN;
+  result->elapsed_ns = uv_hrtime() - census->started_ns;
+  census->cb(census->client, result, census->ud);
+  free(census);
+}
+
+/* Takes it out of the list and answers it. */
+static void end_census(pump_census *census, pump_result *result) {
+  pump_census **at = &census->client->cluster.censuses;
+  while (*at != census)
+    at = &(*at)->next;
+  *at = census->next;
+  pump_discovery_close(census->discovery, nobody_waits, NULL);
+  answer_census(census, result);
+}
+
+static bool on_members(void *ud, pump_members *members, char *why, size_t size) {
+  (void)why;
+  (void)size;
+  end_census(ud, &(pump_result){.message = "", .members = members});
+  return true;
+}
+
+static void on_no_members(void *ud) {
+  pump_census *census = ud;
+  char tried[500], message[600];
+  pump_discovery_describe(census->discovery, tried, sizeof tried);
+  snprintf(message, sizeof message, "nobody told who the members are: %s", tried);
+  end_census(census,
+             &(pump_result){.status = PUMP_EDISCOVERY, .message = message, .retryable = true});
+}
+
+int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
+  static const pump_discovery_events events = {on_members, on_no_members};
+  const char *host = client->options.host;
+  char own[300];
+  if (client->is_closing) return PUMP_ECLOSED;
+  if (!client->options.seeds && client->options.open) return PUMP_ENOTSUPPORTED;
+  if (!client->options.seeds) snprintf(own, sizeof own, strchr(host, ':') ? "[%s]" : "%s", host);
+  uint64_t wait = call && call->timeout ? call->timeout : client->options.timeout;
+  uint64_t now = pump_client_now();
+  pump_discovery_options options = {.seeds = client->options.seeds ? client->options.seeds : own,
+                                    .known = client->cluster.known,
+                                    .tls = tls_of(client),
+                                    .timeout = gossip_timeout(wait),
+                                    .deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX};
+  pump_census *census = calloc(1, sizeof *census);
+  if (!census) return PUMP_ENOMEM;
+  int code = pump_discovery_new(&census->discovery, client->loop, &options, &events, census);
+  if (code != 0) {
+    free(census);
+    return code;
+  }
+  census->client = client;
+  census->started_ns = uv_hrtime();
+  census->cb = cb;
+  census->ud = ud;
+  census->next = client->cluster.censuses;
+  client->cluster.censuses = census;
+  return 0;
+}
+
+/* ---- Death -------------------------------------------------------------------------------- */
+
+int pump_cluster_close(pump_client *client, void (*gone)(void *client)) {
+  pump_cluster *cluster = &client->cluster;
+  int parts = 0;
+  if (cluster->discovery) {
+    pump_discovery_close(cluster->discovery, gone, client);
+    cluster->discovery = NULL;
+    parts++;
+  }
+  for (pump_census *census = cluster->censuses; census; census = census->next, parts++)
+    pump_discovery_close(census->discovery, gone, client);
+  return parts;
+}
+
+void pump_cluster_free(pump_client *client) {
+  pump_cluster *cluster = &client->cluster;
+  pump_census *census;
+  while ((census = cluster->censuses)) {
+    cluster->censuses = census->next;
+    answer_census(census, &(pump_result){.status = PUMP_ECLOSED,
+                                         .message = pump_error_sentence(PUMP_ECLOSED)});
+  }
+  pump_members_unref(cluster->told);
+  pump_members_unref(cluster->known);
+}
