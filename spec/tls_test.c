@@ -98,8 +98,11 @@ static bool deliver(end *from, end *to, size_t piece) {
 }
 
 static void exchange(pair *of, size_t piece) {
-  while (deliver(&of->client, &of->server, piece) | deliver(&of->server, &of->client, piece))
-    ;
+  bool goes_on = true;
+  while (goes_on) {
+    goes_on = deliver(&of->client, &of->server, piece);
+    goes_on |= deliver(&of->server, &of->client, piece);
+  }
 }
 
 static bool shake_hands(pair *of, size_t piece) {
