@@ -178,8 +178,8 @@ static void end(void) {
 static int64_t look_at(const PumpTcp__ReadAllEventsCompleted *page) {
   for (size_t i = 0; i < page->n_events; i++) {
     const PumpTcp__EventRecord *event = page->events[i]->event;
-    if (event->event_id.len != 16) continue;
-    if (event->event_stream_id.len > 0 && event->event_stream_id.data[0] == '$') continue;
+    bool is_own = event->event_stream_id.len > 0 && event->event_stream_id.data[0] == '$';
+    if (event->event_id.len != 16 || is_own) continue; /* what a new store starts with */
     unsigned number;
     memcpy(&number, event->event_id.data + 8, sizeof number);
     unsigned part = event->event_id.data[6] | event->event_id.data[7]; /* swapped on the wire */
