@@ -499,7 +499,6 @@ function pump.array(table) end
 ---@field like? "5.0"|"23.10" which server to answer as
 ---@field tls? pump.NodeTlsOptions for what comes over TCP
 ---@field insecure_listen? boolean allows addresses that are not of this machine
----@field tls? table cert and key, files in PEM; ca: whom clients' certificates are to come from
 
 ---@class pump.NodeTlsOptions
 ---@field cert string file of the node's certificate (PEM)
