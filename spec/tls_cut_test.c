@@ -251,6 +251,7 @@ int main(void) {
   snprintf(cert, sizeof cert, "%s/good.pem", folder);
   snprintf(key, sizeof key, "%s/good.key", folder);
   memset(large, 'x', sizeof large);
+  signal(SIGPIPE, SIG_IGN); /* the relay's writes */
   uv_loop_init(&loop);
   pump_node_options options;
   pump_node_options_init(&options);

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "net/send.h"
 
 /* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed
  * meanwhile need not wait for it. */
@@ -77,8 +78,9 @@ static bool send_cipher(pump_stream *stream) {
   if (stream->is_writing) return false;
   if (output->size == 0) return true;
   uv_buf_t buffer = uv_buf_init((char *)output->data, (unsigned)output->size);
-  int taken = uv_try_write(&stream->socket.stream, &buffer, 1);
-  if (taken == (int)output->size) {
+  int taken = pump_try_send(&stream->socket.stream, &buffer);
+  /* Where nothing can be written any more, reading fails and says why. */
+  if (taken == (int)output->size || (taken < 0 && taken != UV_EAGAIN)) {
     pump_buffer_clear(output);
     return true;
   }
@@ -139,13 +141,12 @@ static int write_cipher(pump_stream *stream, const void *data, size_t size) {
   return stream->owes_written;
 }
 
-/* If it can be said now. The other side may be gone already, which is no reason to be killed. */
+/* If it can be said now. */
 static void say_goodbye(pump_stream *stream) {
   const pump_buffer *output = pump_tls_output(stream->tls);
-  uv_os_fd_t fd;
   pump_tls_end(stream->tls);
-  if (!stream->is_writing && uv_fileno(&stream->socket.handle, &fd) == 0)
-    (void)!send(fd, output->data, output->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  uv_buf_t buffer = uv_buf_init((char *)output->data, (unsigned)output->size);
+  if (!stream->is_writing && output->size > 0) pump_try_send(&stream->socket.stream, &buffer);
 }
 
 void pump_stream_secure(pump_stream *stream, pump_tls *tls) {
@@ -369,7 +370,8 @@ static void on_write(uv_write_t *request, int code) {
 int pump_stream_write(pump_stream *stream, const void *data, size_t size) {
   if (stream->tls) return write_cipher(stream, data, size);
   uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)data, (unsigned)size);
-  int taken = uv_try_write(&stream->socket.stream, &buffer, 1);
+  int taken = pump_try_send(&stream->socket.stream, &buffer);
+  if (taken < 0 && taken != UV_EAGAIN) return PUMP_ECLOSED;
   if (taken > 0) {
     buffer.base += taken;
     buffer.len -= (size_t)taken;

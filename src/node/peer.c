@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/bytes.h"
+#include "net/send.h"
 #include "node/answer.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/message.h"
@@ -148,7 +149,7 @@ void pump_peer_flush(pump_peer *peer) {
   pump_buffer *out = wire_of(peer);
   if (out->size == 0 || uv_is_closing(&peer->uv.handle)) return;
   uv_buf_t bytes = uv_buf_init((char *)out->data, (unsigned)out->size);
-  int sent = peer->is_trickling ? 0 : uv_try_write(&peer->uv.stream, &bytes, 1);
+  int sent = peer->is_trickling ? 0 : pump_try_send(&peer->uv.stream, &bytes);
   if (sent < 0 && sent != UV_EAGAIN) {
     pump_peer_close(peer);
     return;
