@@ -268,3 +268,18 @@ describe("a timeout", function()
     helper.misuses("bad option 'timeout' to 'ping'", conn.ping, conn, { timeout = "5" })
   end)
 end)
+
+describe("a peer that hung up before we noticed", function()
+  it("does not end the program", function()
+    local output = helper.lua [[
+      local pump = require "pump"
+      for _ = 1, 5 do
+        local conn = assert(pump.connect("memory:"))
+        conn.node:close()
+        local _, err = conn:ping()
+        print(err.code)
+        conn:close()
+      end]]
+    assert.equal(("closed\n"):rep(5), output)
+  end)
+end)

@@ -50,7 +50,7 @@ end
 local function write(self, i)
   local batch, size
   on_connections(self, function(conn)
-    while not self.over do
+    while batch or not self.over do
       if not batch then
         batch, size = {}, math.random(12)
         for n = 1, size do
@@ -65,7 +65,7 @@ local function write(self, i)
       batch = nil
       pump.sleep(math.random() < 0.3 and math.random() * 0.01 or 0)
     end
-    return batch == nil
+    return true
   end)
 end
 

@@ -35,7 +35,8 @@ typedef struct model_stream {
   int64_t capacity;
   int64_t meta_count; /* events in its metastream */
   model_metadata metadata;
-  bool is_gone; /* deleted for ever */
+  int64_t floor; /* what is below was hidden at some time, and may be swept away */
+  bool is_gone;  /* deleted for ever */
 } model_stream;
 
 typedef struct model_written {
@@ -63,6 +64,11 @@ static inline int64_t model_first(const model_stream *stream) {
 
 static inline bool model_can_read(const model_stream *stream, int64_t number) {
   return !stream->is_gone && number >= model_first(stream) && number < stream->count;
+}
+
+static inline void model_settle(model_stream *stream) {
+  int64_t first = model_is_hidden(stream) ? stream->count : model_first(stream);
+  if (first > stream->floor) stream->floor = first;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------ */
@@ -140,6 +146,7 @@ static inline model_written model_append(model_stream *stream, int64_t expected,
   }
   for (int i = 0; i < count; i++)
     model_add(stream, ids[i]);
+  model_settle(stream);
   return out;
 }
 
@@ -153,6 +160,7 @@ static inline model_written model_delete(model_stream *stream, int64_t expected,
     stream->metadata.truncate_before = MODEL_HIDDEN;
     stream->meta_count++;
   }
+  model_settle(stream);
   return out;
 }
 
@@ -170,6 +178,7 @@ static inline model_written model_set_metadata(model_stream *stream, int64_t exp
   }
   stream->meta_count++;
   stream->metadata = metadata;
+  model_settle(stream);
   out.is_new = true;
   out.first = out.last = last + 1;
   return out;

@@ -296,8 +296,22 @@ static void transact(void) {
     if (dice(4) == 0) step();
   }
   if (at.why[0] || dice(10) == 0) return; /* never committed */
+  for (int i = 0; i < count; i++) {
+    int64_t number = model_number_of(stream, ids[i]);
+    if (number >= 0 && !model_can_read(stream, number)) return; /* nobody may know it any more */
+  }
   model_written wanted = model_append(stream, expected, ids, count);
   commit_transaction(&at.peers[dice(PEERS)], transaction, stream, &wanted);
+}
+
+/* Changes nothing that can be read. */
+static void sweep(void) {
+  PumpTcp__ScavengeDatabase body = PUMP_TCP__SCAVENGE_DATABASE__INIT;
+  ProtobufCMessage *message = call(&at.peers[dice(PEERS)], PUMP_TCP_SCAVENGE_DATABASE, &body.base);
+  if (!message) return;
+  const PumpTcp__ScavengeDatabaseResponse *got = (const void *)message;
+  must(got->result != PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_UNAUTHORIZED, "no scavenge starts");
+  pump_tcp_unpack_free(message);
 }
 
 /* ---- Watching ----------------------------------------------------------------------------- */
@@ -353,10 +367,17 @@ static void watch_until(int64_t position, int most_frames) {
   }
 }
 
-/* An event of $all: the watcher got it too, at its turn. */
+/* An event of $all: the watcher got it too, at its turn. What it got beside was there, and has
+ * been swept away since. */
 static void judge_watched(int64_t position) {
   if (position <= at.watch_from) return;
-  if (at.watch_judged == at.watch_count) watch_until(position, 1);
+  while (!at.why[0] &&
+         (at.watch_judged == at.watch_count || at.watched[at.watch_judged] < position)) {
+    if (at.watch_judged == at.watch_count)
+      watch_until(position, 1);
+    else
+      at.watch_judged++;
+  }
   if (at.why[0]) return;
   must(at.watched[at.watch_judged] == position, "$all goes on at %lld, its subscription at %lld",
        (long long)position, (long long)at.watched[at.watch_judged]);
@@ -508,6 +529,8 @@ static void run_round(int round) {
       burst();
     else if (chance == 5)
       transact();
+    else if (chance == 6 && dice(4) == 0)
+      sweep();
     else
       step();
     watch_until(at.newest, 10 * dice(20)); /* it lags behind at times */

@@ -192,39 +192,43 @@ static void ask_append(peer *from, model_stream *stream) {
                        : model_refuse(RESULT(ACCESS_DENIED), -1);
 }
 
-static model_metadata any_metadata(char text[96]) {
+/* Never so that something is to be seen again that was hidden: it may be gone. */
+static model_metadata any_metadata(const model_stream *stream, char text[96]) {
   model_metadata metadata = model_no_metadata;
-  switch (dice(8)) {
-  case 0: strcpy(text, "{}"); break;
-  case 1:
-    metadata.is_void = true;
-    strcpy(text, "{\"$maxCount\":0,\"$tb\":3}");
+  const char *more = "";
+  char most[32];
+  if (stream->floor > 0 || dice(2)) metadata.truncate_before = stream->floor + dice(10);
+  switch (dice(7)) {
+  case 0:
+    metadata.is_void = stream->floor == 0;
+    if (metadata.is_void) more = ",\"$maxCount\":0";
     break;
-  case 2: strcpy(text, "{\"mine\":[1,2],\"$maxAge\":36000}"); break;
-  case 3:
+  case 1: more = ",\"mine\":[1,2],\"$maxAge\":36000"; break;
+  case 2:
     metadata.ops_read = true;
-    strcpy(text, "{\"$acl\":{\"$r\":\"ops\"}}");
+    more = ",\"$acl\":{\"$r\":\"ops\"}";
+    break;
+  case 3:
+    metadata.ops_write = true;
+    more = ",\"$acl\":{\"$w\":[\"ops\",\"$nobody\"]}";
     break;
   case 4:
-    metadata.ops_write = true;
-    strcpy(text, "{\"$acl\":{\"$w\":[\"ops\",\"$nobody\"]}}");
-    break;
   case 5:
-    metadata.truncate_before = dice(30);
-    snprintf(text, 96, "{\"$tb\":%d}", (int)metadata.truncate_before);
-    break;
-  default:
     metadata.max_count = 1 + dice(20);
-    metadata.truncate_before = dice(10);
-    snprintf(text, 96, "{\"$tb\":%d,\"$maxCount\":%d}", (int)metadata.truncate_before,
-             (int)metadata.max_count);
+    snprintf(most, sizeof most, ",\"$maxCount\":%d", (int)metadata.max_count);
+    more = most;
   }
+  if (metadata.truncate_before >= 0)
+    snprintf(text, 96, "{\"$tb\":%d%s}", (int)metadata.truncate_before, more);
+  else
+    snprintf(text, 96, "{%s}", *more ? more + 1 : more);
+  if (metadata.is_void) metadata.truncate_before = -1;
   return metadata;
 }
 
 static void ask_metadata(peer *from, model_stream *stream) {
   char name[64], text[96];
-  model_metadata metadata = any_metadata(text);
+  model_metadata metadata = any_metadata(stream, text);
   int64_t last = stream->meta_count - 1;
   int64_t expected = dice(3) ? PUMP_ANY : dice(4) ? last : last + dice(3) - 1;
   if (expected < PUMP_NO_STREAM) expected = PUMP_ANY;

@@ -2,8 +2,10 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lua/event.h"
 #include "lua/members.h"
@@ -223,6 +225,22 @@ static int timer_cancel(lua_State *L) {
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
+/* A program that does not ignore SIGPIPE would die of a peer that hung up before we noticed, and
+ * its signals are not ours to set: the signal is held back while libuv writes, and taken. */
+static int run(pump_lua_loop *loop, uv_run_mode mode) {
+  static const struct timespec at_once;
+  sigset_t pipe, before;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  int alive = uv_run(&loop->uv, mode);
+  if (sigismember(&before, SIGPIPE)) return alive;
+  while (sigtimedwait(&pipe, NULL, &at_once) > 0)
+    continue;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return alive;
+}
+
 static void on_limit(uv_timer_t *limit) {
   (void)limit;
 }
@@ -233,14 +251,14 @@ static int core_step(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
   lua_Number seconds = luaL_optnumber(L, 1, FOREVER);
   if (loop->first || seconds <= 0) {
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    run(loop, UV_RUN_NOWAIT);
     return 0;
   }
   if (seconds < FOREVER) {
     uv_update_time(&loop->uv);
     uv_timer_start(&loop->limit, on_limit, (uint64_t)ceil(seconds * 1e3), 0);
   }
-  uv_run(&loop->uv, UV_RUN_ONCE);
+  run(loop, UV_RUN_ONCE);
   uv_timer_stop(&loop->limit);
   return 0;
 }
@@ -416,7 +434,7 @@ static int loop_gc(lua_State *L) {
   }
   uv_close((uv_handle_t *)&loop->timer, NULL);
   uv_close((uv_handle_t *)&loop->limit, NULL);
-  while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+  while (run(loop, UV_RUN_DEFAULT) != 0) {
   }
   /* What finalisers made while the state was being closed is never finalised itself. A client
    * stands before the node that it has a reference to, so the first can always be dropped. */
