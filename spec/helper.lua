@@ -34,7 +34,7 @@ end
 
 -- So many seeds that take connections and requests and never answer, as their loop does not turn;
 -- and what ends them.
-function M.mute_seeds(count)
+function M.mute_seeds(wanted)
   local name = os.tmpname()
   local pipe = assert(io.popen(("lua5.4 -e '%s'"):format(([[
     local nodes, file = {}, io.open("%s", "w")
@@ -43,15 +43,15 @@ function M.mute_seeds(count)
       file:write(nodes[i].http_address, "\n")
     end
     file:close()
-    io.read()]]):format(name, count)), "w"))
+    io.read()]]):format(name, wanted)), "w"))
   local seeds, deadline = {}, core.hrtime() + 5
-  while #seeds < count and core.hrtime() < deadline do
+  while #seeds < wanted and core.hrtime() < deadline do
     pump.sleep(0.01)
     seeds = {}
     for line in io.lines(name) do seeds[#seeds + 1] = line end
   end
   os.remove(name)
-  assert.equal(count, #seeds)
+  assert.equal(wanted, #seeds)
   return seeds, function() pipe:close() end
 end
 
