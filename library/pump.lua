@@ -343,7 +343,7 @@ function Connection:stream(stream, options) end
 ---@param options? pump.SubscribeOptions
 ---@return pump.Subscription? subscription
 ---@return pump.Error? err
----@overload fun(self, stream: string, options: pump.SubscribeOptions): pump.Subscription?, pump.Error?
+---@overload fun(self, stream: string, options: pump.SubscribeOptions): pump.Subscription?, any
 function Connection:watch(stream, fn, options) end
 
 ---@class pump.Subscription
