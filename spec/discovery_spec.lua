@@ -52,29 +52,6 @@ local function dead_address()
   return address
 end
 
--- So many seeds that take connections and requests and never answer, as their loop does not turn;
--- and what ends them.
-local function mute_seeds(count)
-  local name = os.tmpname()
-  local pipe = assert(io.popen(("lua5.4 -e '%s'"):format(([[
-    local nodes, file = {}, io.open("%s", "w")
-    for i = 1, %d do
-      nodes[i] = assert(require("pump").node { listen = "127.0.0.1:0", http = "127.0.0.1:0" })
-      file:write(nodes[i].http_address, "\n")
-    end
-    file:close()
-    io.read()]]):format(name, count)), "w"))
-  local seeds, deadline = {}, core.hrtime() + 5
-  while #seeds < count and core.hrtime() < deadline do
-    pump.sleep(0.01)
-    seeds = {}
-    for line in io.lines(name) do seeds[#seeds + 1] = line end
-  end
-  os.remove(name)
-  assert.equal(count, #seeds)
-  return seeds, function() pipe:close() end
-end
-
 local function elapsed(fn, ...)
   local before = core.hrtime()
   local results = table.pack(fn(...))
@@ -189,7 +166,7 @@ describe("bad seeds", function()
 
   it("that hang cost a moment each, and no more", function()
     local cluster = start(1)
-    local seeds, finish = mute_seeds(3)
+    local seeds, finish = helper.mute_seeds(3)
     seeds[4] = cluster.seeds[1]
     local took, endpoint = elapsed(led_to, seeds, { connect_timeout = 5 })
     assert.equal(cluster.addresses[1], endpoint)
@@ -261,7 +238,7 @@ describe("nobody found", function()
   end)
 
   it("says what a single node of version 4 or 5 lacks, which never answers", function()
-    local seeds, finish = mute_seeds(1)
+    local seeds, finish = helper.mute_seeds(1)
     fails({ seeds = seeds, connect_timeout = 1 }, seeds[1] .. ": connected, but no answer in time",
       "gossip%-on%-single%-node")
     finish()

@@ -176,8 +176,7 @@ static void test_tolerated(void) {
       "{\"members\":[]}",
       " { \"serverIp\" : \"x\" , \"members\" : [ { } , {\"state\":null} ] , \"more\":[{}] } ",
       "{\"members\":[{\"state\":\"a\",\"state\":\"L\\u0065ader\",\"future\":{\"members\":[1]}}]}",
-      "{\"members\":[{\"externalTcpIp\":\"fe80::1%eth0\",\"externalTcpPort\":65535}],\"members\":"
-      "1}",
+      "{\"members\":[{\"externalTcpIp\":\"::1%lo\",\"httpEndPointPort\":65535}],\"members\":1}",
       "{\"members\":[{\"epochNumber\":-1,\"lastCommitPosition\":9223372036854775807}]}",
   };
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

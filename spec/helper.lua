@@ -32,6 +32,29 @@ function M.node(options)
   return node, node.address
 end
 
+-- So many seeds that take connections and requests and never answer, as their loop does not turn;
+-- and what ends them.
+function M.mute_seeds(wanted)
+  local name = os.tmpname()
+  local pipe = assert(io.popen(("lua5.4 -e '%s'"):format(([[
+    local nodes, file = {}, io.open("%s", "w")
+    for i = 1, %d do
+      nodes[i] = assert(require("pump").node { listen = "127.0.0.1:0", http = "127.0.0.1:0" })
+      file:write(nodes[i].http_address, "\n")
+    end
+    file:close()
+    io.read()]]):format(name, wanted)), "w"))
+  local seeds, deadline = {}, core.hrtime() + 5
+  while #seeds < wanted and core.hrtime() < deadline do
+    pump.sleep(0.01)
+    seeds = {}
+    for line in io.lines(name) do seeds[#seeds + 1] = line end
+  end
+  os.remove(name)
+  assert.equal(wanted, #seeds)
+  return seeds, function() pipe:close() end
+end
+
 -- Runs a program in a Lua of its own. Returns what it wrote and its exit status.
 function M.lua(program)
   local name = os.tmpname()
