@@ -123,6 +123,7 @@ function kinds.ping(conn)
     pump.run(function()
       for i = 1, n do trips[i] = assert(conn:ping()) end
     end)
+    if os.getenv "PUMP_BENCH_COUNTS" then return "" end -- how long sorting takes depends on time
     table.sort(trips)
     return ("p50=%.9f p99=%.9f"):format(trips[n // 2 + 1], trips[n * 99 // 100 + 1])
   end

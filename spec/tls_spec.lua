@@ -257,7 +257,8 @@ describe("TLS", function()
   it("tells the port in gossip as the secure one", function()
     local server, _, port = node("good", { http = "127.0.0.1:0" })
     local name = os.tmpname()
-    os.execute(("LD_PRELOAD= curl -s -m 5 http://%s/gossip >%s &"):format(server.http_address, name))
+    os.execute(("LD_PRELOAD= curl -s -m 5 http://%s/gossip >%s &"):format(server.http_address,
+      name))
     local text, deadline = "", core.hrtime() + 5
     while #text == 0 and core.hrtime() < deadline do
       pump.sleep(0.05)

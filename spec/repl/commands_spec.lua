@@ -354,8 +354,8 @@ describe("the command line", function()
   it("tells of itself", function()
     assert.matches("^pumpsh %d+%.%d+%.%d+\n$", fine(run { "--version" }).out)
     local help = fine(run { "--help" }).out
-    for _, name in ipairs { "read", "event", "publish", "import", "export", "ping", "conninfo", "members",
-      "serve" } do
+    for _, name in ipairs { "read", "event", "publish", "import", "export", "ping", "conninfo",
+      "members", "serve" } do
       assert.matches("\n  " .. name .. "[ \n]", help)
     end
     assert.matches("^pumpsh read STREAM", fine(run { "read", "--help" }).out)
