@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "conversation/gossip.h"
 #include "net/http.h"
+#include "net/localhost.h"
 #include "net/random.h"
 
 #define MAX_TARGETS    64
@@ -162,8 +163,12 @@ static void on_lookup(uv_getaddrinfo_t *request, int code, struct addrinfo *addr
     while (*at != it)
       at = &(*at)->next;
     *at = it->next;
+    struct sockaddr_in loopback;
+    struct addrinfo itself = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&loopback};
     if (code == 0)
       take_addresses(self, it->target, addresses);
+    else if (pump_localhost(self->targets[it->target].host, 0, &loopback))
+      take_addresses(self, it->target, &itself);
     else
       fail_target(&self->targets[it->target], uv_strerror(code));
   }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/localhost.h"
 #include "net/send.h"
 
 /* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed
@@ -26,7 +27,7 @@ struct pump_stream {
   bool is_closing;
   lookup *lookup;
   struct addrinfo *addresses, *next_address;
-  struct sockaddr_storage literal; /* a host that needed no look-up */
+  struct sockaddr_storage literal; /* a host that needs no look-up */
   uv_connect_t connect;
   uv_timer_t later; /* reports what failed at once, outside of the call */
   uv_write_t write;
@@ -279,6 +280,10 @@ static void on_lookup(uv_getaddrinfo_t *request, int code, struct addrinfo *addr
     return;
   }
   stream->lookup = NULL;
+  if (code != 0 && stream->literal.ss_family != 0) {
+    attempt(stream, (const struct sockaddr *)&stream->literal);
+    return;
+  }
   if (code != 0) remember(stream, code);
   stream->addresses = stream->next_address = addresses;
   try_next(stream);
@@ -327,7 +332,9 @@ int pump_stream_connect(pump_stream **out, uv_loop_t *loop, const char *host, in
   int code = 0;
   if (uv_ip4_addr(host, port, (struct sockaddr_in *)&stream->literal) != 0 &&
       uv_ip6_addr(host, port, (struct sockaddr_in6 *)&stream->literal) != 0) {
-    stream->literal.ss_family = 0;
+    /* Of use only where the look-up fails. */
+    if (!pump_localhost(host, port, (struct sockaddr_in *)&stream->literal))
+      stream->literal.ss_family = 0;
     code = look_up(stream, host, port);
     if (code == 0) return 0;
   }
