@@ -274,6 +274,7 @@ end)
 describe("members", function()
   it("shows the cluster", function()
     local result = run({}, { shell = [[
+      : >"$SCRATCH.url"
       "$PUMPSH" -q serve --listen 127.0.0.1:0 --http 127.0.0.1:0 >"$SCRATCH.url" & server=$!
       while [ "$(wc -l <"$SCRATCH.url")" -lt 2 ]; do sleep 0.05; done
       seed=$(sed -n 's|^http://||p' "$SCRATCH.url")
