@@ -1,7 +1,7 @@
 ---@meta pump
--- What lua-language-server knows of pump. Add this folder to the libraries of your workspace. Times are seconds,
--- event numbers and positions are integers. An operation that fails returns nil and an error;
--- wrong arguments and closed connections raise.
+-- What lua-language-server knows of pump. Add this folder to the libraries of your workspace.
+-- Times are seconds, event numbers and positions are integers. An operation that fails returns nil
+-- and an error; wrong arguments and closed connections raise.
 
 ---@class pump
 ---@field version string
