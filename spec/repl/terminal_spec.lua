@@ -266,7 +266,10 @@ describe_here("in a terminal", function()
       open()
       ends(prompt)
       line "pid = io.open('/proc/self/stat'):read('n')"
-      local pid = line("pid"):match("\n(%d+)\n" .. prompt .. "$")
+      typed "pid"
+      key "Enter"
+      local answer = "\n(%d+)\n" .. prompt .. "$" -- "pid" stood there before: look for the number
+      local pid = look(function(view) return view:find(answer) end):match(answer)
       if chunk ~= "" then
         typed(chunk)
         key "Enter"
