@@ -207,6 +207,38 @@ function Connection:publish_event(stream, type, body, options) end
 function Connection:publish(stream, events, options) end
 
 ---------------------------------------------------------------------------------------------------
+-- Whole streams
+
+---@class pump.DeleteOptions: pump.WriteOptions
+---@field hard? boolean false; true takes the name too, for ever
+
+---Its events are gone; who writes to it again goes on with its numbers, unless it was a hard delete.
+---@async
+---@param stream string
+---@param options? pump.DeleteOptions
+---@return { position: pump.Position }? result
+---@return pump.Error? err
+function Connection:delete(stream, options) end
+
+---What a stream keeps and who may do what; {} and -1 where nobody said.
+---@async
+---@param stream string
+---@param options? pump.CallOptions
+---@return table? metadata
+---@return integer|pump.Error version
+---@return pump.Event? event that it stands in
+function Connection:get_metadata(stream, options) end
+
+---Replaces all of it.
+---@async
+---@param stream string
+---@param metadata table|string as a string, JSON text
+---@param options? pump.WriteOptions expected_version is the metadata's own
+---@return pump.WriteResult? result
+---@return pump.Error? err
+function Connection:set_metadata(stream, metadata, options) end
+
+---------------------------------------------------------------------------------------------------
 -- Reading
 
 ---@alias pump.Direction "forward"|"backward"

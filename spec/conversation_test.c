@@ -55,6 +55,14 @@ static void questions_are_checked(void) {
   append.username = (pump_bytes){login, sizeof login};
   tap_ok(code_of(&append) == PUMP_EINVALID, "a login over 255 bytes");
 
+  pump_request delete = {.kind = PUMP_DELETE, .stream = {"s", 1}, .number = PUMP_ANY};
+  tap_ok(code_of(&delete) == 0, "a stream is deleted whatever its version");
+  delete.number = -3;
+  tap_ok(code_of(&delete) == PUMP_EINVALID, "but at no version -3");
+  delete.number = 0;
+  delete.stream.size = 0;
+  tap_ok(code_of(&delete) == PUMP_EINVALID, "and not without its name");
+
   pump_request read = {.kind = PUMP_READ_STREAM, .stream = {"s", 1}, .max_count = PUMP_MAX_PAGE};
   tap_ok(code_of(&read) == 0, "a page of 4096");
   read.max_count++;

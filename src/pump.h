@@ -259,7 +259,7 @@ typedef struct pump_result {
   int leader_port;
   int64_t first_event_number; /* append */
   int64_t last_event_number;
-  pump_position position; /* append */
+  pump_position position; /* append, delete */
   pump_page *page;        /* reads; borrowed, keep it with pump_page_ref */
   pump_members *members;  /* pump_client_members; borrowed, keep it with pump_members_ref */
   uint64_t elapsed_ns;    /* from asking to answer */
@@ -315,6 +315,13 @@ PUMP_API int pump_client_ping(pump_client *client, const pump_call *call, pump_r
 PUMP_API int pump_client_append(pump_client *client, pump_bytes stream, int64_t expected,
                                 const pump_new_event *events, size_t count, const pump_call *call,
                                 pump_result_cb cb, void *ud);
+
+/* Deletes a stream: its events are gone, and whoever appends to it again goes on with its numbers.
+ * hard: for ever; its name can't be used any more. A stream's metadata (what it keeps, who may do
+ * what) is the last event, of type $metadata, of the stream with "$$" before its name: read it with
+ * pump_client_read_event, set it with pump_client_append. */
+PUMP_API int pump_client_delete(pump_client *client, pump_bytes stream, int64_t expected, bool hard,
+                                const pump_call *call, pump_result_cb cb, void *ud);
 
 /* One event. number may be PUMP_END for the last. The page holds it. */
 PUMP_API int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t number,

@@ -11,6 +11,7 @@ local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
+local stream = require "pump.stream"
 local subscription = require "pump.subscription"
 
 local M = {}
@@ -115,6 +116,8 @@ local methods = {
   get_event = read.get_event, get = read.get, iter = read.iter,
   get_all = read.get_all, iter_all = read.iter_all,
   publish_event = publish.publish_event, publish = publish.publish,
+  delete = stream.delete, get_metadata = stream.get_metadata,
+  set_metadata = stream.set_metadata,
   subscribe_to = subscription.subscribe_to, stream = subscription.stream,
   watch = subscription.watch,
 }

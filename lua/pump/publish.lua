@@ -18,12 +18,6 @@ local publish_event_options = options.list(write_options, events.event_options)
 local publish_options =
   options.list(write_options, { batch_size = "count", max_in_flight = "count" })
 
-local function expected_of(given)
-  local expected = given.expected_version
-  if expected == nil then return core.ANY end
-  return request.expected_versions[expected] or math.tointeger(expected)
-end
-
 local function result_of(count, first, last, commit, prepare)
   return {
     count = count,
@@ -35,7 +29,7 @@ end
 
 -- All of the list in one write, which happens as a whole or not at all.
 local function publish_list(conn, stream, list, given)
-  local expected = expected_of(given)
+  local expected = request.expected_version(given.expected_version)
   local first, last, commit, prepare = request.call(conn,
     { stream = stream, expected = expected }, "append", stream, expected, list, 1, #list,
     math.maxinteger, request.call_arguments(conn, given))
@@ -69,7 +63,7 @@ local function new_writer(conn, stream, given)
     conn = conn,
     stream = stream,
     call = table.pack(request.call_arguments(conn, given)),
-    expected = expected_of(given),
+    expected = request.expected_version(given.expected_version),
     max_in_flight = given.max_in_flight or 4,
     flight = {},
     count = 0,

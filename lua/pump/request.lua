@@ -6,13 +6,19 @@ local scheduler = require "pump.scheduler"
 
 local M = {}
 
-M.expected_versions = {
+local expected_versions = {
   any = core.ANY, no_stream = core.NO_STREAM, stream_exists = core.STREAM_EXISTS,
 }
 
 -- -1 for "no_stream", -2 for "any" …: what users read in errors is what they wrote.
 local expected_names = {}
-for name, number in pairs(M.expected_versions) do expected_names[number] = name end
+for name, number in pairs(expected_versions) do expected_names[number] = name end
+
+-- The option expected_version as the C part takes it.
+function M.expected_version(given)
+  if given == nil then return core.ANY end
+  return expected_versions[given] or math.tointeger(given)
+end
 
 -- The failure that core.take gave, as an error. about: the stream and what else was asked for.
 function M.failure(about, code, message, retryable, current, leader)

@@ -40,6 +40,13 @@ int pump_client_append(pump_client *client, pump_bytes stream, int64_t expected,
   return ask(client, &request, call, cb, ud);
 }
 
+int pump_client_delete(pump_client *client, pump_bytes stream, int64_t expected, bool hard,
+                       const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = {
+      .kind = PUMP_DELETE, .stream = stream, .number = expected, .is_hard = hard};
+  return ask(client, &request, call, cb, ud);
+}
+
 int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t number,
                            bool resolve_links, const pump_call *call, pump_result_cb cb, void *ud) {
   pump_request request = {

@@ -29,6 +29,21 @@ static int encode_identify(pump_buffer *out, const pump_request *request,
                        request->password, &message.base);
 }
 
+static int encode_delete(pump_buffer *out, const pump_request *request,
+                         const pump_tcp_correlation *correlation) {
+  PumpTcp__DeleteStream message = PUMP_TCP__DELETE_STREAM__INIT;
+  message.has_event_stream_id = true;
+  message.event_stream_id = pump_tcp_binary(request->stream);
+  message.has_expected_version = true;
+  message.expected_version = request->number;
+  message.has_require_leader = true;
+  message.require_leader = request->require_leader;
+  message.has_hard_delete = true;
+  message.hard_delete = request->is_hard;
+  return pump_tcp_pack(out, PUMP_TCP_DELETE_STREAM, correlation, request->username,
+                       request->password, &message.base);
+}
+
 static int encode_read_event(pump_buffer *out, const pump_request *request,
                              const pump_tcp_correlation *correlation) {
   PumpTcp__ReadEvent message = PUMP_TCP__READ_EVENT__INIT;
@@ -101,6 +116,7 @@ int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
     return pump_tcp_encode_write(out, correlation, request->username, request->password,
                                  request->stream, request->number, request->require_leader,
                                  request->events, request->count);
+  case PUMP_DELETE: return encode_delete(out, request, correlation);
   case PUMP_READ_EVENT: return encode_read_event(out, request, correlation);
   case PUMP_READ_STREAM: return encode_read_stream(out, request, correlation);
   case PUMP_READ_ALL: return encode_read_all(out, request, correlation);
@@ -117,6 +133,7 @@ static bool answers(uint8_t command, pump_kind kind) {
   case PUMP_IDENTIFY: return command == PUMP_TCP_CLIENT_IDENTIFIED;
   case PUMP_PING: return command == PUMP_TCP_PONG;
   case PUMP_APPEND: return command == PUMP_TCP_WRITE_EVENTS_COMPLETED;
+  case PUMP_DELETE: return command == PUMP_TCP_DELETE_STREAM_COMPLETED;
   case PUMP_READ_EVENT: return command == PUMP_TCP_READ_EVENT_COMPLETED;
   case PUMP_READ_STREAM:
     return command == PUMP_TCP_READ_STREAM_FORWARD_COMPLETED ||
@@ -163,6 +180,24 @@ static void translate_write(pump_bytes body, pump_reply *reply) {
     case 5: reply->position.prepare = (int64_t)field.value; break;
     case 6: reply->position.commit = (int64_t)field.value; break;
     case 7: reply->current_version = (int64_t)field.value; break;
+    default: break;
+    }
+  }
+  reply->outcome = cursor.malformed ? PUMP_OUTCOME_UNREADABLE : outcome_of_operation(result);
+}
+
+/* Only servers from 21.10.11 on tell where the stream is. */
+static void translate_delete(pump_bytes body, pump_reply *reply) {
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  uint64_t result = 0;
+  while (pump_pb_next(&cursor, &field)) {
+    switch (field.number) {
+    case 1: result = field.value; break;
+    case 2: reply->text = field.bytes; break;
+    case 3: reply->position.prepare = (int64_t)field.value; break;
+    case 4: reply->position.commit = (int64_t)field.value; break;
+    case 5: reply->current_version = (int64_t)field.value; break;
     default: break;
     }
   }
@@ -280,6 +315,8 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
     reply->text = pump_bytes_of(name ? name : "unknown command");
   } else if (kind == PUMP_APPEND) {
     translate_write(frame->payload, reply);
+  } else if (kind == PUMP_DELETE) {
+    translate_delete(frame->payload, reply);
   } else if (frame->command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION) {
     translate_confirmation(frame->payload, reply);
   } else if (frame->command == PUMP_TCP_SUBSCRIPTION_DROPPED) {

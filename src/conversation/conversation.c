@@ -26,15 +26,19 @@ static int check_events(const pump_request *request) {
   return 0;
 }
 
+static bool is_expected_version(int64_t version) {
+  return version >= PUMP_ANY || version == PUMP_STREAM_EXISTS;
+}
+
 static int check(const pump_request *request) {
   if (request->username.size > LONGEST_LOGIN || request->password.size > LONGEST_LOGIN)
     return PUMP_EINVALID;
   switch (request->kind) {
   case PUMP_APPEND:
-    if (request->stream.size == 0 || request->number < PUMP_STREAM_EXISTS ||
-        request->number == PUMP_STREAM_EXISTS + 1)
-      return PUMP_EINVALID;
+    if (request->stream.size == 0 || !is_expected_version(request->number)) return PUMP_EINVALID;
     return check_events(request);
+  case PUMP_DELETE:
+    return request->stream.size == 0 || !is_expected_version(request->number) ? PUMP_EINVALID : 0;
   case PUMP_READ_EVENT:
     return request->stream.size == 0 || request->number < PUMP_END ? PUMP_EINVALID : 0;
   case PUMP_READ_STREAM:

@@ -16,6 +16,7 @@ typedef enum pump_kind {
   PUMP_IDENTIFY,
   PUMP_PING,
   PUMP_APPEND,
+  PUMP_DELETE,
   PUMP_READ_EVENT,
   PUMP_READ_STREAM,
   PUMP_READ_ALL,
@@ -28,11 +29,12 @@ typedef struct pump_request {
   bool require_leader;
   bool resolve_links;
   bool backward;
+  bool is_hard; /* delete: for ever */
   int32_t max_count;
   pump_bytes stream;   /* identify: the connection's name */
   pump_bytes username; /* data NULL: as the connection */
   pump_bytes password;
-  int64_t number; /* append: expected version; reads of a stream: event number */
+  int64_t number; /* append, delete: expected version; reads of a stream: event number */
   pump_position position;
   const pump_new_event *events;
   size_t count;

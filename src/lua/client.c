@@ -316,6 +316,19 @@ static int client_append(lua_State *L) {
   return 2;
 }
 
+/* client:delete(stream, expected, hard, call…) */
+static int client_delete(lua_State *L) {
+  pump_bytes stream = bytes_at(L, 2);
+  int64_t expected = luaL_checkinteger(L, 3);
+  bool hard = lua_toboolean(L, 4);
+  pump_call call = call_at(L, 5);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DELETE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer,
+                  pump_client_delete(client, stream, expected, hard, &call, on_result, answer));
+}
+
 /* client:read_event(stream, number, resolve_links, call…) */
 static int client_read_event(lua_State *L) {
   pump_bytes stream = bytes_at(L, 2);
@@ -390,6 +403,7 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"ping", client_ping},
       {"members", client_members},
       {"choose", client_choose},
+      {"delete", client_delete},
       {"read_event", client_read_event},
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},

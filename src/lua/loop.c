@@ -325,6 +325,10 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->position.commit);
     lua_pushinteger(L, result->position.prepare);
     return 5;
+  case PUMP_LUA_DELETE:
+    lua_pushinteger(L, result->position.commit);
+    lua_pushinteger(L, result->position.prepare);
+    return 3;
   case PUMP_LUA_PAGE: pump_lua_push_page(L, answer->loop, &result->page); return 2;
   default: return 1;
   }

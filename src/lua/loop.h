@@ -15,6 +15,7 @@ typedef enum pump_lua_kind {
   PUMP_LUA_DONE,         /* no values: a timer, a close, a connect */
   PUMP_LUA_PING,         /* seconds */
   PUMP_LUA_APPEND,       /* first and last event number, commit and prepare position */
+  PUMP_LUA_DELETE,       /* commit and prepare position */
   PUMP_LUA_PAGE,         /* a page */
   PUMP_LUA_MEMBERS,      /* a list of members */
   PUMP_LUA_DISCONNECTED, /* a notice, not an answer: "disconnected", code, text */
