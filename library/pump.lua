@@ -212,7 +212,7 @@ function Connection:publish(stream, events, options) end
 ---@class pump.DeleteOptions: pump.WriteOptions
 ---@field hard? boolean false; true takes the name too, for ever
 
----Its events are gone; who writes to it again goes on with its numbers, unless it was a hard delete.
+---Its events are gone; who writes to it again goes on with its numbers (hard: nobody may).
 ---@async
 ---@param stream string
 ---@param options? pump.DeleteOptions

@@ -207,6 +207,63 @@ describe("publish", function()
     end)
   end)
 
+  -- A burst before each wait is there as a whole while the generator still waits.
+  it("sends all that a generator gave before it waits", function()
+    local conn <close> = helper.connect()
+    local stream, given, seen = helper.stream(), 0, {}
+    local result = assert(conn:publish(stream, function()
+      if given > 0 and given % 7 == 0 then
+        pump.sleep(0.01)
+        for _ = 1, 100 do
+          local slice = conn:get(stream)
+          if slice and #slice == given then break end
+          pump.sleep(0.01)
+        end
+        seen[#seen + 1] = #assert(conn:get(stream))
+      end
+      given = given + 1
+      if given <= 21 then return pump.new_event("burst", { given }) end
+    end))
+    assert.same({ 7, 14, 21 }, seen)
+    assert.equal(21, result.count)
+  end)
+
+  it("keeps large batches where a generator waits for a moment now and then", function()
+    local conn <close> = helper.connect()
+    local stream, given = helper.stream(), 0
+    assert(conn:publish(stream, function()
+      given = given + 1
+      if given % 400 == 0 then pump.sleep(0.004) end
+      if given <= 4000 then return pump.new_event("n") end
+    end))
+    local writes, last = 0, nil
+    for event in conn:iter(stream) do
+      if event.created ~= last then writes = writes + 1 end
+      last = event.created
+    end
+    assert.is_true(writes <= 40, writes)
+  end)
+
+  it("publishes within a generator that publishes", function()
+    local conn <close> = helper.connect()
+    local outer, inner, given = helper.stream(), helper.stream(), 0
+    local function few()
+      local left = 3
+      return function()
+        left = left - 1
+        if left >= 0 then return pump.new_event("inner") end
+      end
+    end
+    local result = assert(conn:publish(outer, function()
+      given = given + 1
+      assert.equal(3, assert(conn:publish(inner, few())).count)
+      if given <= 5 then return pump.new_event("outer", { given }) end
+    end))
+    assert.equal(5, result.count)
+    for i, event in ipairs(read_all(conn, outer)) do assert.equal(i, event:json()[1]) end
+    assert.equal(18, #read_all(conn, inner))
+  end)
+
   it("stops a generator when a write fails, and tells how many were written", function()
     local conn <close> = helper.connect()
     local stream, given = helper.stream(), 0

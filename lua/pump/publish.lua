@@ -4,13 +4,15 @@ local errors = require "pump.error"
 local events = require "pump.event"
 local options = require "pump.options"
 local request = require "pump.request"
+local scheduler = require "pump.scheduler"
 
 local M = {}
 
 -- A batch of a generator's events is sent when it has batch_size events or this many bytes.
 local MAX_BYTES = 4 * 1024 * 1024
--- A generator that takes longer than this for an event (a ticker, a socket) should not have it
--- wait for others: batches start with one event and grow while events come fast.
+-- An event should not wait for others that take long to come. Where the generator waits by pump's
+-- means, what it gave so far is sent before. Of others it is told by their time: batches start
+-- with one event and grow while none takes longer than this.
 local SLOW = 0.002
 
 local write_options = options.list(options.call, { expected_version = "expected_version" })
@@ -119,8 +121,26 @@ local function publish_generated(conn, stream, generate, given)
   local writer = new_writer(conn, stream, given)
   local limit = given.batch_size or 500
   local list, n, bytes, wanted = {}, 0, 0, 1
+  local generating, has_waited = false, false
+  local function send()
+    local count = n
+    n, bytes = 0, 0
+    writer:send(list, count)
+  end
+  local _ <close> = scheduler.before_waits(function()
+    if not generating then return end
+    generating, has_waited = false, true
+    if n > 0 and not writer.err then send() end
+    generating = true
+  end)
+  local function next_event()
+    generating, has_waited = true, false
+    local event = generate()
+    generating = false
+    return event
+  end
   local before = core.hrtime()
-  local event = generate()
+  local event = next_event()
   while event ~= nil do
     local ready, err = events.prepare(events.accept(event), conn.codec)
     if not ready then
@@ -132,18 +152,17 @@ local function publish_generated(conn, stream, generate, given)
     list[n] = ready
     bytes = bytes + size_of(ready)
     local now = core.hrtime()
-    if now - before > SLOW then wanted = 1 end
+    if now - before > SLOW and not has_waited then wanted = 1 end
     before = now
     if n >= wanted or bytes >= MAX_BYTES then
-      writer:send(list, n)
-      if writer.err then break end
-      n, bytes = 0, 0
+      send()
       wanted = math.min(wanted * 2, limit)
       before = core.hrtime()
     end
-    event = generate()
+    if writer.err then break end
+    event = next_event()
   end
-  if not writer.err then writer:send(list, n) end
+  if not writer.err then send() end
   return writer:finish()
 end
 

@@ -159,9 +159,26 @@ local function drive(box)
   return ok, err
 end
 
+-- Whose waits they are, outside of tasks.
+local main = { before_wait = false }
+
+-- Has fn called whenever the task that runs is about to wait, until the value that is returned is
+-- closed.
+function M.before_waits(fn)
+  local owner = running or main
+  local outer = owner.before_wait
+  owner.before_wait = outer and function()
+    outer()
+    fn()
+  end or fn
+  return setmetatable({}, { __close = function() owner.before_wait = outer end })
+end
+
 -- Waits until somebody wakes what `listen` was given, and returns what it was woken with.
 -- `forget` undoes listen when the wait ends in another way.
 local function wait(listen, forget)
+  local before_wait = (running or main).before_wait
+  if before_wait then before_wait() end
   check_cancelled()
   if can_yield() then
     local task = running
@@ -210,6 +227,8 @@ end
 
 -- The answer of a ticket. The path of every request, so it makes no closures.
 function M.await(ticket)
+  local before_wait = (running or main).before_wait
+  if before_wait then before_wait() end
   if can_yield() then
     local task = running
     if task.cancelled then check_cancelled() end

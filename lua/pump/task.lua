@@ -110,6 +110,7 @@ local function new_task(group, fn)
     name = "task " .. names,
     status = "ready",
     waits = false,
+    before_wait = false,
     caught = 0,
     joiners = {},
     group = group,
