@@ -3,6 +3,7 @@
 -- shell is nil on the command line. only = "shell" or "cli" says where a command makes sense.
 
 local driver = require "repl.driver"
+local follow = require "repl.follow"
 local format = require "repl.format"
 local system = require "repl.system"
 local text = require "repl.text"
@@ -17,33 +18,10 @@ local function check(value, err)
   return value
 end
 
-local poll_interval = 0.5
-
 -- Where a read starts, as the module wants it: $all has positions, other streams numbers.
 local function start_of(stream, from)
   if stream ~= "$all" then return { from_event = from } end
   return { from_position = from and { commit = from, prepare = from } }
-end
-
--- Events as they come, by asking again and again from where the last page ended.
-local function follow(conn, writer, stream, from)
-  local ask = stream == "$all" and conn.get_all or function(_, options)
-    return conn:get(stream, options)
-  end
-  local options = start_of(stream, from)
-  options.max_count = 500
-  while true do
-    local slice, err = ask(conn, options)
-    if not slice and err.code ~= "stream_not_found" then error(err, 0) end
-    for _, event in ipairs(slice or {}) do writer:add(event) end
-    if slice then
-      options.from_event, options.from_position = slice.next_event_number, slice.next_position
-    end
-    if not slice or slice.is_end_of_stream then
-      writer:settle()
-      pump.sleep(poll_interval)
-    end
-  end
 end
 
 local function read(session, given)
@@ -53,7 +31,9 @@ local function read(session, given)
   local conn, stream = session:connection(), given.STREAM
   local is_all = stream == "$all"
   local writer = session:events { with_stream = is_all }
-  if given.follow then return follow(conn, writer, stream, given.from) end
+  if given.follow then
+    return follow.here(session, { STREAM = stream, from = given.from or 0 }, writer)
+  end
   local options = start_of(stream, given.from)
   options.direction = given.backward and "backward" or "forward"
   options.max_count = given.count
@@ -294,6 +274,12 @@ commands.list = {
     run = function(session, given)
       transfer.export(session:connection(), session.out, given.STREAM)
     end },
+  { name = "tail", arguments = { "STREAM" }, run = follow.tail,
+    help = "follow a stream, or $all; in the shell above the line you type",
+    options = { { "from", "N", integer = 0, help = "what is there from N on, too" } } },
+  { name = "untail", arguments = { "[STREAM]" }, only = "shell", run = follow.untail,
+    help = "follow a stream no more, or none" },
+  { name = "tails", only = "shell", run = follow.tails, help = "what is followed" },
   { name = "ping", options = { count "so often, once a second" }, run = ping,
     help = "how long a round trip takes" },
   { name = "conninfo", help = "where we are connected", run = conninfo },

@@ -15,8 +15,10 @@ local gate
 function driver.turn(out, want_input)
   out:settle()
   io.stderr:flush()
-  local ready = system.wait(want_input or gate, pump.loop:pollfd(), pump.loop:timeout())
+  local ready, is_unread = system.wait(want_input or gate, pump.loop:pollfd(),
+    pump.loop:timeout(), out.needs_reader)
   local caught = signals.taken() or {}
+  if is_unread then out:lose_reader() end
   if ready and gate and not want_input then
     gate:cancel("there is input")
     gate = nil

@@ -92,6 +92,18 @@ static int drop(lua_State *L) {
   return 0;
 }
 
+/* is_empty() -> whether nothing is typed */
+static int is_empty(lua_State *L) {
+  lua_pushboolean(L, rl_end == 0);
+  return 1;
+}
+
+/* prompt(text): another prompt before what is typed, between hide and show. */
+static int set_prompt(lua_State *L) {
+  rl_set_prompt(luaL_checkstring(L, 1));
+  return 0;
+}
+
 /* resized(): the terminal has another size now. */
 static int resized(lua_State *L) {
   (void)L;
@@ -166,6 +178,8 @@ int luaopen_repl_editor(lua_State *L) {
                                        {"hide", hide},
                                        {"show", show},
                                        {"drop", drop},
+                                       {"is_empty", is_empty},
+                                       {"prompt", set_prompt},
                                        {"resized", resized},
                                        {"release", release},
                                        {"regain", regain},

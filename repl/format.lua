@@ -125,10 +125,10 @@ local function measure(rows)
   return widths
 end
 
-local function table_line(row, widths, width)
+local function table_line(row, widths, width, right)
   local cells = {}
   for column, columns in ipairs(widths) do
-    cells[column] = text.pad(text.clip(row[column], columns), columns, column == 1)
+    cells[column] = text.pad(text.clip(row[column], columns), columns, column == right)
   end
   local left = table.concat(cells, "  ") .. "  "
   local last = row[#row]
@@ -148,14 +148,14 @@ local function table_writer(out, with_stream)
     widths = measure(rows)
     local width, paint = out:width(), out:painter()
     for i, row in ipairs(rows) do
-      local line = table_line(row, widths, width)
+      local line = table_line(row, widths, width, 1)
       out:write((i == 1 and paint(line, "title") or line) .. "\n")
     end
   end
   return {
     add = function(_, event)
       local row = row_of(event, with_stream)
-      if widths then return out:write(table_line(row, widths, out:width()) .. "\n") end
+      if widths then return out:write(table_line(row, widths, out:width(), 1) .. "\n") end
       rows[#rows + 1] = row
       if #rows >= measured then settle() end
     end,
@@ -163,6 +163,21 @@ local function table_writer(out, with_stream)
     settle = settle,
     finish = settle,
   }
+end
+
+local live_widths = { 0, 0, 0 } -- of all that is followed: its lines stand among each other
+
+-- An event in one line without a head, as it comes: of several streams, perhaps.
+local function live_line(event, width)
+  local row = {
+    text.safe(string.format("%s@%d", event.stream or "", event.event_number)),
+    text.safe(event.type or ""), os.date("%H:%M:%S", math.floor(event.created or 0)),
+    brief(event.data or "", event.is_json),
+  }
+  for column, columns in ipairs(live_widths) do
+    live_widths[column] = math.min(widest_name, math.max(columns, text.width(row[column])))
+  end
+  return table_line(row, live_widths, width) .. "\n"
 end
 
 local function plain_writer(out, render)
@@ -192,7 +207,8 @@ local function array_writer(out)
 end
 
 -- Takes events one by one: add(event), then finish(). options: format, expanded (blocks instead
--- of a table), with_stream (a column for the stream), exact.
+-- of a table), with_stream (a column for the stream), live (lines of their own instead of a
+-- table), exact.
 function format.events(out, options)
   local name = options.format
   if name == "jsonl" then
@@ -210,6 +226,8 @@ function format.events(out, options)
     return plain_writer(out, function(event)
       return event_block(event, out:width(), out:painter())
     end)
+  elseif options.live then
+    return plain_writer(out, function(event) return live_line(event, out:width()) end)
   end
   return table_writer(out, options.with_stream)
 end

@@ -204,7 +204,7 @@ return function(argv)
   local ok, result = pcall(program, out, argv)
   local flushed, problem = pcall(out.settle, out)
   if not ok then
-    out:error(status.line(result))
+    if result ~= output.nobody_reads then out:error(status.line(result)) end
     return status.of(result)
   elseif not flushed and problem ~= output.nobody_reads then
     out:error(tostring(problem))

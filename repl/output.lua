@@ -54,12 +54,15 @@ function output:make_way()
   end
 end
 
+-- Standard output goes nowhere any more.
+function output:lose_reader()
+  self.broken = true
+  error(output.nobody_reads, 0)
+end
+
 local function check(self, ok, message, number)
   if ok then return end
-  if number == broken_pipe then
-    self.broken = true
-    error(output.nobody_reads, 0)
-  end
+  if number == broken_pipe then self:lose_reader() end
   error("cannot write the output: " .. message, 0)
 end
 

@@ -47,6 +47,14 @@ function plain.drop(text)
   say("\n" .. prompt)
 end
 
+function plain.prompt(text)
+  prompt = text
+end
+
+function plain.is_empty()
+  return typed == ""
+end
+
 plain.resized, plain.release, plain.regain = plain.stop, plain.stop, plain.show
 plain.remember, plain.completion = plain.stop, plain.stop
 

@@ -1,5 +1,6 @@
 -- What one run of pumpsh is about: the connection, how results are shown, the settings.
 
+local follow = require "repl.follow"
 local format = require "repl.format"
 local pretty = require "repl.pretty"
 local pump = require "pump"
@@ -14,7 +15,7 @@ function session.new(options)
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
     format = options.format, out = options.out,
-    expanded = false, timing = false, settings = { traceback = "off" },
+    expanded = false, timing = false, settings = { traceback = "off" }, tails = {},
   }, session)
 end
 
@@ -22,7 +23,7 @@ end
 function session:connection()
   local conn = self.conn
   if conn and conn.state ~= "closed" then return conn end
-  self:close()
+  self.conn = nil
   if self.is_default and not self.quiet then
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
@@ -45,10 +46,13 @@ function session:connect(url)
     self.conn, self.url = before, old_url
     error(err, 0)
   end
-  if before then before:close() end
+  if not before then return end
+  if follow.stop(self) > 0 then self.out:note("what was followed there is followed no more") end
+  before:close()
 end
 
 function session:close()
+  follow.stop(self)
   if self.conn then self.conn:close() end
   self.conn = nil
 end
@@ -78,7 +82,7 @@ function session:events(options)
   options = options or {}
   return format.events(self.out, {
     format = self.format, expanded = options.expanded or self.expanded,
-    with_stream = options.with_stream,
+    with_stream = options.with_stream, live = options.live,
   })
 end
 

@@ -4,6 +4,7 @@ local args = require "repl.args"
 local commands = require "repl.commands"
 local driver = require "repl.driver"
 local eval = require "repl.eval"
+local follow = require "repl.follow"
 local history = require "repl.history"
 local signals = require "repl.signals"
 local status = require "repl.status"
@@ -173,9 +174,19 @@ function shell:show_prompt()
   self.out:flush()
   signals.handled()
   signals.suspendable(true)
-  self.editor.start(self:prompt())
+  self.shown_prompt = self:prompt()
+  self.editor.start(self.shown_prompt)
   self.out.editor = self.editor
   self.prompting = true
+end
+
+-- The connection may be lost, and there again, while a line is typed.
+function shell:renew_prompt()
+  local prompt = self:prompt()
+  if prompt == self.shown_prompt then return end
+  self.out:make_way()
+  self.shown_prompt = prompt
+  self.editor.prompt(prompt)
 end
 
 function shell:prompt_is_gone()
@@ -215,8 +226,14 @@ function shell:on_interrupt()
     self.queue = {}
     self.job:interrupt()
   elseif self.prompting then
+    -- With nothing to drop it is for what goes on above.
+    if self.editor.is_empty() and not self.chunk and follow.stop(self.session) > 0 then
+      self.out:note("what was followed is followed no more")
+      self.out:settle()
+    end
     self.chunk = nil
-    self.editor.drop(self:prompt())
+    self.shown_prompt = self:prompt()
+    self.editor.drop(self.shown_prompt)
     signals.handled()
   end
 end
@@ -237,6 +254,8 @@ function shell:turn()
   local busy = not self.prompting and not self.job
   if not busy then
     local ready, caught = driver.turn(self.out, self.prompting)
+    if self.prompting then self:renew_prompt() end
+    self.out:settle() -- signals and keys find the prompt where it belongs
     self:on_signals(caught)
     if ready and self.prompting then self:read_key() end
   end

@@ -42,21 +42,22 @@ static int terminal_size(lua_State *L) {
   return 2;
 }
 
-/* wait(input, fd, seconds): until standard input can be read (if input is true), fd is ready, a
- * signal came, or the time is over (nil: no end). Returns whether input can be read. */
+/* wait(input, fd, seconds, reader): until standard input can be read (if input is true), fd is
+ * ready, a signal came, nobody reads standard output any more (if reader is true), or the time is
+ * over (nil: no end). Returns whether input can be read, and whether nobody reads the output. */
 static int wait_for(lua_State *L) {
-  struct pollfd fds[3];
-  nfds_t count = 0;
-  int input = lua_toboolean(L, 1);
+  int input = lua_toboolean(L, 1), reader = lua_toboolean(L, 4);
   double seconds = luaL_optnumber(L, 3, -1);
-  if (input) fds[count++] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
-  fds[count++] = (struct pollfd){.fd = pumpsh_signals_fd(), .events = POLLIN};
-  if (!lua_isnoneornil(L, 2))
-    fds[count++] = (struct pollfd){.fd = (int)luaL_checkinteger(L, 2), .events = POLLIN};
+  /* poll leaves out what is negative */
+  struct pollfd fds[] = {{.fd = input ? STDIN_FILENO : -1, .events = POLLIN},
+                         {.fd = reader ? STDOUT_FILENO : -1},
+                         {.fd = pumpsh_signals_fd(), .events = POLLIN},
+                         {.fd = (int)luaL_optinteger(L, 2, -1), .events = POLLIN}};
   int timeout = seconds < 0 ? -1 : seconds > 3600 ? 3600 * 1000 : (int)(seconds * 1000 + 0.999);
-  int ready = poll(fds, count, timeout);
-  lua_pushboolean(L, ready > 0 && input && fds[0].revents != 0);
-  return 1;
+  int ready = poll(fds, sizeof fds / sizeof *fds, timeout);
+  lua_pushboolean(L, ready > 0 && fds[0].revents != 0);
+  lua_pushboolean(L, ready > 0 && fds[1].revents & POLLERR);
+  return 2;
 }
 
 /* read() -> what stands ready on standard input, "" at its end */

@@ -1,96 +1,17 @@
 -- pumpsh in a real terminal: tmux types, and looks at the screen.
-local support =
-  dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
+local terminal = dofile(here .. "/terminal.lua")
+local support = terminal.support
 
-local tmux, home
-
-local function shell(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local out = pipe:read("a")
-  local ok = pipe:close()
-  return out, ok
-end
-
-local function key(...)
-  for _, name in ipairs { ... } do shell(tmux .. "send-keys " .. name) end
-end
-
-local function screen()
-  return (shell(tmux .. "capture-pane -p"):gsub("%s+$", ""))
-end
-
-local function look(fn)
-  local view
-  for _ = 1, 300 do
-    view = screen()
-    if fn(view) then return view end
-    os.execute("sleep 0.05")
-  end
-  error("the screen is\n" .. view, 3)
-end
-
--- Waits until the screen holds a text (a plain one), or ends with a line.
-local function shows(text)
-  return look(function(view) return view:find(text, 1, true) end)
-end
-
-local function ends(text)
-  return look(function(view) return view:sub(-#text - 1) == "\n" .. text or view == text end)
-end
-
--- Types a text, and sees to it that it has arrived.
-local function typed(text)
-  shell(tmux .. "send-keys -l -- " .. support.quote(text))
-  local tail = text:sub(-20)
-  look(function(view) return view:gsub("\n", ""):find(tail, 1, true) end)
-end
-
--- A server of tmux for each terminal: one that was killed may still be about. A sanitized shell
--- does not look for leaks: the signals of a terminal that is closed would keep it looking forever.
-local function start(command)
-  local name = os.tmpname()
-  os.remove(name)
-  tmux = "tmux -L " .. name:match("[^/]*$") .. " -f /dev/null "
-  shell("ASAN_OPTIONS=detect_leaks=0 " .. tmux .. "new-session -d -x 80 -y 24 "
-    .. support.quote(command))
-end
-
-local function open(arguments, env)
-  start(string.format(
-    "env LANG= LC_ALL= HOME=%s XDG_STATE_HOME=%s/state XDG_CONFIG_HOME=%s/config %s %s %s; "
-      .. "echo status $?; sleep 100", home, home, home, env or "", support.binary,
-    arguments or "-q"))
-end
-
-local prompt = "pump memory:>"
-
--- One line, and the prompt after it.
-local function line(text)
-  typed(text)
-  key "Enter"
-  return ends(prompt)
-end
-
-local function close()
-  shell(tmux .. "kill-server")
-end
-
-local has_tmux = select(2, shell("command -v tmux"))
-local describe_here = has_tmux and describe or function(name)
-  describe(name, function() pending("tmux is not installed") end)
-end
-
--- What needs the line editor is not asked of a build without one.
-local probe = support.run { "-e", "print((pcall(require, 'repl.editor')))" }
-local with_editor = probe.out == "true\n" and it or function(name)
-  pending(name .. " (built without readline)")
-end
+local shell, key, screen, look = terminal.shell, terminal.key, terminal.screen, terminal.look
+local shows, ends, typed, line = terminal.shows, terminal.ends, terminal.typed, terminal.line
+local start, open, close = terminal.start, terminal.open, terminal.close
+local prompt = terminal.prompt
+local describe_here = terminal.describe(describe, pending)
+local with_editor = terminal.with_editor(it, pending)
 
 describe_here("in a terminal", function()
-  setup(function()
-    home = support.path()
-    os.execute("mkdir -p " .. home)
-  end)
+  setup(terminal.setup)
   teardown(support.clean)
   after_each(close)
 
@@ -134,7 +55,7 @@ describe_here("in a terminal", function()
     typed "x = pump.spawn(tick)"
     key "Enter"
     for char in ("'typed meanwhile'"):gmatch(".") do
-      shell(tmux .. "send-keys -l -- " .. support.quote(char))
+      terminal.send(char)
       os.execute("sleep 0.02")
     end
     shows "tick 1500"
@@ -195,8 +116,8 @@ describe_here("in a terminal", function()
     for i = 1, 50 do lines[i] = "local v" .. i .. " = " .. i end
     local path = support.path()
     support.write_file(path, table.concat(lines, "\n"))
-    shell(tmux .. "load-buffer " .. path)
-    shell(tmux .. "paste-buffer -p")
+    terminal.tmux("load-buffer " .. path)
+    terminal.tmux("paste-buffer -p")
     shows "v50 = 50"
     key "Enter"
     assert.matches("\n51\n", line "v1 + v50")
@@ -230,7 +151,7 @@ describe_here("in a terminal", function()
     key "C-d"
     shows "status 0"
     close()
-    local file = home .. "/state/pumpsh/history"
+    local file = terminal.home .. "/state/pumpsh/history"
     local kept = support.read_file(file)
     assert.matches("111\n", kept)
     assert.is_nil(kept:find("muffins"))
@@ -287,13 +208,13 @@ describe_here("in a terminal", function()
   end)
 
   with_editor("survives a change of the terminal's size and a stop", function()
-    start("env HOME=" .. home .. " PS1='shell$ ' bash --norc --noprofile -i")
+    start("env HOME=" .. terminal.home .. " PS1='shell$ ' bash --norc --noprofile -i")
     ends "shell$"
     typed(support.binary .. " -q -X")
     key "Enter"
     ends(prompt)
     typed "'kept'"
-    shell(tmux .. "resize-window -x 60 -y 20")
+    terminal.tmux("resize-window -x 60 -y 20")
     os.execute("sleep 0.2")
     key "C-z"
     ends "shell$"
@@ -305,8 +226,9 @@ describe_here("in a terminal", function()
   end)
 
   it("runs the init file, unless it is told not to", function()
-    os.execute("mkdir -p " .. home .. "/config/pumpsh")
-    support.write_file(home .. "/config/pumpsh/init.lua", "greeting = 'from init'")
+    local init = terminal.home .. "/config/pumpsh"
+    os.execute("mkdir -p " .. init)
+    support.write_file(init .. "/init.lua", "greeting = 'from init'")
     open()
     ends(prompt)
     assert.matches('\n"from init"\n', line "greeting")
@@ -314,13 +236,13 @@ describe_here("in a terminal", function()
     open "-q -X"
     ends(prompt)
     assert.matches("\nnil\n", line "greeting")
-    os.remove(home .. "/config/pumpsh/init.lua")
+    os.remove(init .. "/init.lua")
   end)
 
   it("asks for a password unseen", function()
     open "-q -u tcp://127.0.0.1:1 --user derpy -W ping"
     ends "Password:"
-    shell(tmux .. "send-keys -l muffins")
+    terminal.send "muffins"
     key "Enter"
     assert.is_nil(shows "status 2":find("muffins"))
   end)
@@ -344,7 +266,7 @@ describe_here("in a terminal", function()
       open(arguments, env)
       ends(prompt)
       line "'text'"
-      local view = shell(tmux .. "capture-pane -p -e")
+      local view = terminal.tmux("capture-pane -p -e")
       close()
       return view:find("\27[32m", 1, true) ~= nil
     end

@@ -1,0 +1,145 @@
+-- What goes on with what is written later: tail and read --follow. On the command line that is all
+-- there is to do; in the shell each tail is a task of its own, above the line being typed.
+--
+-- They are catch-up subscriptions: one that is read slower than events come is slowed down, and
+-- nothing is left out.
+
+local status = require "repl.status"
+local system = require "repl.system"
+local text = require "repl.text"
+local pump = require "pump"
+
+local follow = {}
+
+-- In the shell a tail shows what has come at most so often, and works at most so long before keys
+-- and other tasks get their turn.
+local frame, turn = 0.03, 0.008
+
+-- The subscription, and the event that stands right where it is to begin: a stream begins with
+-- the event it is told, $all behind a position.
+local function subscribe(conn, stream, from)
+  local given, first
+  if stream ~= "$all" then
+    given = { from_event = from or "end" }
+  elseif not from then
+    given = { from_position = "end" }
+  elseif from == 0 then
+    given = { from_position = "start" }
+  else
+    given = { from_position = { commit = from, prepare = from }, max_count = 1 }
+    local slice, problem = conn:get_all(given)
+    if not slice then error(problem, 0) end
+    given.max_count = nil
+    if slice[1] and slice[1].position.commit == from then first = slice[1] end
+  end
+  local sub, err = conn:subscribe_to(stream, given)
+  if not sub then error(err, 0) end
+  return sub, first
+end
+
+-- Hands over events until the subscription is lost, which is raised. pause() is called when all
+-- that has come is shown, and now and then in between.
+local function pump_events(sub, first, writer, pause)
+  if first then writer:add(first) end
+  local event, err = sub:next(0)
+  while true do
+    if event then
+      writer:add(event)
+      pause()
+      event, err = sub:next(0)
+    elseif err.code == "timeout" then
+      writer:settle()
+      pause(true)
+      event, err = sub:next()
+    else
+      error(err, 0)
+    end
+  end
+end
+
+-- Follows until it is cancelled, or nobody reads.
+function follow.here(session, given, writer)
+  local sub <close>, first = subscribe(session:connection(), given.STREAM, given.from)
+  session.out.needs_reader = true
+  pump_events(sub, first, writer, function() end)
+end
+
+-- Sleeps so that the screen changes no more often than people see.
+local function paced()
+  local shown, began = -math.huge, system.clock()
+  return function(is_drained)
+    local now = system.clock()
+    if not is_drained and now - began < turn then return end
+    pump.sleep(math.max(0, shown + frame - now))
+    shown, began = now, system.clock()
+  end
+end
+
+-- Starts a tail of the shell.
+function follow.start(session, given)
+  local stream = given.STREAM
+  if session.tails[stream] then
+    error(string.format("tail: %s is followed already; \\untail %s ends it", stream, stream), 0)
+  end
+  local sub, first = subscribe(session:connection(), stream, given.from)
+  local tail = { sub = sub }
+  session.tails[stream] = tail
+  tail.task = pump.spawn(function()
+    local closing <close> = sub
+    local ok, err = pcall(pump_events, sub, first, session:events { live = true }, paced())
+    if session.tails[stream] == tail then session.tails[stream] = nil end
+    if not ok and not tail.ended then
+      session.out:error(string.format("tail %s: %s", text.safe(stream), status.line(err)))
+    end
+    return closing
+  end)
+  tail.task.name = "tail " .. stream
+end
+
+-- Ends the tail of a stream, or all of them. Returns how many there were.
+function follow.stop(session, stream)
+  local count = 0
+  for name, tail in pairs(session.tails) do
+    if not stream or name == stream then
+      tail.ended = true
+      tail.task:cancel()
+      session.tails[name] = nil
+      count = count + 1
+    end
+  end
+  return count
+end
+
+---- Commands ------------------------------------------------------------------------------------
+
+function follow.tail(session, given, shell)
+  if not (shell and session.out.interactive) then
+    return follow.here(session, given, session:events { live = true })
+  end
+  follow.start(session, given)
+  if not session.quiet then
+    session.out:note(string.format("following %s; \\untail ends it", given.STREAM))
+  end
+end
+
+function follow.untail(session, given)
+  if follow.stop(session, given.STREAM) == 0 then
+    error(given.STREAM and string.format("untail: %s is not followed; \\tails lists what is",
+      given.STREAM) or "untail: nothing is followed", 0)
+  end
+end
+
+function follow.tails(session)
+  local names = {}
+  for name in pairs(session.tails) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local sub = session.tails[name].sub
+    local position = sub.position
+    if type(position) == "table" then position = position.commit end
+    session:record({ { "stream", name }, { "state", sub.state }, { "position", position } },
+      string.format("%s  %s%s", name, sub.state, position and " at " .. position or ""))
+  end
+end
+
+return follow

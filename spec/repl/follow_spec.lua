@@ -1,0 +1,163 @@
+-- What goes on while a person types: tail, and the line that stays whole below it.
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
+local terminal = dofile(here .. "/terminal.lua")
+local support = terminal.support
+local run = support.run
+
+local key, look, shows, ends = terminal.key, terminal.look, terminal.shows, terminal.ends
+local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
+local with_editor = terminal.with_editor(it, pending)
+
+-- A command line with a server behind $url that ends with it.
+local function with_server(shell)
+  return run({}, { shell = [[
+    "$PUMPSH" serve --listen 127.0.0.1:0 >"$SCRATCH.url" 2>/dev/null & server=$!
+    while [ ! -s "$SCRATCH.url" ]; do sleep 0.05; done
+    url=$(sed 's#tcp://#tcp://admin:changeit@#' "$SCRATCH.url"); rm "$SCRATCH.url"
+    wait_for() { for i in $(seq 200); do grep -q "$1" "$2" && break; sleep 0.05; done; }
+    printf '{"type":"t%d"}\n' 0 1 2 | "$PUMPSH" -u "$url" import news >/dev/null
+    ]] .. shell .. [[
+
+    kill $server; wait $server]] })
+end
+
+describe("tail", function()
+  teardown(support.clean)
+
+  it("follows what comes until Ctrl-C", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" tail news >"$SCRATCH.out" & tail=$!
+      for i in $(seq 100); do
+        "$PUMPSH" -u "$url" publish news later >/dev/null
+        [ -s "$SCRATCH.out" ] && break
+      done
+      kill -INT $tail; wait $tail; echo "status $?"
+      head -1 "$SCRATCH.out"; rm "$SCRATCH.out"]]
+    assert.matches('^status 130\n{"stream":"news","type":"later"', result.out)
+    assert.equal("", result.err)
+  end)
+
+  it("begins where it is told, and goes on", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" tail news --from 1 >"$SCRATCH.out" & tail=$!
+      wait_for t2 "$SCRATCH.out"
+      "$PUMPSH" -u "$url" publish news t3 >/dev/null
+      wait_for t3 "$SCRATCH.out"
+      kill -INT $tail; wait $tail
+      grep -o '"type":"[^"]*"' "$SCRATCH.out"; rm "$SCRATCH.out"]]
+    assert.equal('"type":"t1"\n"type":"t2"\n"type":"t3"\n', result.out)
+  end)
+
+  it("takes $all, from the very event that is there", function()
+    local result = with_server [[
+      at=$("$PUMPSH" -u "$url" read '$all' | grep t2 | sed 's/.*"commit":\([0-9]*\).*/\1/')
+      "$PUMPSH" -u "$url" tail '$all' --from $at | head -1 | grep -o '"type":"t."'
+      "$PUMPSH" -u "$url" tail '$all' --from 0 | head -1 >"$SCRATCH.first"
+      "$PUMPSH" -u "$url" read '$all' --count 1 | cmp "$SCRATCH.first" - && echo same
+      rm "$SCRATCH.first"]]
+    assert.equal('"type":"t2"\nsame\n', result.out)
+  end)
+
+  it("ends quietly with who reads it, though nothing comes", function()
+    local result = with_server [[
+      { "$PUMPSH" -u "$url" tail news --from 0; echo "status $?" >&2; } | head -1 | wc -l]]
+    assert.equal("1\n", result.out)
+    assert.equal("status 0\n", result.err)
+  end)
+
+  it("shows a line for each event where people look", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" --format table tail news --from 0 | head -3]]
+    assert.matches("^news@0  t0  %d%d:%d%d:%d%d\nnews@1 ", result.out)
+  end)
+
+  it("says in one line what ends it", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" tail news --from 0 2>&1 | tail -1 & tail=$!
+      sleep 0.5; kill $server; wait $server; wait $tail
+      "$PUMPSH" -u "$url" tail news 2>&1; echo "status $?"]]
+    assert.matches("^pumpsh: closed: .*\npumpsh: connect_failed: .*\nstatus 2\n$", result.out)
+  end)
+
+  it("wants a stream", function()
+    local result = run { "tail" }
+    assert.matches("^pumpsh: tail: STREAM is missing %(pumpsh tail STREAM %[%-%-from N%]%)\n$",
+      result.err)
+    assert.equal(1, result.status)
+  end)
+end)
+
+terminal.describe(describe, pending)("tail in a terminal", function()
+  setup(terminal.setup)
+  teardown(support.clean)
+  after_each(terminal.close)
+
+  local function open()
+    terminal.open()
+    ends(prompt)
+  end
+
+  it("shows what comes above the prompt, of several streams, until it is told", function()
+    open()
+    line "\\tail ponies"
+    line "\\tail $all --from 0"
+    line '\\publish ponies PonyJumped {"Height": 10}'
+    look(function(view)
+      return select(2, view:gsub('\nponies@0 +PonyJumped +%d%d:%d%d:%d%d  {"Height":10}', "")) == 2
+    end)
+    assert.matches("$all  live at %d+\nponies  live at 0\n", line "\\tails")
+    assert.matches("tail: ponies is followed already", line "\\tail ponies")
+    line "\\untail $all"
+    line "\\publish ponies PonyLanded"
+    look(function(view)
+      return select(2, view:gsub("\nponies@1 +PonyLanded +%d%d:", "")) == 1
+    end)
+    line "\\untail"
+    assert.matches("nothing is followed", line "\\untail")
+    assert.matches("untail: ponies is not followed", line "\\untail ponies")
+  end)
+
+  with_editor("leaves the typed line whole while a thousand events a second come", function()
+    open()
+    line "\\tail ticks"
+    typed [[x = pump.spawn(function() for i = 1, 3000 do conn:publish_event("ticks", "Tick", i)]]
+    line " if i % 2 == 0 then pump.sleep(0.001) end end end)"
+    for char in ("'typed while it rains 日本'"):gmatch(utf8.charpattern) do
+      terminal.send(char)
+      os.execute("sleep 0.02")
+    end
+    shows "ticks@2999"
+    local view = ends(prompt .. " 'typed while it rains 日本'")
+    for row in view:gmatch("([^\n]+)\n") do assert.matches("^ticks@%d+ +Tick ", row) end
+    local count = 0
+    for number in terminal.tmux("capture-pane -p -S -"):gmatch("\nticks@(%d+)") do
+      if tonumber(number) == count then count = count + 1 end
+    end
+    assert.equal(3000, count)
+    key "Enter"
+    shows '\n"typed while it rains 日本"\n'
+  end)
+
+  it("ends on Ctrl-C where nothing is typed, and goes on where something is", function()
+    open()
+    line "\\tail ponies"
+    typed "half"
+    key "C-c"
+    shows "half^C"
+    line "\\publish ponies Stays"
+    shows "ponies@0"
+    key "C-c"
+    shows "followed no more"
+    line "\\publish ponies Unseen"
+    assert.matches("nothing is followed", line "\\untail")
+    assert.is_nil(terminal.screen():find("ponies@1  Unseen  ", 1, true))
+  end)
+
+  it("ends when one goes elsewhere", function()
+    open()
+    line "\\tail ponies"
+    line "\\connect memory:"
+    shows "what was followed there is followed no more"
+    assert.matches("nothing is followed", line "\\untail")
+  end)
+end)
