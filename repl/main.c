@@ -22,6 +22,7 @@ static int load_file(lua_State *L) {
 /* The files that belong to this binary are found before any that are installed. */
 static void preload(lua_State *L) {
   static const luaL_Reg modules[] = {{"pump.core", luaopen_pump_core},
+                                     {"pump.core_node", luaopen_pump_core_node},
                                      {"repl.system", luaopen_repl_system},
                                      {"repl.signals", luaopen_repl_signals},
 #ifdef PUMPSH_READLINE

@@ -17,6 +17,7 @@ typedef struct pumpsh_file {
 extern const pumpsh_file pumpsh_files[];
 
 int luaopen_pump_core(lua_State *L);
+int luaopen_pump_core_node(lua_State *L);
 int luaopen_repl_system(lua_State *L);
 int luaopen_repl_signals(lua_State *L);
 int luaopen_repl_editor(lua_State *L);

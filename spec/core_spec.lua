@@ -194,16 +194,54 @@ describe("finalisers", function()
 end)
 
 describe("the module", function()
-  it("is not linked with liblua, and shows one name only", function()
-    local path = package.searchpath("pump.core", package.cpath)
+  -- What the object of a module needs, and the names that it shows.
+  local function look_at(module)
+    local path = package.searchpath(module, package.cpath)
     local pipe = assert(io.popen("nm -D --defined-only " .. path .. "; readelf -d " .. path))
     local text = pipe:read "a"
     pipe:close()
-    local names = {}
+    local names, needed = {}, {}
     for name in text:gmatch "%x+ %u ([%w_]+)" do
       if not name:find "^__" then names[#names + 1] = name end
     end
-    assert.are.same({ "luaopen_pump_core" }, names)
-    assert.is_nil(text:find "NEEDED[^\n]*lua")
+    for name in text:gmatch "NEEDED[^%[]*%[lib([^%]]-)%.so" do needed[name] = true end
+    return names, needed
+  end
+
+  it("is not linked with liblua, and shows one name an object", function()
+    for module, name in pairs { core = "luaopen_pump_core", core_node = "luaopen_pump_core_node",
+      core_net = "pump_late_table" } do
+      local names, needed = look_at("pump." .. module)
+      assert.are.same({ name }, names)
+      assert.is_nil(needed["lua5.4"])
+      assert.is_true(needed.uv)
+    end
+  end)
+
+  it("loads what takes long only when it is wanted", function()
+    local _, needed = look_at "pump.core"
+    for _, name in ipairs { "curl", "ssl", "crypto", "sqlite3", "microhttpd" } do
+      assert.is_nil(needed[name], name)
+    end
+  end)
+
+  it("says so where a part of it is not installed", function()
+    local path = package.searchpath("pump.core", package.cpath)
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute(("mkdir -p %s/pump && cp %s %s/pump/"):format(folder, path, folder)))
+    local output, status = helper.lua(([[
+      package.cpath = %q
+      local pump = require "pump"
+      print(select(2, pump.connect("tcps://127.0.0.1:1")))
+      print(select(2, pump.connect("discover://127.0.0.1:1")))
+      print(select(2, pcall(pump.connect, "memory:")))
+    ]]):format(folder .. "/?.so"))
+    os.execute("rm -r " .. folder)
+    assert.equal(0, status, output)
+    local tls, discovery, node = output:match "(.-)\n(.-)\n(.*)"
+    assert.matches("^tls_error: .*TLS cannot be loaded: .*core_net%.so", tls)
+    assert.matches("^not_supported: ", discovery)
+    assert.matches("module 'pump.core_node' not found", node, 1, true)
   end)
 end)

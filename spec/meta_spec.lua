@@ -154,8 +154,8 @@ describe("the meta file", function()
     for class, known in pairs {
       ConnectOptions = options_of(settings_of, "connection_options"),
       TlsOptions = options_of(settings_of, "tls_options"),
-      NodeOptions = options_of(pump.node, "node_options"),
-      NodeTlsOptions = options_of(pump.node, "tls_options"),
+      NodeOptions = options_of(require("pump.node").new, "node_options"),
+      NodeTlsOptions = options_of(require("pump.node").new, "tls_options"),
       EventOptions = sorted_names(require("pump.event").event_options),
       CallOptions = sorted_names(require("pump.options").call),
       PublishEventOptions = options_of(conn.publish_event, "publish_event_options"),

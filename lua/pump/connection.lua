@@ -4,7 +4,6 @@ local cluster = require "pump.cluster"
 local core = require "pump.core"
 local errors = require "pump.error"
 local json = require "pump.json"
-local node = require "pump.node"
 local options = require "pump.options"
 local publish = require "pump.publish"
 local read = require "pump.read"
@@ -190,7 +189,7 @@ local function make_client(conn)
   local settings = conn.settings
   local err
   if settings.kind == "memory" or settings.kind == "file" then
-    conn.node, err = node.embedded(settings.path, settings)
+    conn.node, err = require "pump.node".embedded(settings.path, settings)
     if not conn.node then return nil, err end
   end
   local heartbeat = settings.heartbeat or {}

@@ -3,7 +3,6 @@ local connection = require "pump.connection"
 local core = require "pump.core"
 local event = require "pump.event"
 local json = require "pump.json"
-local node = require "pump.node"
 local scheduler = require "pump.scheduler"
 local task = require "pump.task"
 
@@ -11,7 +10,7 @@ return {
   version = core.version,
   connect = connection.connect,
   client = connection.client,
-  node = node.new,
+  node = function(options) return require "pump.node".new(options) end,
   new_event = event.new,
   uuid = core.guid,
   json = json,

@@ -1,5 +1,4 @@
 -- The embedded node: a small EventStore in this process.
-local core = require "pump.core"
 local errors = require "pump.error"
 local faults = require "pump.faults"
 local options = require "pump.options"
@@ -31,6 +30,11 @@ node_class.__close = methods.close
 
 local M = {}
 
+-- The node is an object of its own, loaded when the first one is wanted.
+local function core_node(given)
+  return require "pump.core_node"(given)
+end
+
 local node_options = {
   file = "string", listen = "string", http = "string", users = "table", like = "string",
   insecure_listen = "boolean", faults = "boolean", tls = "table",
@@ -51,7 +55,7 @@ function M.embedded(file, given)
   if given.sync and given.sync ~= "normal" and given.sync ~= "full" then
     return nil, errors.new("invalid_argument", "sync is normal or full, not " .. given.sync)
   end
-  local made, code, message = core.node {
+  local made, code, message = core_node {
     file = file, like = given.like, sync_normal = given.sync == "normal",
   }
   if not made then return nil, errors.new(code, message) end
@@ -69,7 +73,7 @@ function M.new(given)
   if given.tls and not (tls.cert and tls.key) then
     errors.misuse("bad option 'tls' to 'node' (it needs cert and key)")
   end
-  local made, code, message = core.node {
+  local made, code, message = core_node {
     file = given.file,
     listen = given.listen or "127.0.0.1:1113",
     http = given.http,

@@ -1,10 +1,10 @@
 #include "lua/client.h"
 
 #include <lauxlib.h>
-#include <pump_node.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "lua/node.h"
 
 #define CLIENT_TYPE "pump.client"
 
@@ -21,7 +21,7 @@ static void unref(pump_lua_child *child) {
   lua_client *self = (lua_client *)(void *)child; /* its first member */
   if (--self->references > 0) return;
   pump_lua_disown(&self->child);
-  if (self->node) pump_lua_node_unref(self->node);
+  if (self->node) self->node->child.unref(&self->node->child);
   free(self);
 }
 
@@ -31,11 +31,6 @@ static lua_client *check_client(lua_State *L) {
 }
 
 /* ---- What libpump calls ------------------------------------------------------------------- */
-
-static int open_node(void *ud, int *fd) {
-  const pump_lua_node *node = ud;
-  return node->node ? pump_node_opener(node->node, fd) : PUMP_ECLOSED;
-}
 
 static void on_log(void *ud, int level, const char *line) {
   const lua_client *self = ud;
@@ -147,7 +142,7 @@ static int core_client(lua_State *L) {
   if (!lua_isnil(L, 2)) {
     self->node = pump_lua_to_node(L, 2);
     self->node->references++;
-    options.open = open_node;
+    options.open = self->node->open;
     options.open_ud = self->node;
   }
   options.log = options.log_level > 0 ? on_log : NULL;

@@ -1,4 +1,4 @@
-/* The client and the embedded node as Lua has them: requests in, tickets out. */
+/* The client as Lua has it: requests in, tickets out. */
 #ifndef PUMP_LUA_CLIENT_H
 #define PUMP_LUA_CLIENT_H
 
@@ -6,23 +6,6 @@
 #include <pump.h>
 #include "base/buffer.h"
 #include "lua/loop.h"
-
-struct pump_node;
-
-/* A node that a client may connect through, counted: the client keeps it until it is gone. */
-typedef struct pump_lua_node {
-  pump_lua_child child;
-  struct pump_node *node; /* NULL once it is being closed */
-  pump_lua_answer *closing;
-  size_t references;
-} pump_lua_node;
-
-pump_lua_node *pump_lua_to_node(lua_State *L, int index);
-void pump_lua_node_unref(pump_lua_node *node);
-/* Methods of a node, in a file of their own. */
-int pump_lua_node_faults(lua_State *L);
-int pump_lua_node_set_faults(lua_State *L);
-int pump_lua_node_drop(lua_State *L);
 
 /* The events of an append, in memory that Lua collects: reading them may raise for want of it. */
 typedef struct pump_lua_batch {
@@ -51,8 +34,7 @@ int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, p
                        const pump_subscribe *subscribe, const pump_call *call);
 void pump_lua_open_subscription(lua_State *L);
 
-/* Each adds its functions to the table on the top, with the loop at `index` as upvalue. */
+/* Adds its functions to the table on the top, with the loop at `index` as upvalue. */
 void pump_lua_open_client(lua_State *L, int index);
-void pump_lua_open_node(lua_State *L, int index);
 
 #endif

@@ -3,7 +3,7 @@
 #include <pump_node.h>
 #include <string.h>
 
-#include "lua/client.h"
+#include "lua/node.h"
 
 static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTLEADER};
 static const char *const onlys[] = {NULL, "reads", "writes"};

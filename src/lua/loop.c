@@ -18,145 +18,10 @@
 #define container_of(pointer, type, member)                                                        \
   ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-/* Its address is the loop's key in the registry. */
-static const char registry_key = 'p';
-
 typedef struct lua_timer {
   pump_heap_node node; /* key: nanoseconds of uv_hrtime */
   pump_lua_answer *answer;
 } lua_timer;
-
-/* ---- Tickets and answers ------------------------------------------------------------------ */
-
-pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind) {
-  pump_lua_answer *answer = calloc(1, sizeof *answer);
-  if (!answer) return NULL;
-  answer->loop = loop;
-  answer->kind = kind;
-  answer->ticket = ++loop->last_ticket;
-  loop->pending++;
-  return answer;
-}
-
-static void answer_free(pump_lua_answer *answer) {
-  pump_page_unref(answer->result.page);
-  pump_members_unref(answer->result.members);
-  free((void *)(uintptr_t)answer->result.message);
-  free((void *)(uintptr_t)answer->result.leader_host);
-  free(answer);
-}
-
-static void free_answers(pump_lua_answer **first) {
-  while (*first) {
-    pump_lua_answer *answer = *first;
-    *first = answer->next;
-    answer_free(answer);
-  }
-}
-
-void pump_lua_break_promise(pump_lua_answer *answer) {
-  answer->loop->pending--;
-  answer_free(answer);
-}
-
-static void enqueue(pump_lua_answer *answer) {
-  pump_lua_loop *loop = answer->loop;
-  if (loop->last)
-    loop->last->next = answer;
-  else
-    loop->first = answer;
-  loop->last = answer;
-  /* libuv runs timers and then waits for the next event: not when one of them had an answer. */
-  uv_stop(&loop->uv);
-}
-
-static char *copy_text(const char *text) {
-  return text && *text ? strdup(text) : NULL;
-}
-
-void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result) {
-  if (result) {
-    answer->result = *result;
-    answer->result.message = copy_text(result->message);
-    answer->result.leader_host = copy_text(result->leader_host);
-    answer->result.page = result->page ? pump_page_ref(result->page) : NULL;
-    answer->result.members = result->members ? pump_members_ref(result->members) : NULL;
-  }
-  answer->loop->pending--;
-  enqueue(answer);
-}
-
-static pump_lua_answer *new_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind) {
-  pump_lua_answer *answer = calloc(1, sizeof *answer);
-  if (!answer) return NULL;
-  answer->loop = loop;
-  answer->kind = kind;
-  answer->ticket = ticket;
-  return answer;
-}
-
-bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
-                     const char *text) {
-  pump_lua_answer *answer = new_notice(loop, ticket, kind);
-  if (!answer) return false;
-  answer->result.status = status;
-  answer->result.message = copy_text(text);
-  enqueue(answer);
-  return true;
-}
-
-bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page,
-                            size_t first) {
-  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_EVENTS);
-  if (!answer) return false;
-  answer->result.page = pump_page_ref(page);
-  answer->result.first_event_number = (int64_t)first;
-  enqueue(answer);
-  return true;
-}
-
-bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members) {
-  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_CHOOSE);
-  if (!answer) return false;
-  answer->result.members = pump_members_ref(members);
-  enqueue(answer);
-  return true;
-}
-
-int pump_lua_refuse(lua_State *L, int status, const char *message) {
-  lua_pushnil(L);
-  lua_pushstring(L, pump_error_name(status));
-  lua_pushstring(L, message ? message : pump_error_sentence(status));
-  return 3;
-}
-
-/* ---- Children ----------------------------------------------------------------------------- */
-
-void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box) {
-  child->loop = loop;
-  child->box = box;
-  *box = child;
-  child->previous = NULL;
-  child->next = loop->children;
-  if (loop->children) loop->children->previous = child;
-  loop->children = child;
-}
-
-void pump_lua_disown(pump_lua_child *child) {
-  if (child->previous)
-    child->previous->next = child->next;
-  else
-    child->loop->children = child->next;
-  if (child->next) child->next->previous = child->previous;
-}
-
-void pump_lua_drop(void **box) {
-  pump_lua_child *child = *box;
-  if (!child) return;
-  *box = NULL;
-  if (child->loop->open) child->shut(child);
-  child->unref(child);
-}
 
 /* ---- Timers ------------------------------------------------------------------------------- */
 
@@ -352,7 +217,7 @@ static int core_take(lua_State *L) {
   while (*at != answer)
     at = &(*at)->next;
   *at = answer->next;
-  answer_free(answer);
+  pump_lua_free_answer(answer);
   return 1 + count;
 }
 
@@ -419,6 +284,14 @@ static int core_hrtime(lua_State *L) {
 
 /* ---- Beginning and end -------------------------------------------------------------------- */
 
+static void free_answers(pump_lua_answer **first) {
+  while (*first) {
+    pump_lua_answer *answer = *first;
+    *first = answer->next;
+    pump_lua_free_answer(answer);
+  }
+}
+
 static int loop_gc(lua_State *L) {
   pump_lua_loop *loop = luaL_checkudata(L, 1, LOOP_TYPE);
   if (!loop->open) return 0;
@@ -453,7 +326,7 @@ static int loop_gc(lua_State *L) {
 }
 
 pump_lua_loop *pump_lua_push_loop(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TUSERDATA)
+  if (lua_getfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP) == LUA_TUSERDATA)
     return lua_touserdata(L, -1);
   lua_pop(L, 1);
   pump_lua_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
@@ -471,13 +344,7 @@ pump_lua_loop *pump_lua_push_loop(lua_State *L) {
   loop->open = true;
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
-  return loop;
-}
-
-pump_lua_loop *pump_lua_this_loop(lua_State *L) {
-  pump_lua_loop *loop = lua_touserdata(L, lua_upvalueindex(1));
-  if (!loop->open) luaL_error(L, "the Lua state is being closed");
+  lua_setfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP);
   return loop;
 }
 

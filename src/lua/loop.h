@@ -65,6 +65,9 @@ typedef struct pump_lua_loop {
 
 #define PUMP_LUA_PAGE_LIMIT ((size_t)2 * 1024 * 1024)
 
+/* The name of the loop in the registry. */
+#define PUMP_LUA_LOOP "pump.loop of this state"
+
 /* Leaves the loop of this state on the stack, made when it is asked for first. */
 pump_lua_loop *pump_lua_push_loop(lua_State *L);
 /* The loop that every function of the module has as its first upvalue. Raises once it is gone,
@@ -75,6 +78,8 @@ pump_lua_loop *pump_lua_this_loop(lua_State *L);
 pump_lua_answer *pump_lua_promise(pump_lua_loop *loop, pump_lua_kind kind);
 /* The request was not accepted after all. */
 void pump_lua_break_promise(pump_lua_answer *answer);
+/* It was taken. */
+void pump_lua_free_answer(pump_lua_answer *answer);
 /* Copies the result (NULL: success, nothing else to say) and queues the answer. */
 void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
 /* A notice under a ticket that stays: status is the code or level. False: there is no memory. */

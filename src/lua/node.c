@@ -2,9 +2,7 @@
 #include <pump_node.h>
 #include <stdlib.h>
 
-#include "lua/client.h"
-
-#define NODE_TYPE "pump.node"
+#include "lua/node.h"
 
 static void unref(pump_lua_child *child) {
   pump_lua_node *self = (pump_lua_node *)(void *)child; /* its first member */
@@ -13,20 +11,16 @@ static void unref(pump_lua_child *child) {
   free(self);
 }
 
-void pump_lua_node_unref(pump_lua_node *node) {
-  unref(&node->child);
-}
-
-pump_lua_node *pump_lua_to_node(lua_State *L, int index) {
-  void **box = luaL_checkudata(L, index, NODE_TYPE);
-  return *box;
+static int open_socket(void *ud, int *fd) {
+  const pump_lua_node *self = ud;
+  return self->node ? pump_node_opener(self->node, fd) : PUMP_ECLOSED;
 }
 
 static void on_closed(void *ud) {
   pump_lua_node *self = ud;
   if (self->closing) pump_lua_answer_with(self->closing, NULL);
   self->closing = NULL;
-  pump_lua_node_unref(self);
+  unref(&self->child);
 }
 
 static void shut(pump_lua_child *child) {
@@ -37,7 +31,7 @@ static void shut(pump_lua_child *child) {
 }
 
 static int node_gc(lua_State *L) {
-  pump_lua_drop(luaL_checkudata(L, 1, NODE_TYPE));
+  pump_lua_drop(luaL_checkudata(L, 1, PUMP_LUA_NODE));
   return 0;
 }
 
@@ -70,7 +64,7 @@ static void read_users(lua_State *L, pump_node_options *options) {
   }
 }
 
-/* core.node(options) -> node. Options are named as in pump_node_options, checked by the caller;
+/* core_node(options) -> node. Options are named as in pump_node_options, checked by the caller;
  * users is a table of names and passwords. Or nil, code, message. */
 static int core_node(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
@@ -92,11 +86,12 @@ static int core_node(lua_State *L) {
   read_users(L, &options);
   void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
-  luaL_setmetatable(L, NODE_TYPE);
+  luaL_setmetatable(L, PUMP_LUA_NODE);
   pump_lua_node *self = calloc(1, sizeof *self);
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
   self->child.unref = unref;
+  self->open = open_socket;
   self->references = 1;
   pump_lua_adopt(loop, &self->child, box);
   char error[512] = "";
@@ -132,7 +127,10 @@ static int node_close(lua_State *L) {
   return 1;
 }
 
-void pump_lua_open_node(lua_State *L, int index) {
+/* The only name that the module exports. */
+PUMP_API int luaopen_pump_core_node(lua_State *L);
+
+int luaopen_pump_core_node(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"address", node_address},
       {"close", node_close},
@@ -143,13 +141,15 @@ void pump_lua_open_node(lua_State *L, int index) {
       {"__gc", node_gc},
       {NULL, NULL},
   };
-  lua_pushvalue(L, index);
-  lua_pushcclosure(L, core_node, 1);
-  lua_setfield(L, -2, "node");
-  if (luaL_newmetatable(L, NODE_TYPE)) {
+  luaL_checkversion(L);
+  if (luaL_newmetatable(L, PUMP_LUA_NODE)) {
     luaL_setfuncs(L, methods, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
   }
   lua_pop(L, 1);
+  if (lua_getfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP) != LUA_TUSERDATA)
+    return luaL_error(L, "pump.core must be loaded before");
+  lua_pushcclosure(L, core_node, 1);
+  return 1;
 }

@@ -214,12 +214,6 @@ int pump_tls_filled(pump_tls *tls, size_t size) {
   return 0;
 }
 
-bool pump_tls_is_alert(const void *data, size_t size) {
-  const uint8_t *bytes = data;
-  return size >= 7 && bytes[0] == SSL3_RT_ALERT && bytes[1] == SSL3_VERSION_MAJOR &&
-         bytes[2] <= 4 && bytes[3] == 0 && bytes[4] == 2 && bytes[5] <= SSL3_AL_FATAL;
-}
-
 /* ---- Plaintext ---------------------------------------------------------------------------- */
 
 bool pump_tls_is_established(const pump_tls *tls) {

@@ -46,7 +46,13 @@ void pump_tls_end(pump_tls *tls);
 const char *pump_tls_words(const pump_tls *tls);
 /* The same for a connection that ended underneath, without the peer having said so. */
 const char *pump_tls_cut_words(pump_tls *tls);
-/* Whether the first bytes of a plain connection are a TLS peer's refusal of it. */
-bool pump_tls_is_alert(const void *data, size_t size);
+
+/* Whether the first bytes of a plain connection are a TLS peer's refusal of it: a record of an
+ * alert, of SSL 3 or a TLS, with the two bytes "warning or fatal" and what for. */
+static inline bool pump_tls_is_alert(const void *data, size_t size) {
+  const uint8_t *bytes = data;
+  return size >= 7 && bytes[0] == 21 && bytes[1] == 3 && bytes[2] <= 4 && bytes[3] == 0 &&
+         bytes[4] == 2 && bytes[5] <= 2;
+}
 
 #endif
