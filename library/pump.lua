@@ -527,8 +527,8 @@ function pump.array(table) end
 ---@field listen? string 127.0.0.1:1113; port 0 takes any that is free
 ---@field http? string "HOST:PORT" for /gossip, /info and /ping; no HTTP without it
 ---@field faults? boolean lets admins set the faults over HTTP
----@field users? table<string, string> names and passwords
----@field like? "5.0"|"23.10" which server to answer as
+---@field users? table<string, string> names and passwords, beside those that the store has
+---@field like? "4.1"|"5.0"|"23.10" which server to answer as
 ---@field tls? pump.NodeTlsOptions for what comes over TCP
 ---@field insecure_listen? boolean allows addresses that are not of this machine
 

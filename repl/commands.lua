@@ -293,7 +293,8 @@ commands.list = {
       { "tls-cert", "FILE", help = "speak TLS, with this certificate (PEM) and its key" },
       { "tls-key", "FILE", help = "the key of the certificate" },
       { "insecure-listen", help = "also where other machines can reach it" },
-      { "like", "VERSION", one_of = { "5.0", "23.10" }, help = "answer as this EventStore does" },
+      { "like", "VERSION", one_of = { "4.1", "5.0", "23.10" },
+        help = "answer as this EventStore does" },
     } },
   { name = "connect", arguments = { "URL" }, only = "shell", help = "go elsewhere",
     run = function(session, given)

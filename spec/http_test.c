@@ -29,17 +29,18 @@ static void test_pages(void) {
   pump_self self = {.tcp_host = "127.0.0.1", .http_host = "127.0.0.1", .tcp_port = 1113};
   pump_buffer page;
   pump_buffer_init(&page);
-  for (int i = 0; i < 2; i++) {
-    const char *version = i == 0 ? "5.0.8" : "23.10.6";
+  for (pump_like like = PUMP_LIKE_4; like <= PUMP_LIKE_23; like++) {
+    const char *version = like == PUMP_LIKE_4 ? "4.1.4" : like == PUMP_LIKE_5 ? "5.0.8" : "23.10.6";
     char path[64];
-    self.is_23 = i == 1;
+    self.like = like;
     pump_buffer_clear(&page);
     pump_page_gossip(&page, &self);
     snprintf(path, sizeof path, "spec/recorded/%s/gossip-single.json", version);
     tap_ok(is_like(path, &page), "gossip has the form that %s gives it", version);
     pump_buffer_clear(&page);
-    pump_page_info(&page, self.is_23);
-    if (self.is_23) continue; /* what is recorded is one that asks nobody for a password */
+    pump_page_info(&page, like);
+    if (like == PUMP_LIKE_23)
+      continue; /* what is recorded is one that asks nobody for a password */
     snprintf(path, sizeof path, "spec/recorded/%s/info.json", version);
     tap_ok(is_like(path, &page), "info is that of %s", version);
   }

@@ -43,13 +43,37 @@ describe("a node", function()
     end
     local conn, err = pump.connect "memory:?like=3.9"
     assert.is_nil(conn)
-    assert.matches("say 5.0 or 23.10", err.message)
+    assert.matches("say 4.1, 5.0 or 23.10", err.message)
     conn, err = pump.connect "memory:?sync=sometimes"
     assert.is_nil(conn)
     assert.matches("normal or full", err.message)
     conn, err = pump.connect "tcp://127.0.0.1:1?like=5.0"
     assert.is_nil(conn)
     assert.matches("no option like", err.message)
+  end)
+
+  it("has the users that its store has", function()
+    local node, address = helper.node { users = { derpy = "muffins" } }
+    local admin <close> = assert(pump.connect("tcp://admin:changeit@" .. address))
+    local derpy = assert(admin:get_event("$user-derpy", 0)):json()
+    derpy.groups = { "$admins" }
+    local function enter(password)
+      local conn, err = pump.connect(("tcp://derpy:%s@%s"):format(password, address))
+      if not conn then return nil, err.code end
+      local _, refused = conn:get_event("$user-admin", 0)
+      conn:close()
+      return refused and refused.code or "admin"
+    end
+    assert.equal("access_denied", enter "muffins")
+    assert(admin:publish_event("$user-derpy", "$UserUpdated", derpy))
+    assert.equal("admin", enter "muffins")
+    derpy.hash, derpy.salt = nil, nil
+    local ops = assert(admin:get_event("$user-ops", 0)):json()
+    derpy.hash, derpy.salt = ops.hash, ops.salt
+    assert(admin:publish_event("$user-derpy", "$PasswordChanged", derpy))
+    assert.equal("admin", enter "changeit")
+    assert.are.same({ nil, "not_authenticated" }, { enter "muffins" })
+    node:close()
   end)
 
   it("serves other programs while it sleeps", function()

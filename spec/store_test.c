@@ -11,8 +11,6 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "node/recent.h"
-#include "node/password.h"
-#include "node/rights.h"
 #include "node/store.h"
 
 /* Two seconds after what append() writes. */
@@ -468,58 +466,11 @@ static void test_shrinking(void) {
          "the file gets smaller: %ld bytes, %ld before", size_of_file(file), before);
 }
 
-/* ---- Rights ------------------------------------------------------------------------------- */
-
-static bool may(pump_store *store, const char *who, const char *stream, pump_store_right right) {
-  static char name[16];
-  snprintf(name, sizeof name, "%s", who);
-  pump_account account = {.name = name, .group = strcmp(who, "ops") == 0 ? "$ops" : ""};
-  return pump_rights_allow(store, *who ? &account : NULL, pump_bytes_of(stream), right);
-}
-
-static void test_settings(void) {
-  pump_store *store = open_store(NULL);
-  tap_ok(may(store, "", "s", PUMP_STORE_WRITE) && !may(store, "", "$s", PUMP_STORE_READ),
-         "streams are everybody's, but for those of the system");
-  append(store, "$settings", PUMP_ANY, 1,
-         "{\"$userStreamAcl\":{\"$w\":[\"$ops\",\"derpy\"],\"$r\":\"$all\"},"
-         "\"$systemStreamAcl\":{\"$r\":\"derpy\"}}");
-  tap_ok(!may(store, "", "s", PUMP_STORE_WRITE) && may(store, "", "s", PUMP_STORE_READ) &&
-             may(store, "ops", "s", PUMP_STORE_WRITE) && may(store, "derpy", "s", PUMP_STORE_WRITE),
-         "$settings say whose they are");
-  tap_ok(may(store, "derpy", "$s", PUMP_STORE_READ) && !may(store, "ops", "$s", PUMP_STORE_READ) &&
-             !may(store, "derpy", "$s", PUMP_STORE_WRITE),
-         "those of the system too");
-  append(store, "$$s", PUMP_ANY, 2, "{\"$acl\":{\"$w\":\"$all\"}}");
-  tap_ok(may(store, "", "s", PUMP_STORE_WRITE), "what a stream says of itself goes before");
-  pump_store_written written;
-  pump_store_delete(store, pump_bytes_of("$settings"), PUMP_ANY, false, 1, &written);
-  tap_ok(may(store, "", "t", PUMP_STORE_WRITE), "settings that are deleted say nothing");
-  append(store, "$settings", PUMP_ANY, 3, "no JSON");
-  tap_ok(may(store, "", "t", PUMP_STORE_WRITE), "nor do those that are none");
-  pump_store_close(store);
-}
-
-/* As 5.0.8 wrote it of admin, whose password was changeit (recorded/5.0.8/semantics.jsonl). */
-static void test_password(void) {
-  static const uint8_t salt[] = {0x24, 0x58, 0x33, 0x5a, 0x19, 0x26, 0x44, 0xd3,
-                                 0x95, 0x41, 0xd2, 0x48, 0x10, 0x81, 0xb5, 0x85};
-  static const uint8_t expected[] = {0x9a, 0x34, 0xd4, 0x52, 0x9a, 0xd8, 0x69, 0x2e, 0xef, 0xa0,
-                                     0x4d, 0xd7, 0x2a, 0xf5, 0xbc, 0xf9, 0xcc, 0x5e, 0x18, 0xd4};
-  uint8_t hash[PUMP_HASH_SIZE];
-  pump_password_hash(hash, pump_bytes_of("changeit"), salt);
-  tap_ok(memcmp(hash, expected, sizeof expected) == 0, "a password is kept as servers keep it");
-  pump_password_hash(hash, pump_bytes_of("changed"), salt);
-  tap_ok(memcmp(hash, expected, sizeof expected) != 0, "another is another");
-}
-
 int main(void) {
   const char *tmp = getenv("TMPDIR");
   snprintf(folder, sizeof folder, "%s/pump-store-XXXXXX", tmp ? tmp : "/tmp");
   if (!mkdtemp(folder)) return 1;
   test_opening();
-  test_password();
-  test_settings();
   test_scavenge();
   test_shrinking();
   test_keeping();

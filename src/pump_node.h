@@ -31,7 +31,7 @@ typedef struct pump_node_options {
   const char *tls_key;
   const char *tls_ca; /* and clients have to show a certificate that one of these vouches for */
   bool http_faults;   /* let admins set faults over HTTP */
-  const char *like;   /* the server to answer as: "5.0", the default, or "23.10" */
+  const char *like;   /* the server to answer as: "4.1", "5.0", the default, or "23.10" */
   const pump_node_user *users; /* beside or instead of admin and ops, whose password is changeit */
   size_t user_count;
 } pump_node_options;

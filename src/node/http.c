@@ -74,7 +74,7 @@ static unsigned get_gossip(exchange *it) {
     pump_buffer_text(&it->out, node->faults.settings.gossip);
     return MHD_HTTP_OK;
   }
-  pump_self self = {.is_23 = it->http->node->is_23,
+  pump_self self = {.like = node->like,
                     .instance = it->http->instance,
                     .epoch = it->http->epoch,
                     .is_secure = node->tls != NULL,
@@ -91,7 +91,7 @@ static unsigned get_gossip(exchange *it) {
 }
 
 static unsigned get_info(exchange *it) {
-  pump_page_info(&it->out, it->http->node->is_23);
+  pump_page_info(&it->out, it->http->node->like);
   return MHD_HTTP_OK;
 }
 

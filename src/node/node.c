@@ -12,7 +12,6 @@
 #include "node/system.h"
 #include "node/write.h"
 
-#define LIKE_23 "23.10"
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
 
@@ -155,14 +154,14 @@ static void on_connection(uv_stream_t *listener, int status) {
 
 /* For TCP and for HTTP, -1 where there is none. They are made before any handle is, so that a node
  * that can't have its addresses leaves nothing on the loop. */
-static int make_sockets(const pump_node *node, int fds[2], const pump_node_options *options,
-                        char *error, size_t error_size) {
+static int make_sockets(pump_node *node, int fds[2], const pump_node_options *options, char *error,
+                        size_t error_size) {
   const char *danger = options->insecure_listen ? NULL : "unencrypted";
   const char *tcp_danger = danger;
   int code = 0;
   fds[0] = fds[1] = -1;
   if (danger && node->tls)
-    tcp_danger = pump_accounts_are_known(&node->accounts)
+    tcp_danger = pump_system_is_open(&node->accounts, options)
                      ? "with a password that everybody knows (give admin and ops their own)"
                      : NULL;
   if (options->listen) code = pump_listen(&fds[0], options->listen, tcp_danger, error, error_size);
@@ -253,20 +252,36 @@ static void open_handles(pump_node *node) {
   pump_faults_open(node);
 }
 
-static int check_options(const pump_node_options *options, char *error, size_t error_size) {
-  const char *like = options->like;
-  if (like && strcmp(like, "5.0") != 0 && strcmp(like, LIKE_23) != 0)
-    return refuse(PUMP_EINVALID, error, error_size,
-                  "%s: the node does not answer like that server: say 5.0 or 23.10", like);
-  return 0;
+static int check_options(const pump_node_options *options, pump_like *like, char *error,
+                         size_t error_size) {
+  static const char *const likes[] = {
+      [PUMP_LIKE_4] = "4.1", [PUMP_LIKE_5] = "5.0", [PUMP_LIKE_23] = "23.10"};
+  *like = PUMP_LIKE_5;
+  for (size_t i = 0; i < options->user_count; i++) {
+    const pump_node_user *user = &options->users[i];
+    if (!user->name || !*user->name || !user->password)
+      return refuse(PUMP_EINVALID, error, error_size, "a user needs a name and a password");
+  }
+  if (!options->like) return 0;
+  for (pump_like i = PUMP_LIKE_4; i <= PUMP_LIKE_23; i++) {
+    *like = i;
+    if (strcmp(options->like, likes[i]) == 0) return 0;
+  }
+  return refuse(PUMP_EINVALID, error, error_size,
+                "%s: the node does not answer like that server: say 4.1, 5.0 or 23.10",
+                options->like);
 }
 
 static int open_store(pump_node *node, const pump_node_options *options, char *error,
                       size_t error_size) {
   int code = pump_store_open(&node->store, options->file, options->sync_normal, error, error_size);
   if (code != 0) return code;
-  code = pump_system_begin(node->store, &node->accounts, node->is_23, pump_node_time());
+  node->accounts.store = node->store;
+  code = pump_system_begin(&node->accounts, options, node->like, pump_node_time());
   if (code == 0) return 0;
+  if (code != PUMP_ESTORE)
+    return refuse(code, error, error_size,
+                  code == PUMP_EINVALID ? "a user's name is no UTF-8" : "out of memory");
   return refuse(PUMP_ESTORE, error, error_size, "%s: the store could not write: %s",
                 options->file ? options->file : "memory", pump_store_error(node->store));
 }
@@ -274,16 +289,16 @@ static int open_store(pump_node *node, const pump_node_options *options, char *e
 int pump_node_new(pump_node **node, struct uv_loop_s *loop, const pump_node_options *options,
                   char *error, size_t error_size) {
   *node = NULL;
-  int code = check_options(options, error, error_size);
+  pump_like like;
+  int code = check_options(options, &like, error, error_size);
   if (code != 0) return code;
   pump_node *made = calloc(1, sizeof *made);
   if (!made) return refuse(PUMP_ENOMEM, error, error_size, "out of memory");
   made->loop = loop;
-  made->is_23 = options->like && strcmp(options->like, LIKE_23) == 0;
+  made->like = like;
+  made->is_23 = like == PUMP_LIKE_23;
   int fds[2];
-  code = pump_accounts_init(&made->accounts, options->users, options->user_count);
-  if (code != 0) refuse(code, error, error_size, "a user needs a name and a password");
-  if (code == 0) code = make_tls(made, options, error, error_size);
+  code = make_tls(made, options, error, error_size);
   if (code == 0) code = open_store(made, options, error, error_size);
   if (code == 0) code = make_sockets(made, fds, options, error, error_size);
   if (code != 0) {

@@ -11,6 +11,7 @@
 #include "node/faults.h"
 #include "node/feed.h"
 #include "node/http.h"
+#include "node/like.h"
 #include "node/listen.h"
 #include "node/peer.h"
 #include "node/rights.h"
@@ -40,7 +41,8 @@ struct pump_node {
   pump_faults faults;
   pump_feed feed;
   pump_clean clean;
-  bool is_23; /* as EventStore 23.10, not as 5.0 */
+  pump_like like;
+  bool is_23; /* like EventStore 23.10 */
   bool is_closing;
   char address[PUMP_ADDRESS_SIZE]; /* "" when it does not listen */
   void (*on_close)(void *ud);

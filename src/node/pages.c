@@ -29,7 +29,7 @@ static void put_places(pump_buffer *out, const pump_self *self) {
   pump_buffer_printf(out, "      \"internalSecureTcpPort\": %d,\n", secure);
   put_place(out, "externalTcpIp", self->tcp_host, plain, "externalTcpPort");
   pump_buffer_printf(out, "      \"externalSecureTcpPort\": %d,\n", secure);
-  if (self->is_23) {
+  if (self->like == PUMP_LIKE_23) {
     put_place(out, "httpEndPointIp", self->http_host, self->http_port, "httpEndPointPort");
     return;
   }
@@ -42,7 +42,7 @@ void pump_page_gossip(pump_buffer *out, const pump_self *self) {
   put_guid(out, "instanceId", &self->instance);
   put_time(out, self->now);
   pump_buffer_printf(out, "      \"state\": \"%s\",\n      \"isAlive\": true,\n",
-                     self->is_23 ? "Leader" : "Master");
+                     self->like == PUMP_LIKE_23 ? "Leader" : "Master");
   put_places(out, self);
   pump_buffer_printf(out,
                      "      \"lastCommitPosition\": %lld,\n"
@@ -54,32 +54,36 @@ void pump_page_gossip(pump_buffer *out, const pump_self *self) {
                      (long long)self->end_position);
   put_guid(out, "epochId", &self->epoch);
   pump_buffer_text(out, "      \"nodePriority\": 0");
-  if (self->is_23)
+  if (self->like == PUMP_LIKE_23)
     pump_buffer_text(out, ",\n      \"isReadOnlyReplica\": false,\n"
                           "      \"esVersion\": \"23.10.6.0\"");
   pump_buffer_printf(out, "\n    }\n  ],\n  \"serverIp\": \"%s\",\n  \"serverPort\": %d\n}",
                      self->http_host, self->http_port);
 }
 
-void pump_page_info(pump_buffer *out, bool is_23) {
-  pump_buffer_text(out, is_23 ? "{\n"
-                                "  \"esVersion\": \"23.10.6.0\",\n"
-                                "  \"state\": \"leader\",\n"
-                                "  \"features\": {\n"
-                                "    \"projections\": false,\n"
-                                "    \"userManagement\": true,\n"
-                                "    \"atomPub\": true\n"
-                                "  },\n"
-                                "  \"authentication\": {\n"
-                                "    \"type\": \"internal\",\n"
-                                "    \"properties\": null\n"
-                                "  }\n"
-                                "}"
-                              : "{\n"
-                                "  \"esVersion\": \"5.0.8.0\",\n"
-                                "  \"state\": \"master\",\n"
-                                "  \"projectionsMode\": \"None\"\n"
-                                "}");
+void pump_page_info(pump_buffer *out, pump_like like) {
+  if (like == PUMP_LIKE_23)
+    pump_buffer_text(out, "{\n"
+                          "  \"esVersion\": \"23.10.6.0\",\n"
+                          "  \"state\": \"leader\",\n"
+                          "  \"features\": {\n"
+                          "    \"projections\": false,\n"
+                          "    \"userManagement\": true,\n"
+                          "    \"atomPub\": true\n"
+                          "  },\n"
+                          "  \"authentication\": {\n"
+                          "    \"type\": \"internal\",\n"
+                          "    \"properties\": null\n"
+                          "  }\n"
+                          "}");
+  else
+    pump_buffer_printf(out,
+                       "{\n"
+                       "  \"esVersion\": \"%s\",\n"
+                       "  \"state\": \"master\",\n"
+                       "  \"projectionsMode\": \"None\"\n"
+                       "}",
+                       like == PUMP_LIKE_4 ? "4.1.4.0" : "5.0.8.0");
 }
 
 void pump_page_ping(pump_buffer *out) {

@@ -3,10 +3,11 @@
 #define PUMP_NODE_PAGES_H
 
 #include "base/buffer.h"
+#include "node/like.h"
 #include "node/listen.h"
 
 typedef struct pump_self {
-  bool is_23; /* as EventStore 23.10, not as 5.0 */
+  pump_like like;
   pump_guid instance;
   pump_guid epoch;
   char tcp_host[PUMP_HOST_SIZE]; /* as the asker reaches it; port 0: it does not listen */
@@ -20,7 +21,7 @@ typedef struct pump_self {
 } pump_self;
 
 void pump_page_gossip(pump_buffer *out, const pump_self *self);
-void pump_page_info(pump_buffer *out, bool is_23);
+void pump_page_info(pump_buffer *out, pump_like like);
 void pump_page_ping(pump_buffer *out);
 
 #endif

@@ -9,7 +9,7 @@
 #include <uv.h>
 #include "node/feed.h"
 #include "net/tls.h"
-#include "node/rights.h"
+#include "node/accounts.h"
 #include "node/store.h"
 #include "wire/tcp/frame.h"
 
