@@ -30,6 +30,7 @@ typedef struct pump_request {
   bool backward;
   int32_t max_count;
   pump_bytes stream;   /* identify: the connection's name */
+  pump_bytes group;    /* persistent subscriptions */
   pump_bytes username; /* data NULL: as the connection */
   pump_bytes password;
   int64_t number; /* append: expected version; reads of a stream: event number */
