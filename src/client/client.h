@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "client/cluster.h"
+#include "client/follower.h"
 #include "client/line.h"
 #include "client/session.h"
 #include "net/random.h"
@@ -30,9 +31,9 @@ struct pump_client {
   uint64_t timer_at;
   uv_idle_t flush; /* active when there is something to ask or to send: once a turn of the loop */
 
-  pump_subscription *subscriptions; /* all that have not ended */
-  pump_subscription *lost;          /* whose connection has gone, until they are told */
-  pump_subscription *ready;         /* that have something to do when the loop turns */
+  pump_follower *subscriptions; /* and consumers: all that have not ended */
+  pump_follower *lost;          /* whose connection has gone, until they are told */
+  pump_follower *ready;         /* that have something to do when the loop turns */
 
   pump_cluster cluster;
 
@@ -67,7 +68,7 @@ void pump_client_withdraw(pump_client *client, pump_conversation *conversation);
 /* Has on_flush run in the next turn of the loop. */
 void pump_client_flush_soon(pump_client *client);
 
-/* Subscriptions: those that are ready go on; the connection is gone, and its conversations with
+/* Subscriptions and consumers: those that are ready go on; the connection is gone, and its conversations with
  * it; and they are told. */
 void pump_subscriptions_go_on(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);

@@ -1,159 +1,77 @@
 /* A subscription of a client: does what its machine (conversation/catch_up.h) says, and tells the
  * machine what came of it. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/bytes.h"
 #include "client/client.h"
 #include "conversation/catch_up.h"
 
 struct pump_subscription {
-  pump_client *client;      /* NULL once it has ended */
-  pump_subscription *next;  /* in the client's list */
-  pump_subscription **link; /* what points to it there */
-  pump_subscription *next_ready;
+  pump_follower follower; /* first: a pump_follower * of this class is a pump_subscription * */
   pump_catch_up *machine;
-  pump_conversation *reading;     /* a page that was asked for */
-  pump_conversation *subscribing; /* from asking to the end of the subscription */
+  pump_conversation *reading; /* a page that was asked for */
   pump_subscription_events events;
   void *ud;
-  pump_request request; /* what every request of it has; its texts stand behind this struct */
-  uint64_t timeout;
-  const pump_result *why; /* while an answer is looked at: what it was */
   bool is_all;
-  bool is_ready;  /* in the client's list of those */
-  bool is_busy;   /* it is doing steps, in which it calls back */
-  bool is_closed; /* by the program; freed as soon as nobody looks at it */
 };
 
-/* ---- Its end ------------------------------------------------------------------------------ */
-
-static void free_closed(pump_subscription *self) {
-  if (!self->is_closed || self->is_busy || self->is_ready) return;
-  pump_catch_up_free(self->machine);
-  free(self);
-}
-
-static void withdraw_all(pump_subscription *self) {
-  pump_client_withdraw(self->client, self->reading);
-  pump_client_withdraw(self->client, self->subscribing);
-  self->reading = self->subscribing = NULL;
-}
-
-static void leave_client(pump_subscription *self) {
-  if (!self->client) return;
-  withdraw_all(self);
-  *self->link = self->next;
-  if (self->next) self->next->link = self->link;
-  self->client = NULL;
-}
-
-static void end(pump_subscription *self, const pump_result *result) {
-  leave_client(self);
-  if (!self->is_closed) self->events.ended(self, result, self->ud);
-}
-
-/* The words of the answer that ended it, or the code's own. */
-static void end_with(pump_subscription *self, int code, const char *message) {
-  char words[400];
-  pump_result result = {.status = code, .current_version = PUMP_UNKNOWN, .message = words};
-  if (self->why && self->why->status == code) {
-    end(self, self->why);
-    return;
-  }
-  pump_bytes stream = self->is_all ? pump_bytes_of("$all") : self->request.stream;
-  int size = stream.size < 200 ? (int)stream.size : 200;
-  if (message)
-    snprintf(words, sizeof words, "%s", message);
-  else
-    snprintf(words, sizeof words, "%s: stream \"%.*s\"", pump_error_sentence(code), size,
-             stream.data);
-  result.retryable = code == PUMP_ECLOSED || code == PUMP_EDROPPED;
-  end(self, &result);
+static pump_subscription *of(pump_follower *follower) {
+  return (pump_subscription *)(void *)follower;
 }
 
 /* ---- What comes of what was asked --------------------------------------------------------- */
 
-static bool do_step(pump_subscription *self);
-
-/* A callback may close it, or the client: then the rest is nobody's concern. */
-static void do_steps(pump_subscription *self) {
-  while (!self->is_closed && self->client && do_step(self))
-    ;
-}
-
 static void on_page(pump_client *client, const pump_result *result, void *ud) {
-  pump_subscription *self = ud;
+  pump_subscription *self = of(ud);
   (void)client;
   self->reading = NULL;
-  self->is_busy = true;
-  self->why = result;
+  pump_follower_begin(&self->follower);
+  self->follower.why = result;
   if (result->status == 0)
     pump_catch_up_read(self->machine, pump_page_ref(result->page));
   else
     pump_catch_up_not_read(self->machine, result->status, result->retryable);
-  do_steps(self);
-  self->why = NULL;
-  self->is_busy = false;
-  free_closed(self);
+  pump_follower_end(&self->follower);
 }
 
-/* Its confirmation, what was pushed and its end may have come at once. Each page is delivered
- * before the next one is looked at: what fits into the socket's buffer is not too much for ours. */
-static void on_subscription(pump_client *client, const pump_result *result, void *ud) {
-  pump_subscription *self = ud;
-  pump_conversation *conversation = self->subscribing;
-  bool is_over = conversation->decision == PUMP_DONE;
-  pump_page *page;
-  (void)client;
-  if (is_over) self->subscribing = NULL; /* the client frees it */
-  self->is_busy = true;
-  if (conversation->was_confirmed) {
-    conversation->was_confirmed = false;
-    pump_catch_up_confirmed(self->machine, result->last_event_number, result->position.commit);
-    do_steps(self);
-  }
-  while (!self->is_closed && (is_over || self->subscribing == conversation) &&
-         (page = pump_conversation_pushed(conversation))) {
-    pump_catch_up_pushed(self->machine, page);
-    do_steps(self);
-  }
-  if (is_over) {
-    self->why = result;
-    pump_catch_up_dropped(self->machine, result->status, result->retryable);
-    do_steps(self);
-    self->why = NULL;
-  }
-  self->is_busy = false;
-  free_closed(self);
+static void confirmed(pump_follower *self, const pump_result *result) {
+  pump_catch_up_confirmed(of(self)->machine, result->last_event_number, result->position.commit);
+}
+
+static void pushed(pump_follower *self, pump_page *page) {
+  pump_catch_up_pushed(of(self)->machine, page);
+}
+
+static void dropped(pump_follower *self, const pump_result *result) {
+  pump_catch_up_dropped(of(self)->machine, result->status, result->retryable);
+}
+
+static void lost(pump_follower *follower) {
+  pump_subscription *self = of(follower);
+  pump_client_withdraw(follower->client, self->reading);
+  self->reading = NULL;
+  pump_catch_up_lost(self->machine, PUMP_ECLOSED);
+}
+
+static void ended(pump_follower *follower, const pump_result *result) {
+  pump_subscription *self = of(follower);
+  self->events.ended(self, result, self->ud);
+}
+
+static void release(pump_follower *follower) {
+  pump_catch_up_free(of(follower)->machine);
+  free(follower);
 }
 
 /* ---- Steps -------------------------------------------------------------------------------- */
 
-static int ask(pump_subscription *self, pump_conversation **place, const pump_request *request,
-               uint64_t pause, pump_result_cb cb) {
-  pump_conversation *conversation;
-  int code = pump_conversation_new(&conversation, request);
-  if (code != 0) return code;
-  code = pump_client_ask_later(self->client, conversation, pause, self->timeout, cb, self);
-  if (code == 0) *place = conversation;
-  return code;
-}
-
 static int read_page(pump_subscription *self, const pump_step *step) {
-  pump_request request = self->request;
+  pump_request request = self->follower.request;
   request.kind = self->is_all ? PUMP_READ_ALL : PUMP_READ_STREAM;
   request.number = step->number;
   request.position = step->position;
   request.max_count = (int32_t)step->count;
-  return ask(self, &self->reading, &request, step->pause, on_page);
-}
-
-static int subscribe(pump_subscription *self, const pump_step *step) {
-  pump_request request = self->request;
-  request.kind = PUMP_SUBSCRIBE;
-  return ask(self, &self->subscribing, &request, step->pause, on_subscription);
+  return pump_follower_ask(&self->follower, &self->reading, &request, step->pause, on_page);
 }
 
 static void deliver(pump_subscription *self, const pump_step *step) {
@@ -161,18 +79,17 @@ static void deliver(pump_subscription *self, const pump_step *step) {
   pump_page_unref(step->page);
 }
 
-/* False when there is nothing to do. */
-static bool do_step(pump_subscription *self) {
+static bool do_step(pump_follower *follower) {
+  pump_subscription *self = of(follower);
   pump_step step = pump_catch_up_next(self->machine);
   int code = 0;
   switch (step.kind) {
   case PUMP_STEP_WAIT: return false;
   case PUMP_STEP_READ: code = read_page(self, &step); break;
-  case PUMP_STEP_SUBSCRIBE: code = subscribe(self, &step); break;
-  case PUMP_STEP_UNSUBSCRIBE:
-    pump_client_withdraw(self->client, self->subscribing);
-    self->subscribing = NULL;
+  case PUMP_STEP_SUBSCRIBE:
+    code = pump_follower_subscribe(follower, PUMP_SUBSCRIBE, step.pause);
     break;
+  case PUMP_STEP_UNSUBSCRIBE: pump_follower_unsubscribe(follower); break;
   case PUMP_STEP_DELIVER: deliver(self, &step); break;
   case PUMP_STEP_TELL_LIVE:
     if (self->events.live) self->events.live(self, self->ud);
@@ -180,60 +97,10 @@ static bool do_step(pump_subscription *self) {
   case PUMP_STEP_TELL_GAP:
     if (self->events.gap) self->events.gap(self, step.code, self->ud);
     break;
-  case PUMP_STEP_FAIL: end_with(self, step.code, NULL); break;
+  case PUMP_STEP_FAIL: pump_follower_fail(follower, step.code, NULL); break;
   }
-  if (code != 0) end_with(self, code, NULL);
+  if (code != 0) pump_follower_fail(follower, code, NULL);
   return true;
-}
-
-/* ---- All of a client ---------------------------------------------------------------------- */
-
-static void be_ready(pump_subscription *self) {
-  if (!self->client || self->is_ready || self->is_busy) return;
-  self->is_ready = true;
-  self->next_ready = self->client->ready;
-  self->client->ready = self;
-  pump_client_flush_soon(self->client);
-}
-
-static void not_ready(pump_client *client, bool go_on) {
-  pump_subscription *self = client->ready;
-  client->ready = NULL;
-  while (self) {
-    pump_subscription *next = self->next_ready;
-    self->is_ready = false;
-    self->is_busy = true;
-    if (go_on) do_steps(self);
-    self->is_busy = false;
-    free_closed(self);
-    self = next;
-  }
-}
-
-void pump_subscriptions_go_on(pump_client *client) {
-  not_ready(client, true);
-}
-
-void pump_subscriptions_lose(pump_client *client) {
-  not_ready(client, false);
-  client->lost = client->subscriptions;
-  client->subscriptions = NULL;
-  if (client->lost) client->lost->link = &client->lost;
-  for (pump_subscription *self = client->lost; self; self = self->next) {
-    withdraw_all(self);
-    pump_catch_up_lost(self->machine, PUMP_ECLOSED);
-  }
-}
-
-/* As long as nobody connects anew by himself, that is the end of them. */
-void pump_subscriptions_end(pump_client *client, const char *message) {
-  pump_subscription *self;
-  while ((self = client->lost)) {
-    self->is_busy = true;
-    end_with(self, PUMP_ECLOSED, message ? message : pump_error_sentence(PUMP_ECLOSED));
-    self->is_busy = false;
-    free_closed(self);
-  }
 }
 
 /* ---- What programs call ------------------------------------------------------------------- */
@@ -246,34 +113,14 @@ void pump_subscribe_init(pump_subscribe *subscribe) {
                                 .max_buffered = 1000};
 }
 
-static bool check(const pump_client *client, const pump_subscribe *subscribe,
-                  const pump_subscription_events *events) {
-  return events->events && events->ended && !client->is_closing && subscribe->from >= PUMP_END &&
+static bool check(const pump_subscribe *subscribe, const pump_subscription_events *events) {
+  return events->events && events->ended && subscribe->from >= PUMP_END &&
          subscribe->page_size >= 1 && subscribe->page_size <= PUMP_MAX_PAGE &&
          subscribe->max_untaken >= 1;
 }
 
-static pump_bytes put(char **to, pump_bytes text) {
-  if (!text.data) return text;
-  pump_bytes copy = {*to, text.size};
-  if (text.size > 0) memcpy(*to, text.data, text.size);
-  *to += text.size;
-  return copy;
-}
-
-static pump_subscription *allocate(pump_bytes stream, const pump_call *call) {
-  size_t size = stream.size + call->username.size + call->password.size;
-  pump_subscription *self = malloc(sizeof *self + size);
-  if (!self) return NULL;
-  char *to = (char *)(self + 1);
-  *self = (pump_subscription){.timeout = call->timeout};
-  self->request.stream = put(&to, stream);
-  self->request.username = put(&to, call->username);
-  self->request.password = put(&to, call->password);
-  if (call->username.data && !call->password.data) self->request.password = pump_bytes_of("");
-  self->request.require_leader = call->require_leader;
-  return self;
-}
+static const pump_follower_class class = {confirmed, pushed, dropped, do_step,
+                                          lost,      ended,  release};
 
 static int make_machine(pump_subscription *self, const pump_subscribe *subscribe) {
   pump_catch_up_options options = {
@@ -292,41 +139,37 @@ static int make_machine(pump_subscription *self, const pump_subscribe *subscribe
 int pump_client_subscribe(pump_subscription **out, pump_client *client, pump_bytes stream,
                           const pump_subscribe *subscribe, const pump_call *call,
                           const pump_subscription_events *events, void *ud) {
-  static const pump_call no_call;
   *out = NULL;
-  if (!check(client, subscribe, events)) return PUMP_EINVALID;
-  if (client->state != PUMP_STATE_CONNECTING && client->state != PUMP_STATE_CONNECTED)
-    return PUMP_ECLOSED;
+  if (!check(subscribe, events)) return PUMP_EINVALID;
+  int code = pump_follower_check(client);
+  if (code != 0) return code;
   bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
   if (is_all) stream = (pump_bytes){0}; /* the protocol's name of it is none */
-  pump_subscription *self = allocate(stream, call ? call : &no_call);
-  if (!self) return PUMP_ENOMEM;
+  pump_follower *follower =
+      pump_follower_new(sizeof(pump_subscription), &class, stream, (pump_bytes){0}, call);
+  if (!follower) return PUMP_ENOMEM;
+  pump_subscription *self = of(follower);
   self->is_all = is_all;
-  self->request.resolve_links = subscribe->resolve_links;
   self->events = *events;
   self->ud = ud;
-  int code = make_machine(self, subscribe);
+  follower->request.resolve_links = subscribe->resolve_links;
+  code = make_machine(self, subscribe);
   if (code != 0) {
     free(self);
     return code;
   }
-  self->client = client;
-  self->next = client->subscriptions;
-  self->link = &client->subscriptions;
-  if (self->next) self->next->link = &self->next;
-  client->subscriptions = self;
-  be_ready(self);
+  pump_follower_join(follower, client);
   *out = self;
   return 0;
 }
 
 void pump_subscription_took(pump_subscription *self, size_t count) {
   pump_catch_up_took(self->machine, count);
-  be_ready(self);
+  pump_follower_wake(&self->follower);
 }
 
 int pump_subscription_state(const pump_subscription *self) {
-  return self->client ? pump_catch_up_state(self->machine) : PUMP_SUBSCRIPTION_CLOSED;
+  return self->follower.client ? pump_catch_up_state(self->machine) : PUMP_SUBSCRIPTION_CLOSED;
 }
 
 int64_t pump_subscription_number(const pump_subscription *self) {
@@ -338,9 +181,5 @@ pump_position pump_subscription_position(const pump_subscription *self) {
 }
 
 void pump_subscription_close(pump_subscription *self) {
-  if (self->is_closed) return;
-  self->is_closed = true;
-  if (self->client) pump_client_flush_soon(self->client); /* the unsubscription goes out */
-  leave_client(self);
-  free_closed(self);
+  pump_follower_close(&self->follower);
 }

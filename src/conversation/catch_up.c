@@ -5,9 +5,7 @@
 #include "base/bytes.h"
 
 /* What may wait in the buffer, whatever the number of events. One page is always let in. */
-#define MAX_BYTES     ((size_t)16 * 1024 * 1024)
-#define FIRST_PAUSE   50 /* ms before something is tried again, doubling */
-#define LONGEST_PAUSE 2000
+#define MAX_BYTES ((size_t)16 * 1024 * 1024)
 /* How often a page may end before the goal, where that can also mean that nothing is left. */
 #define PATIENCE 10
 /* The number of the event that a hard deletion writes. */
@@ -318,13 +316,6 @@ void pump_catch_up_took(pump_catch_up *machine, size_t count) {
 
 /* ---- What to do --------------------------------------------------------------------------- */
 
-static uint64_t pause_of(const pump_catch_up *machine) {
-  if (machine->tries == 0) return 0;
-  unsigned doublings = machine->tries < 7 ? machine->tries - 1 : 6;
-  uint64_t pause = (uint64_t)FIRST_PAUSE << doublings;
-  return pause < LONGEST_PAUSE ? pause : LONGEST_PAUSE;
-}
-
 /* WAIT if nothing of the page is new; then it is given back. */
 static pump_step deliver(pump_catch_up *machine, pump_page *page) {
   size_t first = first_new(machine, page);
@@ -362,7 +353,7 @@ static pump_step ask(pump_catch_up *machine, pump_step_kind kind) {
                      .number = machine->next,
                      .position = machine->next_position,
                      .count = machine->options.page_size,
-                     .pause = pause_of(machine)};
+                     .pause = pump_step_pause(machine->tries)};
 }
 
 static bool has_room_for(const pump_catch_up *machine, size_t count) {

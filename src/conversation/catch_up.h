@@ -16,6 +16,7 @@
 #define PUMP_CATCH_UP_H
 
 #include <pump.h>
+#include "conversation/step.h"
 
 typedef struct pump_catch_up_options {
   bool is_all;         /* events are told apart by position, not by number */
@@ -27,28 +28,6 @@ typedef struct pump_catch_up_options {
   size_t max_untaken;  /* events delivered and not taken: no more pages are read, pushes wait */
   size_t max_buffered; /* pushed events that wait */
 } pump_catch_up_options;
-
-typedef enum pump_step_kind {
-  PUMP_STEP_WAIT,        /* nothing until something happens */
-  PUMP_STEP_READ,        /* a page forward from number or position, after a pause */
-  PUMP_STEP_SUBSCRIBE,   /* after a pause; from now on pushes are expected */
-  PUMP_STEP_UNSUBSCRIBE, /* no pushes are expected any more; no answer is waited for */
-  PUMP_STEP_DELIVER,     /* page from its event `first` on; the reference is the caller's */
-  PUMP_STEP_TELL_LIVE,   /* history is over: what is delivered from now on has just happened */
-  PUMP_STEP_TELL_GAP,    /* volatile: events were left out here; code says why */
-  PUMP_STEP_FAIL         /* it is over; code says why. Nothing follows */
-} pump_step_kind;
-
-typedef struct pump_step {
-  pump_step_kind kind;
-  int64_t number;
-  pump_position position;
-  size_t count;   /* READ: of events */
-  uint64_t pause; /* ms */
-  pump_page *page;
-  size_t first;
-  int code;
-} pump_step;
 
 typedef struct pump_catch_up pump_catch_up;
 

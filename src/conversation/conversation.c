@@ -53,7 +53,8 @@ static int check(const pump_request *request) {
 
 static size_t size_of(const pump_request *request) {
   size_t size = sizeof(pump_conversation) + request->count * sizeof(pump_new_event);
-  size += request->stream.size + request->username.size + request->password.size;
+  size += request->stream.size + request->group.size;
+  size += request->username.size + request->password.size;
   for (size_t i = 0; i < request->count; i++)
     size += request->events[i].type.size + request->events[i].data.size +
             request->events[i].metadata.size;
@@ -86,6 +87,7 @@ int pump_conversation_new(pump_conversation **out, const pump_request *request) 
   }
   conversation->request.events = events;
   conversation->request.stream = copy(&to, request->stream);
+  conversation->request.group = copy(&to, request->group);
   conversation->request.username = copy(&to, request->username);
   conversation->request.password = copy(&to, request->password);
   conversation->result = (pump_result){.message = "", .current_version = PUMP_UNKNOWN};

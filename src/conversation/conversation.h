@@ -32,6 +32,7 @@ typedef struct pump_request {
   bool is_hard; /* delete: for ever */
   int32_t max_count;
   pump_bytes stream;   /* identify: the connection's name */
+  pump_bytes group;    /* persistent subscriptions */
   pump_bytes username; /* data NULL: as the connection */
   pump_bytes password;
   int64_t number; /* append, delete: expected version; reads of a stream: event number */
