@@ -343,7 +343,7 @@ describe("serve", function()
     fails(1, "say %-%-tls%-cert and %-%-tls%-key", run { "serve", "--tls-key", "x" })
     fails(1, 'serve: the store is memory: or file:PATH, not "x"', run { "serve", "x" })
     fails(1, "say %-%-http HOST:PORT, too", run { "serve", "--faults" })
-    fails(1, "%-%-like is one of 5.0, 23.10", run { "serve", "--like", "4" })
+    fails(1, "%-%-like is one of 4.1, 5.0, 23.10", run { "serve", "--like", "4" })
     fails(2, "", run { "serve", "file:/nonexistent/x.db" })
     local open = run { "serve", "--listen", "0.0.0.0:0" }
     assert.not_equal(0, open.status)
