@@ -88,14 +88,16 @@ static pump_bytes copy(char **to, pump_bytes bytes) {
   return copied;
 }
 
-/* Its place in the allocation is the last one, after texts of any length. */
+/* Behind texts of any length. */
 static void copy_settings(pump_conversation *conversation, char *at) {
   size_t odd = (uintptr_t)at % _Alignof(pump_group_settings);
   if (odd > 0) at += _Alignof(pump_group_settings) - odd;
   pump_group_settings *settings = (pump_group_settings *)(void *)at;
   *settings = *conversation->request.settings;
-  char *strategy = at + sizeof *settings;
-  if (settings->strategy) settings->strategy = strcpy(strategy, settings->strategy);
+  if (settings->strategy) {
+    size_t size = pump_bytes_of(settings->strategy).size + 1;
+    settings->strategy = memcpy(at + sizeof *settings, settings->strategy, size);
+  }
   conversation->request.settings = settings;
 }
 
