@@ -326,6 +326,7 @@ function Connection:iter_all(options) end
 ---@field link? pump.Event the link that led here
 ---@field received_event pump.Event the link, or the event itself
 ---@field resolved boolean false: the target of the link is gone
+---@field retry_count integer how often a group has sent it before
 local Event = {}
 
 ---The data as JSON means it.
@@ -403,6 +404,82 @@ function Subscription:next(seconds) end
 ---Ends it at once. May be called again.
 ---@return true
 function Subscription:close() end
+
+---------------------------------------------------------------------------------------------------
+-- Groups of consumers: persistent subscriptions
+
+---@class pump.GroupOptions: pump.CallOptions
+---@field resolve_links? boolean false
+---@field from_event? integer|"start"|"end" the first event wanted, "end": those to come (default)
+---@field message_timeout? number seconds until what is not answered comes again, 30; 0 never
+---@field record_statistics? boolean false
+---@field live_buffer_size? integer events just written that wait at the server, 500
+---@field read_batch_size? integer events of history that it reads at once, 20
+---@field buffer_size? integer events of history that wait there, 500
+---@field max_retry_count? integer how often an event comes again before it is parked, 10
+---@field checkpoint_after? number seconds after which the group's place is written down, 2
+---@field checkpoint_max_count? integer events after which it is, 1000
+---@field checkpoint_min_count? integer and not for fewer, 10
+---@field subscriber_max_count? integer consumers at a time; 0: any number (default)
+---@field consumer_strategy? "RoundRobin"|"DispatchToSingle"|"Pinned"|string "RoundRobin"
+
+---@class pump.ConsumeOptions: pump.CallOptions
+---@field buffer_size? integer events that the server sends without an answer, 10
+---@field auto_ack? boolean each event is acknowledged when the next one is asked for
+
+---A group that keeps its place in a stream.
+---@async
+---@param group string
+---@param stream string
+---@param options? pump.GroupOptions
+---@return true? created
+---@return pump.Error? err
+function Connection:create_subscription(group, stream, options) end
+
+---All settings anew: what is not given has its default again.
+---@async
+---@param group string
+---@param stream string
+---@param options? pump.GroupOptions
+---@return true? updated
+---@return pump.Error? err
+function Connection:update_subscription(group, stream, options) end
+
+---@async
+---@param group string
+---@param stream string
+---@param options? pump.CallOptions
+---@return true? deleted
+---@return pump.Error? err
+function Connection:delete_subscription(group, stream, options) end
+
+---A consumer of a group: a share of its events, each to be answered with ack or nack.
+---@async
+---@param group string
+---@param stream string
+---@param options? pump.ConsumeOptions
+---@return pump.Consumer? consumer
+---@return pump.Error? err
+---@nodiscard
+function Connection:connect_subscription(group, stream, options) end
+
+---@class pump.Consumer: pump.Subscription
+---@field group string
+local Consumer = {}
+
+---These events are done with.
+---@param events pump.Event|pump.Event[]
+---@return true? accepted
+---@return pump.Error? err
+function Consumer:ack(events) end
+
+---These are not.
+---@param events pump.Event|pump.Event[]
+---@param action? "retry"|"park"|"skip"|"stop" "retry"
+---@param why? string for who looks at events that were parked
+---@return true? accepted
+---@return pump.Error? err
+function Consumer:nack(events, action, why) end
 
 ---------------------------------------------------------------------------------------------------
 -- Errors

@@ -401,6 +401,100 @@ PUMP_API pump_position pump_subscription_position(const pump_subscription *subsc
  * ended by itself or with its client, and from any callback. */
 PUMP_API void pump_subscription_close(pump_subscription *subscription);
 
+/* ---- Groups of consumers ------------------------------------------------------------------ */
+
+/* A persistent subscription: a server keeps the place of a group of consumers in a stream, deals
+ * the events out among those that are connected, and sends again what they do not answer in time.
+ * Every event comes at least once. */
+
+/* Times are whole milliseconds up to INT32_MAX. */
+typedef struct pump_group_settings {
+  bool resolve_links;           /* false */
+  int64_t from;                 /* the first event wanted; PUMP_END: those to come, the default */
+  uint64_t message_timeout;     /* until an event without an answer is sent again, 30000; 0 never */
+  bool record_statistics;       /* false */
+  int32_t live_buffer_size;     /* events just written that wait at the server, 500 */
+  int32_t read_batch_size;      /* events of history that it reads at once, 20 */
+  int32_t buffer_size;          /* events of history that wait there, 500: more than a batch */
+  int32_t max_retry_count;      /* how often an event is sent again before it is parked, 10 */
+  uint64_t checkpoint_after;    /* how often the place is written down, 2000 */
+  int32_t checkpoint_min_count; /* and not for fewer events, 10 */
+  int32_t checkpoint_max_count; /* and sooner for so many, 1000 */
+  int32_t subscriber_max_count; /* consumers at a time, 0: any number */
+  const char *strategy;         /* who gets an event: "RoundRobin", "DispatchToSingle", "Pinned", or
+                                   what else the server knows */
+} pump_group_settings;
+
+/* Fills in the defaults above, which are those of EventStore's own client. */
+PUMP_API void pump_group_settings_init(pump_group_settings *settings);
+
+/* PUMP_EEXISTS: there is such a group; PUMP_EACCESS; PUMP_ESUBSCRIBE: the server's words say why
+ * not. PUMP_EINVALID for settings that make no sense. */
+PUMP_API int pump_client_create_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                                      const pump_group_settings *settings, const pump_call *call,
+                                      pump_result_cb cb, void *ud);
+/* All settings anew. Consumers are dropped, connect again by themselves and get again what they
+ * have not answered. PUMP_ENOGROUP. */
+PUMP_API int pump_client_update_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                                      const pump_group_settings *settings, const pump_call *call,
+                                      pump_result_cb cb, void *ud);
+PUMP_API int pump_client_delete_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                                      const pump_call *call, pump_result_cb cb, void *ud);
+
+/* One that gets a share of a group's events and answers each with an ack or a nack. What it has
+ * not answered comes again, to it or to another one: when the group's message_timeout is over,
+ * and when the connection is lost. It connects again by itself. */
+typedef struct pump_consumer pump_consumer;
+
+/* What a consumer calls; none of it from inside a function of this library that the program has
+ * called. All but events and ended may be NULL. */
+typedef struct pump_consumer_events {
+  /* Events of the page from `first` on. No more come before pump_consumer_took has said that all
+   * of them are done with, or given to somebody. */
+  void (*events)(pump_consumer *consumer, pump_page *page, size_t first, void *ud);
+  /* It is connected to the group, for the first time or again. */
+  void (*live)(pump_consumer *consumer, void *ud);
+  /* It is not, for the moment: code says why (PUMP_ECLOSED: the connection; PUMP_EDROPPED: the
+   * group was changed, or the server shuts down). All that is not answered comes again, and what
+   * the program has not begun to work on is better forgotten. */
+  void (*lost)(pump_consumer *consumer, int code, void *ud);
+  /* It ended by itself; nothing is called after that. PUMP_ENOGROUP: the group is gone;
+   * PUMP_EACCESS; PUMP_EMAXSUBSCRIBERS; … */
+  void (*ended)(pump_consumer *consumer, const pump_result *result, void *ud);
+} pump_consumer_events;
+
+/* Connects to a group. buffer_size: events that the server sends without an answer, 0: 10; no more
+ * ever wait here, as the server has given up those before. call: credentials, and the timeout of
+ * connecting. The callbacks are copied. */
+PUMP_API int pump_client_consume(pump_consumer **consumer, pump_client *client, pump_bytes group,
+                                 pump_bytes stream, int32_t buffer_size, const pump_call *call,
+                                 const pump_consumer_events *events, void *ud);
+PUMP_API void pump_consumer_took(pump_consumer *consumer, size_t count);
+
+/* What becomes of an event that a consumer does not want. The default is to send it again. */
+enum {
+  PUMP_NACK_PARK = 1, /* it is put aside, into the group's stream of parked events */
+  PUMP_NACK_RETRY,    /* it comes again, until it is parked after max_retry_count times */
+  PUMP_NACK_SKIP,     /* nothing, as if it were acknowledged */
+  PUMP_NACK_STOP      /* servers know it and do the same */
+};
+
+/* Answers go out together: when half of what is in flight has one, or all of it, or after some
+ * milliseconds, and when the consumer is closed. An id that is not in flight on this connection is
+ * left out, as its event comes again or has been answered. why: at most 64 KiB, for people who look
+ * at parked events. PUMP_ECLOSED: it has ended; PUMP_EINVALID; PUMP_ETOOLARGE; PUMP_ENOMEM, and then
+ * some of them may have been taken. */
+PUMP_API int pump_consumer_ack(pump_consumer *consumer, const pump_guid *ids, size_t count);
+PUMP_API int pump_consumer_nack(pump_consumer *consumer, const pump_guid *ids, size_t count,
+                                int action, pump_bytes why);
+/* The id to answer an event with: that of the link where there is one. */
+PUMP_API pump_guid pump_event_id(const pump_event *event);
+/* PUMP_SUBSCRIPTION_CATCHING_UP while it connects for the first time, then …_LIVE,
+ * …_RECONNECTING, …_CLOSED. */
+PUMP_API int pump_consumer_state(const pump_consumer *consumer);
+/* Ends it as pump_subscription_close does. The answers that were given go out before. */
+PUMP_API void pump_consumer_close(pump_consumer *consumer);
+
 #define PUMP_MAX_PAGE  4096
 #define PUMP_MAX_FRAME (64 * 1024 * 1024)
 /* One event's data, metadata and twice its type together (16 MiB less the record's head). */

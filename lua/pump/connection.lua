@@ -1,8 +1,9 @@
 -- Connections: where to, with which options, and their life. What they are asked is in read.lua,
--- publish.lua and subscription.lua.
+-- publish.lua, subscribe.lua and group.lua.
 local cluster = require "pump.cluster"
 local core = require "pump.core"
 local errors = require "pump.error"
+local group = require "pump.group"
 local json = require "pump.json"
 local options = require "pump.options"
 local publish = require "pump.publish"
@@ -11,7 +12,7 @@ local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
 local stream = require "pump.stream"
-local subscription = require "pump.subscription"
+local subscribe = require "pump.subscribe"
 
 local M = {}
 
@@ -117,8 +118,11 @@ local methods = {
   publish_event = publish.publish_event, publish = publish.publish,
   delete = stream.delete, get_metadata = stream.get_metadata,
   set_metadata = stream.set_metadata,
-  subscribe_to = subscription.subscribe_to, stream = subscription.stream,
-  watch = subscription.watch,
+  subscribe_to = subscribe.subscribe_to, stream = subscribe.stream, watch = subscribe.watch,
+  create_subscription = group.create_subscription,
+  update_subscription = group.update_subscription,
+  delete_subscription = group.delete_subscription,
+  connect_subscription = group.connect_subscription,
 }
 
 local getters = {}

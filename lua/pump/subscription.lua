@@ -1,9 +1,8 @@
--- Subscriptions: subscribe_to, stream, watch. What keeps them whole is libpump's; here are the
--- waits, the line of pages between the loop and the program, and the signals.
+-- Handles of subscriptions, those to streams (subscribe.lua) and those that share a group's events
+-- (group.lua). What keeps them whole is libpump's; here are the waits, the line of pages between
+-- the loop and the program, and the signals.
 local core = require "pump.core"
 local errors = require "pump.error"
-local options = require "pump.options"
-local read = require "pump.read"
 local request = require "pump.request"
 local scheduler = require "pump.scheduler"
 local signal = require "pump.signal"
@@ -11,24 +10,10 @@ local task = require "pump.task"
 
 local M = {}
 
-local subscribe_options = options.list(options.call, {
-  from_event = "event_number", from_position = "position", resolve_links = "boolean",
-  batch_size = "page", live_buffer_size = "count",
-})
-
 ---- The class -------------------------------------------------------------------------------------
 
-local subscription_class = {}
-subscription_class.__name = "pump.subscription"
-
-local methods, getters = {}, {}
-
-function subscription_class.__index(sub, key)
-  local method = methods[key]
-  if method then return method end
-  local get = getters[key]
-  return get and get(sub)
-end
+local common, getters = {}, {} -- what all have
+local class = {}
 
 -- "catching_up", "live", "reconnecting" or "closed"
 function getters.state(sub)
@@ -44,7 +29,7 @@ function getters.position(sub)
   return number
 end
 
-function subscription_class:__tostring()
+function class:__tostring()
   return ("pump.subscription{%s %s}"):format(self.stream, self.state)
 end
 
@@ -69,6 +54,12 @@ function notices.gap(sub, code)
     { stream = sub.stream }))
 end
 
+-- A group's server sends again what came by then: what the program has not begun is forgotten.
+function notices.lost(sub)
+  core.leave(sub.place)
+  sub.pages, sub.first, sub.last, sub.in_hand = {}, 1, 0, 0
+end
+
 function notices.ended(sub, _, ...)
   sub.err = request.failure({ stream = sub.stream }, ...)
   if sub.conn.closed then
@@ -81,7 +72,7 @@ function notices.ended(sub, _, ...)
 end
 
 -- What the C part has to tell. Who has just subscribed gets to listen before it is told.
-function subscription_class.__notice(sub, what, ...)
+function class.__notice(sub, what, ...)
   if sub.closed then return end
   local is_first = not sub.started and what == "live"
   if not is_first then notices[what](sub, ...) end
@@ -92,7 +83,7 @@ end
 
 ---- Waiting for events ----------------------------------------------------------------------------
 
-local function closed_error(sub)
+function M.closed_error(sub)
   return errors.new("closed", "the subscription was closed", { stream = sub.stream })
 end
 
@@ -145,12 +136,12 @@ end
 
 -- for event in sub:events() do … end: ends when the subscription is closed, raises when it is
 -- lost for good. After break another loop goes on behind the last event.
-function methods.events(sub)
+function common.events(sub)
   return sub.iterator
 end
 
 -- The next event; nil and an error: "timeout" after so many seconds, "closed", or why it is lost.
-function methods.next(sub, seconds)
+function common.next(sub, seconds)
   if seconds ~= nil and (type(seconds) ~= "number" or seconds ~= seconds or seconds < 0) then
     errors.misuse("bad argument #1 to 'next' (seconds expected, got %s)", type(seconds))
   end
@@ -158,11 +149,11 @@ function methods.next(sub, seconds)
   local event = sub.iterator()
   sub.seconds, sub.quiet = nil, nil
   if event then return event end
-  return nil, sub.why or closed_error(sub)
+  return nil, sub.why or M.closed_error(sub)
 end
 
 -- Ends it at once, with what waits in line. May be called again.
-function methods.close(sub)
+function common.close(sub)
   if sub.closed then return true end
   core.leave(sub.place)
   sub.closed = true
@@ -173,28 +164,31 @@ function methods.close(sub)
   return true
 end
 
-subscription_class.__close = methods.close
+class.__close = common.close
 
----- Subscribing -----------------------------------------------------------------------------------
+M.next = common.next
 
--- How to begin: whether with history, the first event, whether from now on, the position before.
-local function beginning(stream, given)
-  local event, position = given.from_event, given.from_position
-  if stream == "$all" then
-    if event then
-      errors.misuse("bad option 'from_event' to 'subscribe_to' ($all begins at from_position)")
-    end
-    local after = type(position) == "table" and position or { commit = -1, prepare = -1 }
-    return position == nil, 0, position == "end", after
+---- Making one ------------------------------------------------------------------------------------
+
+-- The metatable of handles that have these methods beside what all have.
+function M.class(own)
+  local metatable = { __name = "pump.subscription" }
+  for name, value in pairs(class) do metatable[name] = value end
+  local methods = {}
+  for _, part in ipairs { common, own } do
+    for name, method in pairs(part) do methods[name] = method end
   end
-  if position then
-    errors.misuse("bad option 'from_position' to 'subscribe_to' (a stream begins at from_event)")
+  function metatable.__index(sub, key)
+    local method = methods[key]
+    if method then return method end
+    local get = getters[key]
+    return get and get(sub)
   end
-  local from = event == "end" and core.END or type(event) == "number" and math.tointeger(event) or 0
-  return event == nil, from, false, { commit = -1, prepare = -1 }
+  return metatable
 end
 
-local function new(conn, stream)
+-- One that listens to nothing yet.
+function M.new(metatable, conn, stream)
   local sub = setmetatable({
     conn = conn,
     stream = stream,
@@ -205,7 +199,7 @@ local function new(conn, stream)
     in_hand = 0,                     -- events of the page that the program has
     waiters = {},
     on_live = signal.new(), on_gap = signal.new(), on_dropped = signal.new(),
-  }, subscription_class)
+  }, metatable)
   sub.iterator, sub.place = core.iterator(function() return more(sub) end)
   return sub
 end
@@ -215,110 +209,16 @@ local function wait_for_start(sub)
   while not (sub.started or sub.closed) do scheduler.wait_among(sub.waiters) end
 end
 
--- A subscription that has begun. Without from_event (for $all from_position) it is volatile.
-function M.subscribe_to(conn, stream, given)
-  options.stream_argument(stream, "subscribe_to")
-  given = options.check(given, subscribe_options, "subscribe_to")
-  local client = request.client(conn)
-  scheduler.check_cancelled()
-  local is_volatile, from, is_from_now, after = beginning(stream, given)
-  local sub = new(conn, stream)
-  local made, ticket, message = client:subscribe(stream, is_volatile, from, is_from_now,
-    after.commit, after.prepare, given.resolve_links ~= false, given.batch_size,
-    given.live_buffer_size, request.call_arguments(conn, given))
-  if not made then return nil, request.failure({ stream = stream }, ticket, message) end
+-- The subscription once it has begun: with what the client gave for it, or why it gave nothing.
+function M.start(sub, made, ticket, message)
+  if not made then return nil, request.failure({ stream = sub.stream }, ticket, message) end
   sub.core, sub.ticket = made, ticket
-  if sub.is_all then
-    sub.began = after.commit >= 0 and after or nil
-  else
-    sub.began = from > 0 and from - 1 or nil
-  end
   scheduler.listeners[ticket] = sub
   local ok, err = pcall(wait_for_start, sub)
   if ok and not (sub.refused or sub.closed) then return sub end
   sub:close()
   if not ok then error(err, 0) end
-  return nil, sub.err or closed_error(sub)
-end
-
--- Lua before 5.4.5 forgets the value that a loop closes when it is left by break and its body makes
--- a closure. Where it does not, conn:stream gives one.
-local closes_loops = pcall(load [[
-  local closed, keep = false
-  local object = setmetatable({}, { __close = function() closed = true end })
-  for value in function() return 1 end, nil, nil, object do
-    keep = function() return value end
-    if keep() then break end
-  end
-  assert(closed)
-]])
-
-local function without(given, name)
-  local rest = {}
-  for key, value in pairs(given) do rest[key] = value end
-  rest[name] = nil
-  return rest
-end
-
--- for event in conn:stream(name, { forever = true }) do … end: conn:iter that goes on live.
-function M.stream(conn, stream, given)
-  options.stream_argument(stream, "stream")
-  if type(given) ~= "table" then given = options.check(given, {}, "stream") end
-  options.check({ forever = given.forever }, { forever = "boolean" }, "stream")
-  local rest = without(given, "forever")
-  if not given.forever then
-    if stream == "$all" then return read.iter_all(conn, rest) end
-    return read.iter(conn, stream, rest)
-  end
-  if rest.direction == "backward" then
-    errors.misuse("bad option 'direction' to 'stream' (what goes on for ever goes forward)")
-  end
-  rest.direction = nil
-  local start = stream == "$all" and "from_position" or "from_event"
-  if rest[start] == nil then rest[start] = "start" end
-  local sub, err = M.subscribe_to(conn, stream, rest)
-  if not sub then error(err, 0) end
-  return sub:events(), nil, nil, closes_loops and sub or nil
-end
-
----- Callbacks -------------------------------------------------------------------------------------
-
--- One after the other, each event when the one before is done with: a slow function slows down
--- its own subscription and no other. What it raises is reported, and the next event comes.
-local function call(fn, event)
-  local traceback
-  local ok, err = xpcall(fn, function(err)
-    traceback = debug.traceback(nil, 2)
-    return err
-  end, event)
-  if ok then return end
-  scheduler.check_cancelled()
-  task.on_error(scheduler.running(), err, traceback)
-end
-
-local function hand_over(sub, fn)
-  for event in sub:events() do
-    if fn then
-      call(fn, event)
-    else
-      for _, handler in ipairs { table.unpack(sub.conn.on_event.handlers) } do
-        call(handler, event)
-      end
-    end
-  end
-end
-
--- Calls fn(event) for each event of a subscription, or without a function what was appended to
--- conn.on_event. Options are those of subscribe_to. Returns the subscription.
-function M.watch(conn, stream, fn, given)
-  if given == nil and type(fn) == "table" then fn, given = nil, fn end
-  if fn ~= nil and type(fn) ~= "function" then
-    errors.misuse("bad argument #2 to 'watch' (function expected, got %s)", type(fn))
-  end
-  local sub, err = M.subscribe_to(conn, stream, given)
-  if not sub then return nil, err end
-  task.fire(hand_over, sub, fn)
-  return sub
+  return nil, sub.err or M.closed_error(sub)
 end
 
 return M

@@ -84,6 +84,10 @@ void pump_page_unref(pump_page *page) {
   free(memory);
 }
 
+pump_guid pump_event_id(const pump_event *event) {
+  return event->link ? event->link->id : event->record->id;
+}
+
 size_t pump_page_size(const pump_page *page) {
   const page_memory *memory = (const page_memory *)(const void *)page;
   return sizeof *memory + memory->page.count * (sizeof(pump_event) + sizeof(pump_record)) +

@@ -51,6 +51,8 @@ static uint64_t next_due(const pump_client *client) {
     due = client->connect_deadline;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
     due = client->cluster.member_deadline;
+  const pump_heap_node *follower = pump_heap_first(&client->due);
+  if (follower && follower->key < due) due = follower->key;
   if (client->session && pump_session_due(client->session) < due)
     due = pump_session_due(client->session);
   return due;
@@ -439,6 +441,7 @@ static void on_timer(uv_timer_t *handle) {
   while (!client->is_closing && (late = pump_line_expired(&client->line, now)))
     fail(client, late, PUMP_ETIMEOUT, NULL);
   pump_line_wake(&client->line, now);
+  pump_subscriptions_tick(client, now);
   if (client->is_closing) return;
   if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
   if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
@@ -469,6 +472,7 @@ int pump_client_new(pump_client **out, struct uv_loop_s *loop, const pump_option
   client->loop = loop;
   client->timer_at = UINT64_MAX;
   pump_line_init(&client->line, options->max_queued);
+  pump_heap_init(&client->due);
   uv_timer_init(loop, &client->timer);
   uv_idle_init(loop, &client->flush);
   *out = client;
@@ -497,6 +501,7 @@ static void on_handle_gone(void *ud) {
   void (*closed)(void *) = client->closed;
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);
+  pump_heap_free(&client->due);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
   pump_tls_context_free(client->tls);
@@ -512,8 +517,19 @@ static void on_flush_gone(uv_handle_t *handle) {
   on_handle_gone(of(handle, flush));
 }
 
+/* Answers of consumers have no answer that somebody could wait for before he closes: what the
+ * socket takes now goes out. */
+static void say_goodbye(pump_client *client) {
+  if (client->state != PUMP_STATE_CONNECTED) return;
+  pump_subscriptions_settle(client);
+  const pump_buffer *output = pump_session_output(client->session);
+  if (!client->is_sending && output->size > 0)
+    pump_stream_write(client->stream, output->data, output->size);
+}
+
 void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) {
   if (client->is_closing) return;
+  say_goodbye(client);
   client->is_closing = true;
   client->state = PUMP_STATE_CLOSED;
   client->closed = closed;

@@ -34,6 +34,7 @@ struct pump_client {
   pump_follower *subscriptions; /* and consumers: all that have not ended */
   pump_follower *lost;          /* whose connection has gone, until they are told */
   pump_follower *ready;         /* that have something to do when the loop turns */
+  pump_heap due;                /* that have something to do at a time */
 
   pump_cluster cluster;
 
@@ -68,9 +69,15 @@ void pump_client_withdraw(pump_client *client, pump_conversation *conversation);
 /* Has on_flush run in the next turn of the loop. */
 void pump_client_flush_soon(pump_client *client);
 
-/* Subscriptions and consumers: those that are ready go on; the connection is gone, and its conversations with
- * it; and they are told. */
+/* Subscriptions and consumers: those that are ready go on. They outlive connections: one is lost,
+ * and its conversations with it; and there is another one. Where there will be none they are taken
+ * out, and told that they have ended. Tick: the time has come for some. Settle: the connection is
+ * about to be closed, what they have to say goes into its output. */
 void pump_subscriptions_go_on(pump_client *client);
+void pump_subscriptions_tick(pump_client *client, uint64_t now);
+void pump_subscriptions_settle(pump_client *client);
+void pump_subscriptions_lost(pump_client *client);
+void pump_subscriptions_found(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);
 void pump_subscriptions_end(pump_client *client, const char *message);
 /* Starts to connect to a host, which is the endpoint from then on. */

@@ -1,5 +1,6 @@
 #include "client/follower.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,13 @@ void pump_follower_unsubscribe(pump_follower *self) {
   self->subscribing = NULL;
 }
 
+#define of(node) ((pump_follower *)(void *)((char *)(node)-offsetof(pump_follower, by_due)))
+
 static void leave_client(pump_follower *self) {
   if (!self->client) return;
+  if (self->class->settle) self->class->settle(self);
   self->class->lost(self);
+  pump_heap_remove(&self->client->due, &self->by_due);
   pump_follower_unsubscribe(self);
   *self->link = self->next;
   if (self->next) self->next->link = self->link;
@@ -133,6 +138,29 @@ void pump_follower_wake(pump_follower *self) {
   pump_client_flush_soon(self->client);
 }
 
+int pump_follower_due(pump_follower *self, uint64_t time) {
+  pump_client *client = self->client;
+  if (self->by_due.place != 0 && self->by_due.key == time) return 0;
+  pump_heap_remove(&client->due, &self->by_due);
+  if (time == UINT64_MAX) return 0;
+  int code = pump_heap_add(&client->due, &self->by_due, time);
+  pump_client_set_timer(client);
+  return code;
+}
+
+void pump_subscriptions_tick(pump_client *client, uint64_t now) {
+  pump_heap_node *node;
+  while ((node = pump_heap_first(&client->due)) && node->key <= now) {
+    pump_heap_remove(&client->due, node);
+    pump_follower_wake(of(node));
+  }
+}
+
+void pump_subscriptions_settle(pump_client *client) {
+  for (pump_follower *self = client->subscriptions; self; self = self->next)
+    if (self->class->settle) self->class->settle(self);
+}
+
 static void not_ready(pump_client *client, bool go_on) {
   pump_follower *self = client->ready;
   client->ready = NULL;
@@ -151,15 +179,27 @@ void pump_subscriptions_go_on(pump_client *client) {
   not_ready(client, true);
 }
 
+void pump_subscriptions_lost(pump_client *client) {
+  for (pump_follower *self = client->subscriptions; self; self = self->next) {
+    pump_follower_unsubscribe(self);
+    self->class->lost(self);
+    pump_follower_wake(self);
+  }
+}
+
+void pump_subscriptions_found(pump_client *client) {
+  for (pump_follower *self = client->subscriptions; self; self = self->next) {
+    self->class->found(self);
+    pump_follower_wake(self);
+  }
+}
+
 void pump_subscriptions_lose(pump_client *client) {
+  pump_subscriptions_lost(client);
   not_ready(client, false);
   client->lost = client->subscriptions;
   client->subscriptions = NULL;
   if (client->lost) client->lost->link = &client->lost;
-  for (pump_follower *self = client->lost; self; self = self->next) {
-    pump_follower_unsubscribe(self);
-    self->class->lost(self);
-  }
 }
 
 /* As long as nobody connects anew by himself, that is the end of them. */

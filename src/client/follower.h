@@ -9,7 +9,7 @@
 
 typedef struct pump_follower pump_follower;
 
-/* After each of these but the last three its steps are done. */
+/* After the first three its steps are done. */
 typedef struct pump_follower_class {
   /* What came of the subscription at the server; pushed takes the reference over. */
   void (*confirmed)(pump_follower *self, const pump_result *result);
@@ -18,8 +18,12 @@ typedef struct pump_follower_class {
   /* Does one thing; false when there is nothing to do. It may call back, and what it calls may
    * close it. */
   bool (*step)(pump_follower *self);
-  /* The connection is gone, or there is none for it any more. */
+  /* The connection is gone, or there is none for it any more; and there is another one. */
   void (*lost)(pump_follower *self);
+  void (*found)(pump_follower *self);
+  /* Puts into the output what it has still to say, for it ends with or without its client. NULL:
+   * nothing. */
+  void (*settle)(pump_follower *self);
   /* Tells the program that it has ended. */
   void (*ended)(pump_follower *self, const pump_result *result);
   void (*free)(pump_follower *self); /* what it has, and itself */
@@ -31,6 +35,7 @@ struct pump_follower {
   pump_follower *next;  /* in the client's list */
   pump_follower **link; /* what points to it there */
   pump_follower *next_ready;
+  pump_heap_node by_due;          /* when it does steps though nothing happens */
   pump_conversation *subscribing; /* from asking to the end of the subscription */
   pump_request request;           /* what every request of it has; its texts stand behind it */
   uint64_t timeout;
@@ -50,6 +55,8 @@ int pump_follower_check(const pump_client *client);
 
 /* It does steps in the next turn of the loop. */
 void pump_follower_wake(pump_follower *self);
+/* And at this time, UINT64_MAX for never. PUMP_ENOMEM. */
+int pump_follower_due(pump_follower *self, uint64_t time);
 /* Around what happens to it: its steps are done at the end, and it is freed if it was closed. */
 void pump_follower_begin(pump_follower *self);
 void pump_follower_end(pump_follower *self);

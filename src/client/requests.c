@@ -47,6 +47,41 @@ int pump_client_delete(pump_client *client, pump_bytes stream, int64_t expected,
   return ask(client, &request, call, cb, ud);
 }
 
+void pump_group_settings_init(pump_group_settings *settings) {
+  *settings = (pump_group_settings){.from = PUMP_END,
+                                    .message_timeout = 30000,
+                                    .live_buffer_size = 500,
+                                    .read_batch_size = 20,
+                                    .buffer_size = 500,
+                                    .max_retry_count = 10,
+                                    .checkpoint_after = 2000,
+                                    .checkpoint_min_count = 10,
+                                    .checkpoint_max_count = 1000,
+                                    .strategy = "RoundRobin"};
+}
+
+int pump_client_create_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                             const pump_group_settings *settings, const pump_call *call,
+                             pump_result_cb cb, void *ud) {
+  pump_request request = {
+      .kind = PUMP_CREATE_GROUP, .group = group, .stream = stream, .settings = settings};
+  return ask(client, &request, call, cb, ud);
+}
+
+int pump_client_update_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                             const pump_group_settings *settings, const pump_call *call,
+                             pump_result_cb cb, void *ud) {
+  pump_request request = {
+      .kind = PUMP_UPDATE_GROUP, .group = group, .stream = stream, .settings = settings};
+  return ask(client, &request, call, cb, ud);
+}
+
+int pump_client_delete_group(pump_client *client, pump_bytes group, pump_bytes stream,
+                             const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = {.kind = PUMP_DELETE_GROUP, .group = group, .stream = stream};
+  return ask(client, &request, call, cb, ud);
+}
+
 int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t number,
                            bool resolve_links, const pump_call *call, pump_result_cb cb, void *ud) {
   pump_request request = {

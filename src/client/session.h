@@ -46,6 +46,9 @@ pump_decision pump_session_handshake(const pump_session *session, int *status);
  * of pump_session_next whenever something was pushed to it. The conversation stays the caller's; the session refers to it until it comes out of
  * pump_session_next or is taken out with pump_session_forget. PUMP_ENOMEM, PUMP_ETOOLARGE. */
 int pump_session_submit(pump_session *session, pump_conversation *conversation);
+/* What a consumer says of some events, over the conversation that was confirmed. PUMP_ENOMEM. */
+int pump_session_answer(pump_session *session, const pump_conversation *conversation,
+                        const pump_answer *answer);
 /* Takes it out, answered or not. A subscription is ended at the server, which is not waited for. */
 void pump_session_forget(pump_session *session, pump_conversation *conversation);
 /* One conversation that has been answered; its decision and result are set. NULL: none is left.

@@ -53,6 +53,10 @@ static void lost(pump_follower *follower) {
   pump_catch_up_lost(self->machine, PUMP_ECLOSED);
 }
 
+static void found(pump_follower *self) {
+  pump_catch_up_found(of(self)->machine);
+}
+
 static void ended(pump_follower *follower, const pump_result *result) {
   pump_subscription *self = of(follower);
   self->events.ended(self, result, self->ud);
@@ -97,7 +101,7 @@ static bool do_step(pump_follower *follower) {
   case PUMP_STEP_TELL_GAP:
     if (self->events.gap) self->events.gap(self, step.code, self->ud);
     break;
-  case PUMP_STEP_FAIL: pump_follower_fail(follower, step.code, NULL); break;
+  default: pump_follower_fail(follower, step.code, NULL); break;
   }
   if (code != 0) pump_follower_fail(follower, code, NULL);
   return true;
@@ -119,8 +123,8 @@ static bool check(const pump_subscribe *subscribe, const pump_subscription_event
          subscribe->max_untaken >= 1;
 }
 
-static const pump_follower_class class = {confirmed, pushed, dropped, do_step,
-                                          lost,      ended,  release};
+static const pump_follower_class class = {confirmed, pushed, dropped, do_step, lost,
+                                          found,     NULL,   ended,   release};
 
 static int make_machine(pump_subscription *self, const pump_subscribe *subscribe) {
   pump_catch_up_options options = {

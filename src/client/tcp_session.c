@@ -133,7 +133,7 @@ static void unsubscribe(pump_session *session, const pump_conversation *conversa
 
 void pump_session_forget(pump_session *session, pump_conversation *conversation) {
   unlist(session, conversation);
-  if (conversation->slot != 0 && conversation->request.kind == PUMP_SUBSCRIBE)
+  if (conversation->slot != 0 && pump_kind_subscribes(conversation->request.kind))
     unsubscribe(session, conversation);
   leave_registry(session, conversation);
 }
@@ -151,6 +151,13 @@ int pump_session_submit(pump_session *session, pump_conversation *conversation) 
   conversation->slot = index + 1;
   conversation->attempts++;
   return 0;
+}
+
+int pump_session_answer(pump_session *session, const pump_conversation *conversation,
+                        const pump_answer *answer) {
+  if (conversation->slot == 0) return 0;
+  pump_tcp_correlation correlation = correlation_of(session, conversation->slot - 1);
+  return pump_tcp_encode_answer(&session->output, conversation, answer, &correlation);
 }
 
 pump_conversation *pump_session_next(pump_session *session) {
@@ -264,14 +271,20 @@ static bool put_push(pump_conversation *conversation, pump_page *page) {
   return true;
 }
 
+static uint8_t push_command(const pump_conversation *conversation) {
+  return conversation->request.kind == PUMP_CONSUME
+             ? PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED
+             : PUMP_TCP_STREAM_EVENT_APPEARED;
+}
+
 /* What was pushed to one subscription since becomes one page. One that cannot be read, or kept,
  * ends the subscription: nothing is lost without a word. */
 static void end_run(pump_session *session) {
   pump_conversation *conversation = session->running;
   if (!conversation) return;
   pump_page *page;
-  int code =
-      pump_tcp_decode_pushes(session->reader.block, session->run, session->run_length, &page);
+  int code = pump_tcp_decode_pushes(push_command(conversation), session->reader.block, session->run,
+                                    session->run_length, &page);
   session->running = NULL;
   session->run_length = 0;
   if (code == 0 && !put_push(conversation, page)) {
@@ -302,7 +315,7 @@ static void handle_too_large(pump_session *session, const pump_tcp_frame *frame,
   pump_conversation *conversation = find(session, &frame->correlation);
   say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame->command);
   if (!conversation) return;
-  if (conversation->request.kind == PUMP_SUBSCRIBE) unsubscribe(session, conversation);
+  if (pump_kind_subscribes(conversation->request.kind)) unsubscribe(session, conversation);
   pump_reply reply = {.outcome = PUMP_OUTCOME_TOO_LARGE, .current_version = PUMP_UNKNOWN};
   pump_conversation_inspect(conversation, &reply);
   answered(session, conversation, now);
@@ -322,8 +335,8 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
     return 0;
   }
-  if (frame->command == PUMP_TCP_STREAM_EVENT_APPEARED &&
-      conversation->request.kind == PUMP_SUBSCRIBE) {
+  if (pump_kind_subscribes(conversation->request.kind) &&
+      frame->command == push_command(conversation)) {
     push(session, conversation, frame->payload);
     return 0;
   }
@@ -333,6 +346,8 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
     say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
   pump_conversation_inspect(conversation, &reply);
+  if (reply.outcome == PUMP_OUTCOME_CONFIRMED && conversation->decision != PUMP_GO_ON)
+    unsubscribe(session, conversation); /* there was no memory to go on */
   answered(session, conversation, now);
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "client/tcp_translate.h"
 
 #include "base/bytes.h"
+#include "base/guid.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/events.h"
@@ -106,6 +107,59 @@ static int encode_subscribe(pump_buffer *out, const pump_request *request,
                        request->password, &message.base);
 }
 
+/* To create and to update a group is the same message under two names. */
+static int encode_group(pump_buffer *out, uint8_t command, const pump_request *request,
+                        const pump_tcp_correlation *correlation) {
+  PumpTcp__CreatePersistentSubscription message = PUMP_TCP__CREATE_PERSISTENT_SUBSCRIPTION__INIT;
+  const pump_group_settings *settings = request->settings;
+  pump_bytes strategy = pump_bytes_of(settings->strategy);
+#define SET(field, value) (message.has_##field = true, message.field = (value))
+  SET(subscription_group_name, pump_tcp_binary(request->group));
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(resolve_link_tos, settings->resolve_links);
+  SET(start_from, settings->from);
+  SET(message_timeout_milliseconds, (int32_t)settings->message_timeout);
+  SET(record_statistics, settings->record_statistics);
+  SET(live_buffer_size, settings->live_buffer_size);
+  SET(read_batch_size, settings->read_batch_size);
+  SET(buffer_size, settings->buffer_size);
+  SET(max_retry_count, settings->max_retry_count);
+  SET(prefer_round_robin, pump_bytes_is(strategy, "RoundRobin"));
+  SET(checkpoint_after_time, (int32_t)settings->checkpoint_after);
+  SET(checkpoint_max_count, settings->checkpoint_max_count);
+  SET(checkpoint_min_count, settings->checkpoint_min_count);
+  SET(subscriber_max_count, settings->subscriber_max_count);
+  SET(named_consumer_strategy, pump_tcp_binary(strategy));
+#undef SET
+  return pump_tcp_pack(out, command, correlation, request->username, request->password,
+                       &message.base);
+}
+
+static int encode_delete_group(pump_buffer *out, const pump_request *request,
+                               const pump_tcp_correlation *correlation) {
+  PumpTcp__DeletePersistentSubscription message = PUMP_TCP__DELETE_PERSISTENT_SUBSCRIPTION__INIT;
+  message.has_subscription_group_name = true;
+  message.subscription_group_name = pump_tcp_binary(request->group);
+  message.has_event_stream_id = true;
+  message.event_stream_id = pump_tcp_binary(request->stream);
+  return pump_tcp_pack(out, PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION, correlation, request->username,
+                       request->password, &message.base);
+}
+
+static int encode_consume(pump_buffer *out, const pump_request *request,
+                          const pump_tcp_correlation *correlation) {
+  PumpTcp__ConnectToPersistentSubscription message =
+      PUMP_TCP__CONNECT_TO_PERSISTENT_SUBSCRIPTION__INIT;
+  message.has_subscription_id = true;
+  message.subscription_id = pump_tcp_binary(request->group);
+  message.has_event_stream_id = true;
+  message.event_stream_id = pump_tcp_binary(request->stream);
+  message.has_allowed_in_flight_messages = true;
+  message.allowed_in_flight_messages = request->max_count;
+  return pump_tcp_pack(out, PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION, correlation,
+                       request->username, request->password, &message.base);
+}
+
 int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
                             const pump_tcp_correlation *correlation) {
   switch (request->kind) {
@@ -121,8 +175,43 @@ int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
   case PUMP_READ_STREAM: return encode_read_stream(out, request, correlation);
   case PUMP_READ_ALL: return encode_read_all(out, request, correlation);
   case PUMP_SUBSCRIBE: return encode_subscribe(out, request, correlation);
+  case PUMP_CREATE_GROUP:
+    return encode_group(out, PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION, request, correlation);
+  case PUMP_UPDATE_GROUP:
+    return encode_group(out, PUMP_TCP_UPDATE_PERSISTENT_SUBSCRIPTION, request, correlation);
+  case PUMP_DELETE_GROUP: return encode_delete_group(out, request, correlation);
+  case PUMP_CONSUME: return encode_consume(out, request, correlation);
   }
   return PUMP_EINVALID;
+}
+
+/* Some thousand ids: written in place. */
+int pump_tcp_encode_answer(pump_buffer *out, const pump_conversation *conversation,
+                           const pump_answer *answer, const pump_tcp_correlation *correlation) {
+  const pump_request *request = &conversation->request;
+  const pump_buffer *name = &conversation->name;
+  bool is_ack = answer->action == 0;
+  size_t size = pump_pb_bytes_size(1, name->size) + answer->count * pump_pb_bytes_size(2, 16);
+  if (!is_ack) size += pump_pb_bytes_size(3, answer->why.size) + pump_pb_number_size(4, 1);
+  size_t mark = pump_tcp_frame_begin(out,
+                                     is_ack ? PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS
+                                            : PUMP_TCP_PERSISTENT_SUBSCRIPTION_NAK_EVENTS,
+                                     correlation, request->username, request->password);
+  uint8_t *to = pump_buffer_reserve(out, size);
+  if (to) {
+    to = pump_pb_put_bytes(to, 1, name->data, name->size);
+    for (size_t i = 0; i < answer->count; i++) {
+      uint8_t id[16];
+      pump_guid_to_net(&answer->ids[i], id);
+      to = pump_pb_put_bytes(to, 2, id, sizeof id);
+    }
+    if (!is_ack) {
+      to = pump_pb_put_bytes(to, 3, answer->why.data, answer->why.size);
+      pump_pb_put_number(to, 4, (uint64_t)answer->action);
+    }
+    pump_buffer_grew(out, size);
+  }
+  return pump_tcp_frame_end(out, mark);
 }
 
 /* ---- Replies ------------------------------------------------------------------------------ */
@@ -143,6 +232,12 @@ static bool answers(uint8_t command, pump_kind kind) {
            command == PUMP_TCP_READ_ALL_BACKWARD_COMPLETED;
   case PUMP_SUBSCRIBE:
     return command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION ||
+           command == PUMP_TCP_SUBSCRIPTION_DROPPED;
+  case PUMP_CREATE_GROUP: return command == PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED;
+  case PUMP_UPDATE_GROUP: return command == PUMP_TCP_UPDATE_PERSISTENT_SUBSCRIPTION_COMPLETED;
+  case PUMP_DELETE_GROUP: return command == PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION_COMPLETED;
+  case PUMP_CONSUME:
+    return command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION ||
            command == PUMP_TCP_SUBSCRIPTION_DROPPED;
   }
   return false;
@@ -279,9 +374,34 @@ static void translate_confirmation(pump_bytes body, pump_reply *reply) {
   reply->outcome = cursor.malformed ? PUMP_OUTCOME_UNREADABLE : PUMP_OUTCOME_CONFIRMED;
 }
 
+static void translate_consumer(pump_bytes body, pump_reply *reply) {
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  while (pump_pb_next(&cursor, &field))
+    if (field.number == 2) reply->text = field.bytes;
+  reply->outcome = cursor.malformed ? PUMP_OUTCOME_UNREADABLE : PUMP_OUTCOME_CONFIRMED;
+}
+
+static void translate_group(pump_bytes body, pump_kind kind, pump_reply *reply) {
+  const pump_outcome outcomes[] = {PUMP_OUTCOME_SUCCESS,
+                                   kind == PUMP_CREATE_GROUP ? PUMP_OUTCOME_GROUP_EXISTS
+                                                             : PUMP_OUTCOME_NO_GROUP,
+                                   PUMP_OUTCOME_ERROR, PUMP_OUTCOME_ACCESS_DENIED};
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  uint64_t result = 0;
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number == 1)
+      result = field.value;
+    else if (field.number == 2)
+      reply->text = field.bytes;
+  }
+  reply->outcome = cursor.malformed || result > 3 ? PUMP_OUTCOME_UNREADABLE : outcomes[result];
+}
+
 static void translate_drop(pump_bytes body, pump_reply *reply) {
   static const pump_outcome reasons[] = {PUMP_OUTCOME_DROPPED, PUMP_OUTCOME_ACCESS_DENIED,
-                                         PUMP_OUTCOME_NO_GROUP, PUMP_OUTCOME_DROPPED,
+                                         PUMP_OUTCOME_NO_GROUP, PUMP_OUTCOME_NO_GROUP,
                                          PUMP_OUTCOME_FULL};
   pump_pb_cursor cursor = pump_pb_start(body);
   pump_pb_field field;
@@ -321,6 +441,10 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
     translate_confirmation(frame->payload, reply);
   } else if (frame->command == PUMP_TCP_SUBSCRIPTION_DROPPED) {
     translate_drop(frame->payload, reply);
+  } else if (kind == PUMP_CONSUME) {
+    translate_consumer(frame->payload, reply);
+  } else if (kind >= PUMP_CREATE_GROUP) {
+    translate_group(frame->payload, kind, reply);
   } else if (kind >= PUMP_READ_EVENT) {
     translate_page(frame, block, kind, reply);
   }

@@ -10,6 +10,9 @@
 int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
                             const pump_tcp_correlation *correlation);
 
+int pump_tcp_encode_answer(pump_buffer *out, const pump_conversation *conversation,
+                           const pump_answer *answer, const pump_tcp_correlation *correlation);
+
 /* What a frame says to a conversation of this kind. A frame that is no answer to it, or cannot be
  * read, is an outcome too. Texts are views into the frame; the page is the caller's. */
 void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kind kind,

@@ -30,6 +30,19 @@ static bool is_expected_version(int64_t version) {
   return version >= PUMP_ANY || version == PUMP_STREAM_EXISTS;
 }
 
+static bool check_group(const pump_request *request) {
+  return request->stream.size > 0 && request->group.size > 0;
+}
+
+/* A group that has no room for a page of history never reads one, and no server says so. */
+static bool check_settings(const pump_group_settings *settings) {
+  return settings->from >= PUMP_END && settings->message_timeout <= INT32_MAX &&
+         settings->checkpoint_after <= INT32_MAX && settings->live_buffer_size >= 1 &&
+         settings->read_batch_size >= 1 && settings->buffer_size > settings->read_batch_size &&
+         settings->max_retry_count >= 0 && settings->checkpoint_min_count >= 0 &&
+         settings->checkpoint_max_count >= 0 && settings->subscriber_max_count >= 0;
+}
+
 static int check(const pump_request *request) {
   if (request->username.size > LONGEST_LOGIN || request->password.size > LONGEST_LOGIN)
     return PUMP_EINVALID;
@@ -47,6 +60,12 @@ static int check(const pump_request *request) {
     return request->max_count < 1 || request->max_count > PUMP_MAX_PAGE ? PUMP_EINVALID : 0;
   case PUMP_READ_ALL:
     return request->max_count < 1 || request->max_count > PUMP_MAX_PAGE ? PUMP_EINVALID : 0;
+  case PUMP_CREATE_GROUP:
+  case PUMP_UPDATE_GROUP:
+    if (!check_settings(request->settings)) return PUMP_EINVALID;
+    return check_group(request) ? 0 : PUMP_EINVALID;
+  case PUMP_DELETE_GROUP: return check_group(request) ? 0 : PUMP_EINVALID;
+  case PUMP_CONSUME: return check_group(request) && request->max_count > 0 ? 0 : PUMP_EINVALID;
   default: return 0;
   }
 }
@@ -58,6 +77,10 @@ static size_t size_of(const pump_request *request) {
   for (size_t i = 0; i < request->count; i++)
     size += request->events[i].type.size + request->events[i].data.size +
             request->events[i].metadata.size;
+  if (request->settings) {
+    size += sizeof *request->settings + _Alignof(pump_group_settings);
+    size += pump_bytes_of(request->settings->strategy).size + 1;
+  }
   return size;
 }
 
@@ -67,6 +90,19 @@ static pump_bytes copy(char **to, pump_bytes bytes) {
   if (bytes.size > 0) memcpy(*to, bytes.data, bytes.size);
   *to += bytes.size;
   return copied;
+}
+
+/* Behind texts of any length. */
+static void copy_settings(pump_conversation *conversation, char *at) {
+  size_t odd = (uintptr_t)at % _Alignof(pump_group_settings);
+  if (odd > 0) at += _Alignof(pump_group_settings) - odd;
+  pump_group_settings *settings = (pump_group_settings *)(void *)at;
+  *settings = *conversation->request.settings;
+  if (settings->strategy) {
+    size_t size = pump_bytes_of(settings->strategy).size + 1;
+    settings->strategy = memcpy(at + sizeof *settings, settings->strategy, size);
+  }
+  conversation->request.settings = settings;
 }
 
 int pump_conversation_new(pump_conversation **out, const pump_request *request) {
@@ -90,6 +126,7 @@ int pump_conversation_new(pump_conversation **out, const pump_request *request) 
   conversation->request.group = copy(&to, request->group);
   conversation->request.username = copy(&to, request->username);
   conversation->request.password = copy(&to, request->password);
+  if (request->settings) copy_settings(conversation, to);
   conversation->result = (pump_result){.message = "", .current_version = PUMP_UNKNOWN};
   *out = conversation;
   return 0;
@@ -111,6 +148,7 @@ void pump_conversation_free(pump_conversation *conversation) {
     pump_page_unref(page);
   pump_page_unref(conversation->result.page);
   pump_buffer_free(&conversation->words);
+  pump_buffer_free(&conversation->name);
   pump_bytes password = conversation->request.password;
   if (password.data) explicit_bzero((char *)(uintptr_t)password.data, password.size);
   free(conversation);
@@ -142,9 +180,14 @@ static void put_details(pump_conversation *conversation) {
   const pump_result *result = &conversation->result;
   pump_buffer *words = &conversation->words;
   if ((request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) ||
-      request->kind == PUMP_SUBSCRIBE) {
+      request->kind >= PUMP_SUBSCRIBE) {
     pump_buffer_text(words, ": stream \"");
     put_line(words, request->stream);
+    pump_buffer_byte(words, '"');
+  }
+  if (request->group.size > 0) {
+    pump_buffer_text(words, ", group \"");
+    put_line(words, request->group);
     pump_buffer_byte(words, '"');
   }
   if (result->status == PUMP_ENOEVENT)
@@ -207,9 +250,13 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_READ_ONLY:
   case PUMP_OUTCOME_NOT_HANDLED: return (verdict){PUMP_ENOTHANDLED, PUMP_DONE, false};
   case PUMP_OUTCOME_DROPPED: return (verdict){PUMP_EDROPPED, PUMP_DONE, true};
+  case PUMP_OUTCOME_GROUP_EXISTS: return (verdict){PUMP_EEXISTS, PUMP_DONE, false};
   case PUMP_OUTCOME_NO_GROUP: return (verdict){PUMP_ENOGROUP, PUMP_DONE, false};
   case PUMP_OUTCOME_FULL: return (verdict){PUMP_EMAXSUBSCRIBERS, PUMP_DONE, true};
   case PUMP_OUTCOME_ERROR:
+    if (conversation->request.kind >= PUMP_CREATE_GROUP)
+      return (verdict){PUMP_ESUBSCRIBE, PUMP_DONE, false};
+    return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
   case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
   case PUMP_OUTCOME_TOO_LARGE: return (verdict){PUMP_ETOOLARGE, PUMP_DONE, false};
   case PUMP_OUTCOME_UNREADABLE: break;
@@ -225,6 +272,14 @@ static void take_leader(pump_conversation *conversation, const pump_reply *reply
   conversation->leader_host[reply->leader_host.size] = '\0';
   conversation->result.leader_host = conversation->leader_host;
   conversation->result.leader_port = reply->leader_port;
+}
+
+/* Without its name a consumer could not answer. */
+static void confirm(pump_conversation *conversation, pump_bytes name) {
+  pump_buffer_clear(&conversation->name);
+  pump_buffer_append(&conversation->name, name.data, name.size);
+  conversation->was_confirmed = !conversation->name.failed;
+  if (conversation->name.failed) pump_conversation_fail(conversation, PUMP_ENOMEM, NULL);
 }
 
 pump_decision pump_conversation_inspect(pump_conversation *conversation, const pump_reply *reply) {
@@ -252,8 +307,8 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
     set_failure(conversation, judged.code, reply->text);
   }
   conversation->decision = judged.decision;
-  if (judged.decision == PUMP_GO_ON) conversation->was_confirmed = true;
-  return judged.decision;
+  if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
+  return conversation->decision;
 }
 
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message) {

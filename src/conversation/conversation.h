@@ -10,6 +10,7 @@
 #include <pump.h>
 #include "base/buffer.h"
 #include "base/heap.h"
+#include "conversation/step.h"
 
 typedef enum pump_kind {
   PUMP_AUTHENTICATE,
@@ -20,8 +21,17 @@ typedef enum pump_kind {
   PUMP_READ_EVENT,
   PUMP_READ_STREAM,
   PUMP_READ_ALL,
-  PUMP_SUBSCRIBE
+  PUMP_SUBSCRIBE,
+  PUMP_CREATE_GROUP,
+  PUMP_UPDATE_GROUP,
+  PUMP_DELETE_GROUP,
+  PUMP_CONSUME
 } pump_kind;
+
+/* Of these more comes after the first answer. */
+static inline bool pump_kind_subscribes(pump_kind kind) {
+  return kind == PUMP_SUBSCRIBE || kind == PUMP_CONSUME;
+}
 
 /* What is asked. Which fields count depends on the kind. */
 typedef struct pump_request {
@@ -30,7 +40,7 @@ typedef struct pump_request {
   bool resolve_links;
   bool backward;
   bool is_hard; /* delete: for ever */
-  int32_t max_count;
+  int32_t max_count;   /* reads: events; consume: events in flight */
   pump_bytes stream;   /* identify: the connection's name */
   pump_bytes group;    /* persistent subscriptions */
   pump_bytes username; /* data NULL: as the connection */
@@ -39,6 +49,7 @@ typedef struct pump_request {
   pump_position position;
   const pump_new_event *events;
   size_t count;
+  const pump_group_settings *settings; /* create and update a group */
 } pump_request;
 
 /* What a server said, whatever its protocol. */
@@ -57,9 +68,10 @@ typedef enum pump_outcome {
   PUMP_OUTCOME_NOT_LEADER,
   PUMP_OUTCOME_READ_ONLY,
   PUMP_OUTCOME_NOT_HANDLED,
-  PUMP_OUTCOME_CONFIRMED,   /* a subscription: what happens is pushed from now on */
-  PUMP_OUTCOME_DROPPED,     /* a subscription that the server ended without a reason */
-  PUMP_OUTCOME_NO_GROUP,    /* there is no such group to subscribe to */
+  PUMP_OUTCOME_CONFIRMED, /* a subscription: what happens is pushed from now on */
+  PUMP_OUTCOME_DROPPED,   /* a subscription that the server ended without a reason */
+  PUMP_OUTCOME_GROUP_EXISTS,
+  PUMP_OUTCOME_NO_GROUP,    /* there is no such group */
   PUMP_OUTCOME_FULL,        /* the group has all the subscribers it allows */
   PUMP_OUTCOME_ERROR,       /* it refused and said why */
   PUMP_OUTCOME_BAD_REQUEST, /* it did not understand */
@@ -69,7 +81,7 @@ typedef enum pump_outcome {
 
 typedef struct pump_reply {
   pump_outcome outcome;
-  pump_bytes text;         /* the server's words */
+  pump_bytes text;         /* the server's words; consume, confirmed: its name for it */
   int64_t first_number;    /* append */
   int64_t last_number;     /* append */
   int64_t current_version; /* PUMP_UNKNOWN where it was not said */
@@ -106,6 +118,7 @@ struct pump_conversation {
   bool was_confirmed; /* and nobody has been told */
   bool is_open;       /* confirmed and told: it has left the line */
   pump_push *pushes, *last_push;
+  pump_buffer name; /* consume: what the server calls it, to be answered with */
 
   /* Its places, for whoever holds it now. */
   pump_heap_node by_deadline;

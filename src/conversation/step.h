@@ -12,8 +12,18 @@ typedef enum pump_step_kind {
   PUMP_STEP_DELIVER,     /* page from its event `first` on; the reference is the caller's */
   PUMP_STEP_TELL_LIVE,   /* what is delivered from now on has just happened */
   PUMP_STEP_TELL_GAP,    /* volatile: events were left out here; code says why */
+  PUMP_STEP_TELL_LOST,   /* a consumer has to connect again; code says why */
+  PUMP_STEP_ANSWER,      /* a consumer's answers, to be sent; they are there until the next step */
   PUMP_STEP_FAIL         /* it is over; code says why. Nothing follows */
 } pump_step_kind;
+
+/* What a consumer says of some events. */
+typedef struct pump_answer {
+  int action; /* PUMP_NACK_…, 0: they are done with */
+  pump_bytes why;
+  const pump_guid *ids;
+  size_t count;
+} pump_answer;
 
 typedef struct pump_step {
   pump_step_kind kind;
@@ -24,6 +34,7 @@ typedef struct pump_step {
   pump_page *page;
   size_t first;
   int code;
+  pump_answer answer;
 } pump_step;
 
 /* How long to wait before something is tried again that has failed so often. */

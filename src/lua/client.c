@@ -71,45 +71,46 @@ static void shut(pump_lua_child *child) {
   if (client) pump_client_close(client, on_closed, self);
 }
 
-static const char *string_option(lua_State *L, const char *name) {
+static const char *string_option(lua_State *L, int table, const char *name) {
   /* The table keeps the string alive. */
-  lua_getfield(L, 1, name);
+  lua_getfield(L, table, name);
   const char *text = lua_tostring(L, -1);
   lua_pop(L, 1);
   return text;
 }
 
-static lua_Integer integer_option(lua_State *L, const char *name, lua_Integer otherwise) {
+static lua_Integer integer_option(lua_State *L, int table, const char *name,
+                                  lua_Integer otherwise) {
   int is_integer;
-  lua_getfield(L, 1, name);
+  lua_getfield(L, table, name);
   lua_Integer value = lua_tointegerx(L, -1, &is_integer);
   lua_pop(L, 1);
   return is_integer ? value : otherwise;
 }
 
-static bool boolean_option(lua_State *L, const char *name, bool otherwise) {
-  bool value = lua_getfield(L, 1, name) == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
+static bool boolean_option(lua_State *L, int table, const char *name, bool otherwise) {
+  bool value = lua_getfield(L, table, name) == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
   lua_pop(L, 1);
   return value;
 }
 
 static void read_options(lua_State *L, pump_options *options) {
   pump_options_init(options);
-  const char *host = string_option(L, "host");
+  const char *host = string_option(L, 1, "host");
   if (host) options->host = host;
-  options->port = (int)integer_option(L, "port", options->port);
-  options->seeds = string_option(L, "seeds");
-  options->username = string_option(L, "username");
-  options->password = string_option(L, "password");
-  options->name = string_option(L, "name");
-  options->tls.enable = boolean_option(L, "tls", false);
-  options->tls.verify = boolean_option(L, "verify", true);
-  options->tls.ca = string_option(L, "ca");
-  options->tls.cert = string_option(L, "cert");
-  options->tls.key = string_option(L, "key");
-  options->tls.server_name = string_option(L, "server_name");
+  options->port = (int)integer_option(L, 1, "port", options->port);
+  options->seeds = string_option(L, 1, "seeds");
+  options->username = string_option(L, 1, "username");
+  options->password = string_option(L, 1, "password");
+  options->name = string_option(L, 1, "name");
+  options->tls.enable = boolean_option(L, 1, "tls", false);
+  options->tls.verify = boolean_option(L, 1, "verify", true);
+  options->tls.ca = string_option(L, 1, "ca");
+  options->tls.cert = string_option(L, 1, "cert");
+  options->tls.key = string_option(L, 1, "key");
+  options->tls.server_name = string_option(L, 1, "server_name");
 #define NUMBER(name, type)                                                                         \
-  options->name = (type)integer_option(L, #name, (lua_Integer)options->name)
+  options->name = (type)integer_option(L, 1, #name, (lua_Integer)options->name)
   NUMBER(timeout, uint64_t);
   NUMBER(connect_timeout, uint64_t);
   NUMBER(heartbeat_interval, uint64_t);
@@ -370,6 +371,81 @@ static int client_read_all(lua_State *L) {
   return accepted(L, answer, pump_client_read_all(client, &read, &call, on_result, answer));
 }
 
+/* Settings under their names in pump_group_settings; the table keeps the strategy alive. */
+static pump_group_settings settings_at(lua_State *L, int table) {
+  pump_group_settings settings;
+  pump_group_settings_init(&settings);
+  luaL_checktype(L, table, LUA_TTABLE);
+  settings.resolve_links = boolean_option(L, table, "resolve_links", settings.resolve_links);
+  settings.record_statistics =
+      boolean_option(L, table, "record_statistics", settings.record_statistics);
+  const char *strategy = string_option(L, table, "strategy");
+  if (strategy) settings.strategy = strategy;
+#define NUMBER(name, type)                                                                         \
+  settings.name = (type)integer_option(L, table, #name, (lua_Integer)settings.name)
+  NUMBER(from, int64_t);
+  NUMBER(message_timeout, uint64_t);
+  NUMBER(live_buffer_size, int32_t);
+  NUMBER(read_batch_size, int32_t);
+  NUMBER(buffer_size, int32_t);
+  NUMBER(max_retry_count, int32_t);
+  NUMBER(checkpoint_after, uint64_t);
+  NUMBER(checkpoint_min_count, int32_t);
+  NUMBER(checkpoint_max_count, int32_t);
+  NUMBER(subscriber_max_count, int32_t);
+#undef NUMBER
+  return settings;
+}
+
+/* client:create_group(group, stream, settings, call…) */
+static int client_create_group(lua_State *L) {
+  pump_bytes group = bytes_at(L, 2), stream = bytes_at(L, 3);
+  pump_group_settings settings = settings_at(L, 4);
+  pump_call call = call_at(L, 5);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(
+      L, answer,
+      pump_client_create_group(client, group, stream, &settings, &call, on_result, answer));
+}
+
+/* client:update_group(group, stream, settings, call…) */
+static int client_update_group(lua_State *L) {
+  pump_bytes group = bytes_at(L, 2), stream = bytes_at(L, 3);
+  pump_group_settings settings = settings_at(L, 4);
+  pump_call call = call_at(L, 5);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(
+      L, answer,
+      pump_client_update_group(client, group, stream, &settings, &call, on_result, answer));
+}
+
+/* client:delete_group(group, stream, call…) */
+static int client_delete_group(lua_State *L) {
+  pump_bytes group = bytes_at(L, 2), stream = bytes_at(L, 3);
+  pump_call call = call_at(L, 4);
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer,
+                  pump_client_delete_group(client, group, stream, &call, on_result, answer));
+}
+
+/* client:consume(group, stream, buffer_size, call…) -> consumer, ticket of its notices */
+static int client_consume(lua_State *L) {
+  lua_client *self = check_client(L);
+  pump_bytes group = bytes_at(L, 2), stream = bytes_at(L, 3);
+  int32_t buffer_size = (int32_t)luaL_optinteger(L, 4, 0);
+  pump_call call = call_at(L, 5);
+  pump_lua_push_consumer(L);
+  /* A finaliser may have closed the client meanwhile. */
+  if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+  return pump_lua_consume(L, self->child.loop, self->client, group, stream, buffer_size, &call);
+}
+
 /* client:subscribe(stream, is_volatile, from, is_from_now, commit, prepare, resolve_links,
  * page_size, max_buffered, call…) -> subscription, ticket of its notices */
 static int client_subscribe(lua_State *L) {
@@ -403,6 +479,10 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},
       {"subscribe", client_subscribe},
+      {"create_group", client_create_group},
+      {"update_group", client_update_group},
+      {"delete_group", client_delete_group},
+      {"consume", client_consume},
       {"state", client_state},
       {"endpoint", client_endpoint},
       {"close", client_close},

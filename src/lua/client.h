@@ -34,6 +34,12 @@ int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, p
                        const pump_subscribe *subscribe, const pump_call *call);
 void pump_lua_open_subscription(lua_State *L);
 
+/* The same for a consumer of a group. */
+void pump_lua_push_consumer(lua_State *L);
+int pump_lua_consume(lua_State *L, pump_lua_loop *loop, pump_client *client, pump_bytes group,
+                     pump_bytes stream, int32_t buffer_size, const pump_call *call);
+void pump_lua_open_consumer(lua_State *L);
+
 /* Adds its functions to the table on the top, with the loop at `index` as upvalue. */
 void pump_lua_open_client(lua_State *L, int index);
 

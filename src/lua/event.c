@@ -322,14 +322,22 @@ static int core_iterator(lua_State *L) {
 
 /* ---- Events ------------------------------------------------------------------------------- */
 
-static lua_event *check_event(lua_State *L) {
-  lua_event *event = luaL_checkudata(L, 1, EVENT_TYPE);
+static lua_event *check_event_at(lua_State *L, int index) {
+  lua_event *event = luaL_checkudata(L, index, EVENT_TYPE);
   if (!event->owner->page) luaL_error(L, "the event is gone");
   return event;
 }
 
+static lua_event *check_event(lua_State *L) {
+  return check_event_at(L, 1);
+}
+
 static const pump_event *place_of(const lua_event *event) {
   return &event->owner->page->events[event->index];
+}
+
+const pump_event *pump_lua_check_event(lua_State *L, int index) {
+  return place_of(check_event_at(L, index));
 }
 
 /* What the fields are read from: the link for a link's own view and where the target is gone. */
@@ -418,6 +426,10 @@ static int event_index(lua_State *L) {
     if (!IS("received_event")) return 0;
     if (!event->is_link && place_of(event)->link) return push_link(L, event);
     lua_pushvalue(L, 1);
+    return 1;
+  case KEY('r', 11):
+    if (!IS("retry_count")) return 0;
+    lua_pushinteger(L, place_of(event)->retry_count);
     return 1;
   case KEY('r', 8):
     if (!IS("resolved")) return 0;

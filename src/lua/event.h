@@ -14,6 +14,8 @@
 void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page);
 /* The same for the page of a subscription, of which only the events from `first` on are new. */
 void pump_lua_push_events(lua_State *L, pump_lua_loop *loop, pump_page **page, size_t first);
+/* The event at this index; raises for what is none. */
+const pump_event *pump_lua_check_event(lua_State *L, int index);
 /* Adds the functions for pages and events to the table on the top, with the loop at `index`. */
 void pump_lua_open_event(lua_State *L, int index);
 

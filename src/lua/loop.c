@@ -173,7 +173,8 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     return 2;
   case PUMP_LUA_LIVE: lua_pushliteral(L, "live"); return 1;
   case PUMP_LUA_GAP:
-    lua_pushliteral(L, "gap");
+  case PUMP_LUA_LOST:
+    lua_pushstring(L, answer->kind == PUMP_LUA_GAP ? "gap" : "lost");
     lua_pushstring(L, pump_error_name(result->status));
     return 2;
   case PUMP_LUA_ENDED: lua_pushliteral(L, "ended"); return 1 + push_failure(L, result);

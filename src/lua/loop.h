@@ -24,6 +24,7 @@ typedef enum pump_lua_kind {
   PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
   PUMP_LUA_LIVE,         /* a notice: "live" */
   PUMP_LUA_GAP,          /* a notice: "gap", code */
+  PUMP_LUA_LOST,         /* a notice: "lost", code */
   PUMP_LUA_ENDED         /* the last one: "ended", and a failure */
 } pump_lua_kind;
 
@@ -87,6 +88,20 @@ bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind
                      const char *text);
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
 bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members);
+
+/* Somebody who reports to Lua, by notices under one ticket, until the answer to it says that it is
+ * over. */
+typedef struct pump_lua_reporter {
+  pump_lua_loop *loop;
+  pump_lua_answer *last_word; /* made beforehand: for want of memory it can end, too */
+  lua_Integer ticket;
+} pump_lua_reporter;
+
+/* PUMP_ENOMEM. */
+int pump_lua_reporter_begin(pump_lua_reporter *reporter, pump_lua_loop *loop);
+void pump_lua_reporter_end(pump_lua_reporter *reporter, const pump_result *result);
+/* Ends it without a last word. */
+void pump_lua_reporter_drop(pump_lua_reporter *reporter);
 
 void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box);
 void pump_lua_disown(pump_lua_child *child);

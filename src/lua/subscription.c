@@ -1,5 +1,4 @@
-/* Subscriptions as Lua has them: notices under a ticket that stays, until the answer to it says
- * that they are over. */
+/* Subscriptions as Lua has them. */
 #include <lauxlib.h>
 
 #include "lua/client.h"
@@ -7,10 +6,8 @@
 #define SUBSCRIPTION_TYPE "pump.core.subscription"
 
 typedef struct lua_subscription {
-  pump_lua_loop *loop;
+  pump_lua_reporter reporter;
   pump_subscription *subscription; /* NULL once it is closed */
-  pump_lua_answer *last_word;      /* made beforehand: for want of memory it can end, too */
-  lua_Integer ticket;
 } lua_subscription;
 
 /* ---- What libpump calls ------------------------------------------------------------------- */
@@ -21,41 +18,38 @@ static void close(lua_subscription *self) {
   if (subscription) pump_subscription_close(subscription);
 }
 
-static void end(lua_subscription *self, const pump_result *result) {
-  pump_lua_answer *last_word = self->last_word;
-  self->last_word = NULL;
-  if (last_word) pump_lua_answer_with(last_word, result);
-}
-
 /* Nothing is left out without a word. */
 static void end_without_memory(lua_subscription *self) {
-  end(self, &(pump_result){.status = PUMP_ENOMEM, .current_version = PUMP_UNKNOWN});
+  pump_lua_reporter_end(&self->reporter,
+                        &(pump_result){.status = PUMP_ENOMEM, .current_version = PUMP_UNKNOWN});
   close(self);
 }
 
 static void on_events(pump_subscription *subscription, pump_page *page, size_t first, void *ud) {
   lua_subscription *self = ud;
   (void)subscription;
-  if (!pump_lua_notice_events(self->loop, self->ticket, page, first)) end_without_memory(self);
+  if (!pump_lua_notice_events(self->reporter.loop, self->reporter.ticket, page, first))
+    end_without_memory(self);
 }
 
 static void on_live(pump_subscription *subscription, void *ud) {
   lua_subscription *self = ud;
   (void)subscription;
-  if (!pump_lua_notice(self->loop, self->ticket, PUMP_LUA_LIVE, 0, NULL)) end_without_memory(self);
+  if (!pump_lua_notice(self->reporter.loop, self->reporter.ticket, PUMP_LUA_LIVE, 0, NULL))
+    end_without_memory(self);
 }
 
 static void on_gap(pump_subscription *subscription, int code, void *ud) {
   lua_subscription *self = ud;
   (void)subscription;
-  if (!pump_lua_notice(self->loop, self->ticket, PUMP_LUA_GAP, code, NULL))
+  if (!pump_lua_notice(self->reporter.loop, self->reporter.ticket, PUMP_LUA_GAP, code, NULL))
     end_without_memory(self);
 }
 
 static void on_ended(pump_subscription *subscription, const pump_result *result, void *ud) {
   lua_subscription *self = ud;
   (void)subscription;
-  end(self, result);
+  pump_lua_reporter_end(&self->reporter, result);
   close(self);
 }
 
@@ -71,18 +65,15 @@ int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, p
                        const pump_subscribe *subscribe, const pump_call *call) {
   static const pump_subscription_events events = {on_events, on_live, on_gap, on_ended};
   lua_subscription *self = lua_touserdata(L, -1);
-  self->loop = loop;
-  self->last_word = pump_lua_promise(loop, PUMP_LUA_ENDED);
-  if (!self->last_word) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
-  self->ticket = self->last_word->ticket;
-  int code =
-      pump_client_subscribe(&self->subscription, client, stream, subscribe, call, &events, self);
+  int code = pump_lua_reporter_begin(&self->reporter, loop);
+  if (code == 0)
+    code =
+        pump_client_subscribe(&self->subscription, client, stream, subscribe, call, &events, self);
   if (code == 0) {
-    lua_pushinteger(L, self->ticket);
+    lua_pushinteger(L, self->reporter.ticket);
     return 2;
   }
-  pump_lua_break_promise(self->last_word);
-  self->last_word = NULL;
+  pump_lua_reporter_drop(&self->reporter);
   return pump_lua_refuse(L, code, NULL);
 }
 
@@ -107,8 +98,7 @@ static int subscription_state(lua_State *L) {
 static int subscription_close(lua_State *L) {
   lua_subscription *self = luaL_checkudata(L, 1, SUBSCRIPTION_TYPE);
   close(self);
-  if (self->last_word) pump_lua_break_promise(self->last_word);
-  self->last_word = NULL;
+  pump_lua_reporter_drop(&self->reporter);
   return 0;
 }
 

@@ -101,6 +101,24 @@ bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_membe
   return true;
 }
 
+int pump_lua_reporter_begin(pump_lua_reporter *reporter, pump_lua_loop *loop) {
+  *reporter = (pump_lua_reporter){loop, pump_lua_promise(loop, PUMP_LUA_ENDED), 0};
+  if (!reporter->last_word) return PUMP_ENOMEM;
+  reporter->ticket = reporter->last_word->ticket;
+  return 0;
+}
+
+void pump_lua_reporter_end(pump_lua_reporter *reporter, const pump_result *result) {
+  pump_lua_answer *last_word = reporter->last_word;
+  reporter->last_word = NULL;
+  if (last_word) pump_lua_answer_with(last_word, result);
+}
+
+void pump_lua_reporter_drop(pump_lua_reporter *reporter) {
+  if (reporter->last_word) pump_lua_break_promise(reporter->last_word);
+  reporter->last_word = NULL;
+}
+
 int pump_lua_refuse(lua_State *L, int status, const char *message) {
   lua_pushnil(L);
   lua_pushstring(L, pump_error_name(status));

@@ -214,9 +214,31 @@ int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pu
   return PUMP_EPROTOCOL;
 }
 
-int pump_tcp_decode_pushes(pump_block *block, const pump_bytes *bodies, size_t bodies_count,
-                           pump_page **out) {
-  const layout *fields = layout_of(PUMP_TCP_STREAM_EVENT_APPEARED);
+/* One body's event, if there is one in it. */
+static bool decode_push(const layout *fields, pump_bytes body, pump_event **event,
+                        pump_record **record) {
+  int64_t unsaid = fields->retry_count ? -1 : 0; /* what is pushed to a group has no position */
+  int32_t retry_count = 0;
+  pump_event *first = *event;
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number == fields->retry_count && field.type == PUMP_PB_VARINT)
+      retry_count = (int32_t)field.value;
+    if (field.number != fields->events || field.type != PUMP_PB_BYTES) continue;
+    const pump_record *before = *record;
+    pump_event decoded = {.position = {unsaid, unsaid}};
+    if (!decode_event(field.bytes, &decoded, record)) return false;
+    if (*record != before) *(*event)++ = decoded;
+  }
+  for (; first < *event; first++)
+    first->retry_count = retry_count;
+  return true;
+}
+
+int pump_tcp_decode_pushes(uint8_t command, pump_block *block, const pump_bytes *bodies,
+                           size_t bodies_count, pump_page **out) {
+  const layout *fields = layout_of(command);
   size_t all_events = 0, all_records = 0;
   *out = NULL;
   for (size_t i = 0; i < bodies_count; i++) {
@@ -230,17 +252,8 @@ int pump_tcp_decode_pushes(pump_block *block, const pump_bytes *bodies, size_t b
   pump_event *event = pump_page_events(page);
   pump_record *record = pump_page_records(page);
   bool whole = true;
-  for (size_t i = 0; whole && i < bodies_count; i++) {
-    pump_pb_cursor cursor = pump_pb_start(bodies[i]);
-    pump_pb_field field;
-    while (whole && pump_pb_next(&cursor, &field)) {
-      if (field.number != fields->events || field.type != 2) continue;
-      const pump_record *before = record;
-      pump_event decoded = {.position = {0, 0}};
-      whole = decode_event(field.bytes, &decoded, &record);
-      if (record != before) *event++ = decoded;
-    }
-  }
+  for (size_t i = 0; whole && i < bodies_count; i++)
+    whole = decode_push(fields, bodies[i], &event, &record);
   if (whole) {
     *out = page;
     return 0;

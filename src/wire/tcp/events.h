@@ -22,9 +22,10 @@ typedef struct pump_tcp_page {
 
 int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pump_tcp_page *out);
 
-/* The bodies of some StreamEventAppeared, all in this block, as one page: the caller's. */
-int pump_tcp_decode_pushes(pump_block *block, const pump_bytes *bodies, size_t bodies_count,
-                           pump_page **page);
+/* The bodies of some StreamEventAppeared or PersistentSubscriptionStreamEventAppeared, all in this
+ * block, as one page: the caller's. */
+int pump_tcp_decode_pushes(uint8_t command, pump_block *block, const pump_bytes *bodies,
+                           size_t bodies_count, pump_page **page);
 
 /* A WriteEvents as a node gets it: views into the frame. An id that is not of 16 bytes is all
  * zero. */
