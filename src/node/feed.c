@@ -272,6 +272,14 @@ void pump_feed_catch_up(pump_peer *peer) {
   if (listener->is_behind && !at.is_held_back) pump_node_schedule(peer->node, peer);
 }
 
+int64_t pump_feed_needs(const pump_node *node) {
+  int64_t needed = node->feed.next;
+  for (const pump_peer *peer = node->peers; peer; peer = peer->next) {
+    if (peer->listener.is_behind && peer->listener.from < needed) needed = peer->listener.from;
+  }
+  return needed;
+}
+
 /* ---- Answers ------------------------------------------------------------------------------ */
 
 static void refuse(pump_peer *peer, const pump_request *request) {

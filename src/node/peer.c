@@ -49,6 +49,7 @@ void pump_peer_close(pump_peer *peer) {
   while (peer->requests)
     pump_peer_pop(peer);
   pump_faults_forget(peer);
+  pump_clean_forget(peer);
   if (peer->is_busy) pump_node_unschedule(node, peer);
   uv_close(&peer->uv.handle, on_closed);
 }
