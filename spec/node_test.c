@@ -331,6 +331,61 @@ static void test_like_4(void) {
   tap_ok(node_child_stop(&child), "it ends with nothing open");
 }
 
+/* A place is for those who want something; and a frame has to come to an end. */
+static void test_strangers(void) {
+  enum { ALL = 2000, TRICKLING = 20, SECONDS = 7 };
+  static node_peer peers[ALL];
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < ALL + 100) {
+    tap_ok(true, "strangers # SKIP this shell allows %d open files", (int)limit.rlim_cur);
+    return;
+  }
+  pump_node_options options = options_of(NULL);
+  node_child child = node_child_start(&options);
+  static const char frame[4096] = "\xff\xff\0\0\x82";
+  node_peer late, later;
+  int came = 0, cut = 0, there = 0;
+  for (int i = 0; i < ALL; i++)
+    came += node_peer_connect(&peers[i], child.port);
+  bool was_full = !node_peer_connect(&late, child.port) || !ping(&late);
+  node_peer_close(&late);
+  for (int tick = 0; tick < SECONDS * 10; tick++) {
+    for (int i = 0; i < ALL; i++) {
+      if (i < TRICKLING)
+        send(peers[i].fd, &frame[tick], 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+      else if (tick % 10 == 0)
+        node_peer_send(&peers[i], PUMP_TCP_HEARTBEAT_RESPONSE, &(pump_tcp_correlation){{1}}, NULL,
+                       NULL, (pump_bytes){0});
+    }
+    usleep(100000);
+  }
+  for (int i = 0; i < TRICKLING; i++) {
+    char bytes[64];
+    while (recv(peers[i].fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+      ;
+    cut += recv(peers[i].fd, bytes, 1, MSG_DONTWAIT) == 0 || errno != EAGAIN;
+  }
+  tap_ok(came == ALL && was_full && cut == TRICKLING,
+         "%d that send half a frame byte by byte are cut loose", cut);
+  bool is_served = true;
+  for (int i = 0; i < TRICKLING; i++) {
+    node_peer_close(&peers[i]);
+    is_served = node_peer_connect(&peers[i], child.port) && ping(&peers[i]) && is_served;
+  }
+  is_served = node_peer_connect(&late, child.port) && ping(&late) && is_served;
+  is_served = node_peer_connect(&later, child.port) && ping(&later) && is_served;
+  for (int i = 0; i < ALL; i++)
+    there += ping(&peers[i]);
+  tap_ok(is_served && there == ALL - 2,
+         "two of those who never asked for anything make room for two others (%d are left)", there);
+  node_peer_close(&late);
+  node_peer_close(&later);
+  for (int i = 0; i < ALL; i++)
+    node_peer_close(&peers[i]);
+  tap_ok(node_child_stop(&child), "it ends with nothing open");
+}
+
 /* ---- In this process ---------------------------------------------------------------------- */
 
 static void refuses(pump_node_options options, const char *words) {
@@ -415,6 +470,7 @@ int main(void) {
   test_options(&child);
   tap_ok(node_child_stop(&child), "after all that it ends with nothing open");
   test_like_4();
+  test_strangers();
   test_owner();
   return tap_done();
 }

@@ -322,7 +322,7 @@ int pump_node_opener(void *ud, int *fd) {
   *fd = -1;
   if (node->is_closing) return PUMP_ECLOSED;
   if (node->faults.settings.refuse) return PUMP_ECONNECT;
-  if (node->peer_count >= PUMP_NODE_MAX_PEERS) return PUMP_EBUSY;
+  if (!pump_peer_make_room(node)) return PUMP_EBUSY;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return PUMP_ECONNECT;
   int code = pump_peer_open(node, ends[0], &pump_account_owner);
   if (code != 0) {
