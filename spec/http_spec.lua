@@ -1,5 +1,4 @@
 -- The HTTP port of pump.node, as curl sees it: pages, credentials, and faults set from outside.
-local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
@@ -12,25 +11,8 @@ local function read_file(name)
   return text
 end
 
--- curl beside this process, whose loop the node lives on. Returns status, body and headers.
 local function curl(url, arguments)
-  local base = os.tmpname()
-  local command = "curl -s -m 10 -D %s.head -o %s.body %s 'http://%s' </dev/null; mv %s %s.done"
-  command = command:format(base, base, arguments or "", url, base, base)
-  os.execute("unset LD_PRELOAD; { " .. command .. "; } &") -- curl is not to be sanitized
-  local deadline, done = core.hrtime() + 15, nil
-  while not done and core.hrtime() < deadline do
-    pump.sleep(0.01)
-    done = io.open(base .. ".done")
-  end
-  assert.is_not_nil(done, "curl ends")
-  done:close()
-  local head = read_file(base .. ".head")
-  local there, body = pcall(read_file, base .. ".body")
-  for _, part in ipairs { ".head", ".body", ".done" } do os.remove(base .. part) end
-  local headers = {}
-  for name, value in head:gmatch "\r\n([%w-]+): ([^\r]*)" do headers[name:lower()] = value end
-  return math.tointeger(head:match "^HTTP/1.1 (%d+)"), there and body or "", headers
+  return helper.curl("http://" .. url, arguments)
 end
 
 local function start(options)

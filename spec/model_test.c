@@ -322,7 +322,8 @@ static void watch(void) {
   PumpTcp__SubscribeToStream body = PUMP_TCP__SUBSCRIBE_TO_STREAM__INIT;
   body.has_event_stream_id = true;
   body.event_stream_id = pump_tcp_binary(pump_bytes_of(""));
-  must(node_peer_connect(&at.watcher, at.child.port), "no connection");
+  must(node_peer_connect(&at.watcher, at.child.port) && node_peer_identify(&at.watcher, 1),
+       "no connection");
   pump_tcp_pack(&at.watcher.out, PUMP_TCP_SUBSCRIBE_TO_STREAM, &id, pump_bytes_of("admin"),
                 pump_bytes_of("changeit"), &body.base);
   ProtobufCMessage *message = NULL;
@@ -455,7 +456,9 @@ static void start(void) {
   at.child = node_child_start(&options);
   must(at.child.port != 0, "the node does not start");
   for (int i = 0; i < PEERS; i++)
-    must(node_peer_connect(&at.peers[i].wire, at.child.port), "no connection");
+    must(node_peer_connect(&at.peers[i].wire, at.child.port) &&
+             node_peer_identify(&at.peers[i].wire, 1),
+         "no connection");
   watch();
 }
 

@@ -187,4 +187,13 @@ static inline bool node_peer_receive(node_peer *peer, pump_tcp_frame *frame) {
   return false;
 }
 
+/* As a client of 4.0 and later says who it is, or with version 0 an older one. */
+static inline bool node_peer_identify(node_peer *peer, uint8_t version) {
+  char body[] = {0x08, (char)version};
+  pump_tcp_frame frame;
+  return node_peer_send(peer, PUMP_TCP_IDENTIFY_CLIENT, &(pump_tcp_correlation){{1}}, NULL, NULL,
+                        (pump_bytes){body, sizeof body}) &&
+         node_peer_receive(peer, &frame) && frame.command == PUMP_TCP_CLIENT_IDENTIFIED;
+}
+
 #endif

@@ -106,6 +106,19 @@ static bool is_quiet(node_peer *peer) {
          node_peer_receive(peer, &frame) && frame.command == PUMP_TCP_PONG;
 }
 
+static bool hard_delete(node_peer *peer, const char *stream) {
+  pump_tcp_correlation id = id_of(7, 0);
+  pump_tcp_frame frame;
+  PumpTcp__DeleteStream body = PUMP_TCP__DELETE_STREAM__INIT;
+  body.has_event_stream_id = body.has_expected_version = body.has_hard_delete = true;
+  body.event_stream_id = pump_tcp_binary(pump_bytes_of(stream));
+  body.expected_version = PUMP_ANY;
+  body.hard_delete = true;
+  pump_tcp_pack(&peer->out, PUMP_TCP_DELETE_STREAM, &id, no_bytes, no_bytes, &body.base);
+  return node_peer_flush(peer) && node_peer_receive(peer, &frame) &&
+         frame.command == PUMP_TCP_DELETE_STREAM_COMPLETED;
+}
+
 /* ---- What is pushed ----------------------------------------------------------------------- */
 
 static void test_pushing(int port) {
@@ -273,6 +286,17 @@ static bool receive_much(node_peer *peer, unsigned count, int64_t first) {
   return true;
 }
 
+/* Of a second, which is more than it takes. */
+static bool scavenge(node_peer *peer) {
+  pump_tcp_correlation id = id_of(6, 0);
+  pump_tcp_frame frame;
+  bool has_begun =
+      node_peer_send(peer, PUMP_TCP_SCAVENGE_DATABASE, &id, "admin", "changeit", no_bytes) &&
+      node_peer_receive(peer, &frame) && frame.command == PUMP_TCP_SCAVENGE_DATABASE_RESPONSE;
+  sleep(1);
+  return has_begun;
+}
+
 static void test_slow_reader(int port) {
   node_peer slow, fast, writer;
   node_peer_connect(&slow, port);
@@ -287,6 +311,8 @@ static void test_slow_reader(int port) {
     is_good = receive_much(&fast, 4, (int64_t)i * 4) && is_good;
   }
   tap_ok(is_good && seconds() - start < 2.5, "who does not read holds up nobody");
+  tap_ok(write_event(&writer, "$$much", "$metadata", "{\"$maxCount\":1}") && scavenge(&writer),
+         "what it has not read yet is hidden, and a scavenge comes along");
   tap_ok(receive_much(&slow, 40, 0), "and is told of everything when it does, in order");
   write_event(&writer, "much", "x", "1");
   tap_ok(receive_much(&slow, 1, 40) && receive_much(&fast, 1, 40), "and then of what is new");
@@ -321,6 +347,45 @@ static void test_too_slow(int port) {
   node_peer_close(&writer);
 }
 
+/* Clients of before 4.0 count in 32 bits. */
+static void test_old(int port) {
+  node_peer old, zero, now, writer;
+  pushed got[4] = {{.number = 0}};
+  node_peer_connect(&old, port);
+  node_peer_connect(&zero, port);
+  node_peer_connect(&now, port);
+  node_peer_connect(&writer, port);
+  node_peer_identify(&zero, 0);
+  node_peer_identify(&now, 1);
+  subscribe(&old, 1, "old", false, NULL);
+  subscribe(&zero, 1, "old", true, NULL);
+  subscribe(&now, 1, "old", false, NULL);
+  subscribe(&now, 2, "old", true, NULL);
+  bool is_good = hard_delete(&writer, "old");
+  is_good = receive_push(&old, 1, &got[0]) && receive_push(&zero, 1, &got[1]) && is_good;
+  /* Who subscribed last is told first. */
+  is_good = receive_push(&now, 2, &got[2]) && receive_push(&now, 1, &got[3]) && is_good;
+  tap_ok(is_good && got[0].number == INT32_MAX && got[1].number == INT32_MAX,
+         "who has not identified gets the tombstone's number in 32 bits");
+  tap_ok(got[2].number == INT64_MAX && got[3].number == INT64_MAX, "and who has in 64");
+  tap_ok(subscribe(&old, 2, "old", false, NULL) == INT32_MAX &&
+             subscribe(&now, 3, "old", false, NULL) == INT64_MAX,
+         "the same when they subscribe");
+  node_peer beyond;
+  pump_tcp_frame frame;
+  pump_tcp_correlation id = id_of(5, 0);
+  node_peer_connect(&beyond, port);
+  bool is_refused = node_peer_identify(&beyond, 2) &&
+                    node_peer_send(&beyond, PUMP_TCP_PING, &id, NULL, NULL, no_bytes) &&
+                    node_peer_receive(&beyond, &frame) && frame.command == PUMP_TCP_BAD_REQUEST;
+  tap_ok(is_refused, "a version that no server knows is of no use");
+  node_peer_close(&old);
+  node_peer_close(&zero);
+  node_peer_close(&now);
+  node_peer_close(&beyond);
+  node_peer_close(&writer);
+}
+
 int main(void) {
   pump_node_options options;
   pump_node_options_init(&options);
@@ -330,6 +395,7 @@ int main(void) {
   test_pushing(child.port);
   test_unsubscribing(child.port);
   test_links(child.port);
+  test_old(child.port);
   test_many(child.port);
   test_slow_reader(child.port);
   test_too_slow(child.port);

@@ -336,7 +336,7 @@ static void replay_file(const char *file, const char *like) {
   snprintf(path, sizeof path, "spec/recorded/%s", file);
   FILE *input = fopen(path, "r");
   if (!tap_ok(child.port && input && node_peer_connect(&at.peer, child.port) &&
-                  node_peer_connect(&at.other, child.port),
+                  node_peer_identify(&at.peer, 1) && node_peer_connect(&at.other, child.port),
               "%s can be replayed", file))
     return;
   char *line = NULL;

@@ -198,6 +198,92 @@ static void test_scavenge(node_child *child) {
   node_peer_close(&peer);
 }
 
+/* How many events "$scavenges" or one like it has, all of its kind; -1: others too. */
+static int count_told(node_peer *peer, const char *stream) {
+  PumpTcp__ReadStreamEvents body = PUMP_TCP__READ_STREAM_EVENTS__INIT;
+  static const pump_tcp_correlation id = {{8}};
+  pump_tcp_frame frame;
+  body.has_event_stream_id = body.has_max_count = body.has_resolve_link_tos = true;
+  body.event_stream_id = pump_tcp_binary(pump_bytes_of(stream));
+  body.max_count = 100;
+  body.resolve_link_tos = true;
+  pump_tcp_pack(&peer->out, PUMP_TCP_READ_STREAM_FORWARD, &id, pump_bytes_of("ops"),
+                pump_bytes_of("changeit"), &body.base);
+  if (!node_peer_flush(peer) || !node_peer_receive(peer, &frame)) return -1;
+  PumpTcp__ReadStreamEventsCompleted *said =
+      (PumpTcp__ReadStreamEventsCompleted *)(void *)pump_tcp_unpack(frame.command, frame.payload);
+  int count = said ? (int)said->n_events : -1;
+  for (size_t i = 0; said && i < said->n_events; i++) {
+    const PumpTcp__EventRecord *event = said->events[i]->event;
+    if (!event || !pump_bytes_starts(pump_tcp_view(event->event_type), "$scavenge")) count = -1;
+  }
+  if (said) pump_tcp_unpack_free(&said->base);
+  return count;
+}
+
+/* How many of the newest events in $all are in this stream. */
+static int count_newest(node_peer *peer, const char *stream) {
+  PumpTcp__ReadAllEvents body = PUMP_TCP__READ_ALL_EVENTS__INIT;
+  static const pump_tcp_correlation id = {{9}};
+  pump_tcp_frame frame;
+  int count = 0;
+  body.has_commit_position = body.has_prepare_position = body.has_max_count = true;
+  body.commit_position = body.prepare_position = -1;
+  body.max_count = 200;
+  pump_tcp_pack(&peer->out, PUMP_TCP_READ_ALL_BACKWARD, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &body.base);
+  if (!node_peer_flush(peer) || !node_peer_receive(peer, &frame)) return -1;
+  PumpTcp__ReadAllEventsCompleted *said =
+      (PumpTcp__ReadAllEventsCompleted *)(void *)pump_tcp_unpack(frame.command, frame.payload);
+  for (size_t i = 0; said && i < said->n_events; i++)
+    count += pump_bytes_is(pump_tcp_view(said->events[i]->event->event_stream_id), stream);
+  if (said) pump_tcp_unpack_free(&said->base);
+  return count;
+}
+
+/* From the beginning to the end of a new one. */
+static bool scavenge_all(node_peer *peer, char stream[80]) {
+  char id[64];
+  bool has_begun = false;
+  for (int i = 0; i < 50 && !has_begun; i++) {
+    has_begun = scavenge(peer, "ops", id) == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_STARTED;
+    if (!has_begun) usleep(100000);
+  }
+  snprintf(stream, 80, "$scavenges-%s", id);
+  for (int i = 0; i < 50; i++) {
+    if (count_told(peer, stream) == 2) return has_begun;
+    usleep(100000);
+  }
+  return false;
+}
+
+static void test_scavenges(node_child *child) {
+  node_peer peer;
+  char stream[80];
+  pump_tcp_frame frame;
+  node_peer_connect(&peer, child->port);
+  bool is_over = scavenge_all(&peer, stream);
+  int before = count_told(&peer, "$scavenges");
+  for (unsigned i = 0; i < 10; i++)
+    put_write(&peer.out, "twice", 9000 + i, 10);
+  static const char few[] = "{\"$maxCount\":1}";
+  pump_new_event metadata = {
+      .id = {{9, 9}}, .type = pump_bytes_of("$metadata"), .data = {few, sizeof few - 1}};
+  pump_tcp_encode_write(&peer.out, &(pump_tcp_correlation){{1}}, (pump_bytes){0}, (pump_bytes){0},
+                        pump_bytes_of("$$twice"), PUMP_ANY, false, &metadata, 1);
+  node_peer_flush(&peer);
+  for (int i = 0; i < 11; i++)
+    node_peer_receive(&peer, &frame);
+  int had = count_newest(&peer, "twice");
+  is_over = is_over && scavenge_all(&peer, stream);
+  tap_ok(is_over && count_told(&peer, "$scavenges") == before + 2,
+         "$scavenges tells when one begins and ends");
+  tap_ok(had == 10 && count_newest(&peer, "twice") == 1,
+         "and a second one takes what the first could not see (%d of %d are left)",
+         count_newest(&peer, "twice"), had);
+  node_peer_close(&peer);
+}
+
 /* As many connections as may be are served, one more is not; each is answered. */
 static void test_crowd(node_child *child) {
   enum { CROWD = 2000 };
@@ -225,6 +311,79 @@ static void test_crowd(node_child *child) {
   node_peer_close(&late);
   for (int i = 0; i < CROWD; i++)
     node_peer_close(&peers[i]);
+}
+
+static void test_like_4(void) {
+  pump_node_options options = options_of(NULL);
+  options.like = "4.1";
+  node_child child = node_child_start(&options);
+  node_peer peer;
+  char text[64];
+  node_peer_connect(&peer, child.port);
+  int refused = scavenge(&peer, NULL, text);
+  tap_ok(refused == PUMP_TCP__SCAVENGE_RESULT__SCAVENGE_UNAUTHORIZED &&
+             strcmp(text, "Access denied.") == 0,
+         "4.1 has words for those who may start no scavenge");
+  int result = scavenge(&peer, "admin", text);
+  tap_ok(result == 0 && !*text && count_told(&peer, "$scavenges") == 2,
+         "and answers others when theirs is over (%d)", count_told(&peer, "$scavenges"));
+  node_peer_close(&peer);
+  tap_ok(node_child_stop(&child), "it ends with nothing open");
+}
+
+/* A place is for those who want something; and a frame has to come to an end. */
+static void test_strangers(void) {
+  enum { ALL = 2000, TRICKLING = 20, SECONDS = 7 };
+  static node_peer peers[ALL];
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < ALL + 100) {
+    tap_ok(true, "strangers # SKIP this shell allows %d open files", (int)limit.rlim_cur);
+    return;
+  }
+  pump_node_options options = options_of(NULL);
+  node_child child = node_child_start(&options);
+  static const char frame[4096] = "\xff\xff\0\0\x82";
+  node_peer late, later;
+  int came = 0, cut = 0, there = 0;
+  for (int i = 0; i < ALL; i++)
+    came += node_peer_connect(&peers[i], child.port);
+  bool was_full = !node_peer_connect(&late, child.port) || !ping(&late);
+  node_peer_close(&late);
+  for (int tick = 0; tick < SECONDS * 10; tick++) {
+    for (int i = 0; i < ALL; i++) {
+      if (i < TRICKLING)
+        send(peers[i].fd, &frame[tick], 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+      else if (tick % 10 == 0)
+        node_peer_send(&peers[i], PUMP_TCP_HEARTBEAT_RESPONSE, &(pump_tcp_correlation){{1}}, NULL,
+                       NULL, (pump_bytes){0});
+    }
+    usleep(100000);
+  }
+  for (int i = 0; i < TRICKLING; i++) {
+    char bytes[64];
+    while (recv(peers[i].fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+      ;
+    cut += recv(peers[i].fd, bytes, 1, MSG_DONTWAIT) == 0 || errno != EAGAIN;
+  }
+  tap_ok(came == ALL && was_full && cut == TRICKLING,
+         "%d that send half a frame byte by byte are cut loose", cut);
+  bool is_served = true;
+  for (int i = 0; i < TRICKLING; i++) {
+    node_peer_close(&peers[i]);
+    is_served = node_peer_connect(&peers[i], child.port) && ping(&peers[i]) && is_served;
+  }
+  is_served = node_peer_connect(&late, child.port) && ping(&late) && is_served;
+  is_served = node_peer_connect(&later, child.port) && ping(&later) && is_served;
+  for (int i = 0; i < ALL; i++)
+    there += ping(&peers[i]);
+  tap_ok(is_served && there == ALL - 2,
+         "two of those who never asked for anything make room for two others (%d are left)", there);
+  node_peer_close(&late);
+  node_peer_close(&later);
+  for (int i = 0; i < ALL; i++)
+    node_peer_close(&peers[i]);
+  tap_ok(node_child_stop(&child), "it ends with nothing open");
 }
 
 /* ---- In this process ---------------------------------------------------------------------- */
@@ -307,8 +466,11 @@ int main(void) {
   test_crowd(&child);
   test_silence(&child);
   test_scavenge(&child);
+  test_scavenges(&child);
   test_options(&child);
   tap_ok(node_child_stop(&child), "after all that it ends with nothing open");
+  test_like_4();
+  test_strangers();
   test_owner();
   return tap_done();
 }

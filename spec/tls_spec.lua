@@ -254,24 +254,6 @@ describe("TLS", function()
     server:close()
   end)
 
-  it("tells the port in gossip as the secure one", function()
-    local server, _, port = node("good", { http = "127.0.0.1:0" })
-    local name = os.tmpname()
-    os.execute(("LD_PRELOAD= curl -s -m 5 http://%s/gossip >%s &"):format(server.http_address,
-      name))
-    local text, deadline = "", core.hrtime() + 5
-    while #text == 0 and core.hrtime() < deadline do
-      pump.sleep(0.05)
-      local handle = assert(io.open(name))
-      text = handle:read "a"
-      handle:close()
-    end
-    os.remove(name)
-    assert.matches('"externalSecureTcpPort": ' .. port, text)
-    assert.matches('"externalTcpPort": 0', text)
-    server:close()
-  end)
-
   it("ends a peer that never finishes its handshake", function()
     local server, address = node "good"
     local host, port = address:match "^(.+):(%d+)$"

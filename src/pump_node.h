@@ -25,9 +25,9 @@ typedef struct pump_node_options {
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
   const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
   /* Allow addresses that are not of this machine. With TLS, and with passwords of their own for
-   * admin and ops, listen may be one without this. */
+   * admin and ops, listen and http may be such ones without this. */
   bool insecure_listen;
-  const char *tls_cert; /* files (PEM): what connections over TCP are encrypted with; NULL: not */
+  const char *tls_cert; /* files (PEM): what connections are encrypted with, HTTP too; NULL: not */
   const char *tls_key;
   const char *tls_ca; /* and clients have to show a certificate that one of these vouches for */
   bool http_faults;   /* let admins set faults over HTTP */

@@ -257,6 +257,10 @@ int pump_tls_read(pump_tls *tls, void *to, size_t size, size_t *got) {
   return *got > 0 ? 0 : tls->failure;
 }
 
+bool pump_tls_has_part(const pump_tls *tls) {
+  return BIO_ctrl_pending(tls->in) > 0 || SSL_has_pending(tls->ssl);
+}
+
 int pump_tls_write(pump_tls *tls, const void *data, size_t size) {
   if (tls->failure) return tls->failure;
   for (size_t at = 0, taken; at < size; at += taken) {

@@ -37,6 +37,8 @@ bool pump_tls_is_established(const pump_tls *tls);
 /* Decrypts to where the caller wants it; got is 0 when more must come first. PUMP_ECLOSED: the
  * peer said that it is done. PUMP_ETLS. */
 int pump_tls_read(pump_tls *tls, void *to, size_t size, size_t *got);
+/* Whether some of what was fed waits for the rest of it. */
+bool pump_tls_has_part(const pump_tls *tls);
 /* Encrypts into the output, once it is established. PUMP_ETLS, PUMP_ENOMEM. */
 int pump_tls_write(pump_tls *tls, const void *data, size_t size);
 /* Says that nothing more follows. */

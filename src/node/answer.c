@@ -42,16 +42,31 @@ void pump_answer_with(pump_peer *peer, uint8_t command, const pump_tcp_correlati
     pump_peer_close(peer);
 }
 
-void pump_answer_put_event(const pump_node *node, pump_buffer *out, uint32_t number,
+int64_t pump_answer_number(const pump_peer *peer, int64_t number) {
+  return peer->is_old && number > INT32_MAX ? INT32_MAX : number;
+}
+
+/* The record with a number that the peer can count to, *copy if that is another. */
+static const pump_record *record_for(const pump_peer *peer, const pump_record *record,
+                                     pump_record *copy) {
+  if (!record || pump_answer_number(peer, record->number) == record->number) return record;
+  *copy = *record;
+  copy->number = pump_answer_number(peer, record->number);
+  return copy;
+}
+
+void pump_answer_put_event(const pump_peer *peer, pump_buffer *out, uint32_t number,
                            const pump_event *event, bool with_position) {
-  pump_tcp_event encoded = {.record = event->record,
-                            .link = event->link,
+  const pump_node *node = peer->node;
+  pump_record record, link;
+  pump_tcp_event encoded = {.record = record_for(peer, event->record, &record),
+                            .link = record_for(peer, event->link, &link),
                             .position = event->position,
                             .with_position = with_position,
                             .leave_out_defaults = node->is_23};
   /* To newer servers what leads nowhere at all is no link. */
   if (node->is_23 && event->link && !event->record && !pump_store_is_link(event->link->data)) {
-    encoded.record = event->link;
+    encoded.record = encoded.link;
     encoded.link = NULL;
   }
   pump_tcp_encode_event(out, number, &encoded);
@@ -134,7 +149,7 @@ static bool take(void *ud, const pump_event *event) {
   }
   size_t size = size_of(event->record) + size_of(event->link);
   if (at->has_events && at->out->size - at->body + size > MAX_PAGE_BYTES) return false;
-  pump_answer_put_event(at->peer->node, at->out, at->number, event, at->with_position);
+  pump_answer_put_event(at->peer, at->out, at->number, event, at->with_position);
   at->has_events = true;
   return !at->out->failed;
 }
@@ -269,7 +284,7 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
   bool says_nothing = is_denied && peer->node->is_23;
   put_number(&at, 2, end.result);
   put_number(&at, 3, end.next);
-  put_number(&at, 4, says_nothing ? 0 : end.last);
+  put_number(&at, 4, says_nothing ? 0 : pump_answer_number(peer, end.last));
   put_number(&at, 5, end.is_end);
   put_number(&at, 6, says_nothing ? 0 : pump_store_last_position(peer->node->store));
   put_text(&at, 7, end.error ? end.error : "");

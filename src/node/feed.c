@@ -145,16 +145,17 @@ void pump_feed_forget(pump_peer *peer) {
 
 /* ---- Pushing ------------------------------------------------------------------------------ */
 
+enum { AS_IT_STANDS, RESOLVED, UNREADABLE, KINDS };
+
 /* One event on its way to those who listen. */
 typedef struct delivery {
   pump_node *node;
   pump_peer *only;         /* who is catching up; NULL: everybody who is not */
   const pump_event *event; /* with its link resolved where anybody wants that */
-  pump_buffer bodies[3];   /* as it stands, resolved, resolved to what may not be seen */
-  bool is_held_back;       /* somebody had no room for it */
+  /* As it stands, resolved, resolved to what may not be seen; the same for old peers. */
+  pump_buffer bodies[2 * KINDS];
+  bool is_held_back; /* somebody had no room for it */
 } delivery;
-
-enum { AS_IT_STANDS, RESOLVED, UNREADABLE };
 
 static const pump_record *original_of(const pump_event *event) {
   return event->link ? event->link : event->record;
@@ -171,13 +172,13 @@ static int kind_for(const delivery *at, const pump_subscription *one) {
 /* The body of the frame, written for the first who wants it so. */
 static pump_bytes body_for(delivery *at, const pump_subscription *one) {
   int kind = kind_for(at, one);
-  pump_buffer *body = &at->bodies[kind];
+  pump_buffer *body = &at->bodies[kind + (one->peer->is_old ? KINDS : 0)];
   if (body->size == 0) {
     pump_event event = *at->event;
     if (kind == UNREADABLE) event.record = NULL;
     if (kind == AS_IT_STANDS)
       event = (pump_event){.record = original_of(at->event), .position = event.position};
-    pump_answer_put_event(at->node, body, 1, &event, true);
+    pump_answer_put_event(one->peer, body, 1, &event, true);
   }
   return (pump_bytes){(const char *)body->data, body->failed ? 0 : body->size};
 }
@@ -272,6 +273,14 @@ void pump_feed_catch_up(pump_peer *peer) {
   if (listener->is_behind && !at.is_held_back) pump_node_schedule(peer->node, peer);
 }
 
+int64_t pump_feed_needs(const pump_node *node) {
+  int64_t needed = node->feed.next;
+  for (const pump_peer *peer = node->peers; peer; peer = peer->next) {
+    if (peer->listener.is_behind && peer->listener.from < needed) needed = peer->listener.from;
+  }
+  return needed;
+}
+
 /* ---- Answers ------------------------------------------------------------------------------ */
 
 static void refuse(pump_peer *peer, const pump_request *request) {
@@ -287,8 +296,8 @@ static void confirm(pump_peer *peer, const pump_request *request, const topic *t
   reply.last_commit_position = pump_store_last_position(peer->node->store);
   if (to) {
     reply.has_last_event_number = true;
-    reply.last_event_number =
-        pump_store_last_number(peer->node->store, (pump_bytes){to->name, to->size});
+    reply.last_event_number = pump_answer_number(
+        peer, pump_store_last_number(peer->node->store, (pump_bytes){to->name, to->size}));
   }
   pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, &reply.base);
 }

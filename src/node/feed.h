@@ -43,6 +43,8 @@ void pump_feed_answer_unsubscribe(struct pump_peer *peer, const struct pump_requ
 void pump_feed_publish(pump_node *node);
 /* The peer may have room for what it was not told of. */
 void pump_feed_catch_up(struct pump_peer *peer);
+/* Where in $all somebody has still to read who was not told yet. */
+int64_t pump_feed_needs(const pump_node *node);
 /* The peer has gone: its subscriptions too. */
 void pump_feed_forget(struct pump_peer *peer);
 

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "base/bytes.h"
 #include "base/guid.h"
+#include "node/door.h"
 #include "node/faults_json.h"
 #include "node/node_private.h"
 #include "node/pages.h"
@@ -29,6 +31,7 @@ typedef struct guest {
 struct pump_http {
   pump_node *node;
   struct MHD_Daemon *daemon;
+  pump_door *door; /* NULL: guests speak plain HTTP */
   uv_poll_t poll;
   uv_timer_t timer;
   int open_handles;
@@ -61,6 +64,12 @@ static int fd_of(struct MHD_Connection *connection) {
   return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
+/* The socket that the guest came to. */
+static int outside_of(const exchange *it) {
+  int fd = fd_of(it->connection);
+  return it->http->door ? pump_door_outside(it->http->door, fd) : fd;
+}
+
 /* Whether who listens at this host is reached at that other one. */
 static bool is_reached_at(const char *host, const char *other) {
   return strcmp(host, "::") == 0 || (strcmp(host, "0.0.0.0") == 0 && !strchr(other, ':'));
@@ -81,7 +90,7 @@ static unsigned get_gossip(exchange *it) {
                     .now = pump_node_time(),
                     .last_position = pump_store_last_position(node->store),
                     .end_position = pump_store_end_position(node->store)};
-  pump_listen_local(fd_of(it->connection), self.http_host, &self.http_port);
+  pump_listen_local(outside_of(it), self.http_host, &self.http_port);
   bool listens =
       node->address[0] && pump_listen_split(node->address, self.tcp_host, &self.tcp_port);
   if (!listens || is_reached_at(self.tcp_host, self.http_host))
@@ -283,7 +292,7 @@ static void on_guest(void *ud, struct MHD_Connection *connection, void **place,
 }
 
 bool pump_http_has_guests(const pump_http *http) {
-  return http->guests != NULL;
+  return http->guests || (http->door && pump_door_has_guests(http->door));
 }
 
 void pump_http_tick(pump_http *http) {
@@ -291,6 +300,7 @@ void pump_http_tick(pump_http *http) {
     /* MHD sees that it has ended, and closes it. */
     if (it->ticks++ == GUEST_TICKS) shutdown(it->fd, SHUT_RDWR);
   }
+  if (http->door) pump_door_tick(http->door);
 }
 
 /* ---- On the loop -------------------------------------------------------------------------- */
@@ -334,16 +344,29 @@ static void on_timer_closed(uv_handle_t *handle) {
   on_closed((pump_http *)(void *)((char *)handle - offsetof(pump_http, timer)));
 }
 
+static void on_enter(void *ud, int fd) {
+  pump_http *http = ud;
+  static const struct sockaddr_un nowhere = {.sun_family = AF_UNIX};
+  MHD_add_connection(http->daemon, fd, (const struct sockaddr *)&nowhere, sizeof nowhere);
+  run(http);
+}
+
 void pump_http_close(pump_http *http) {
+  if (http->door) pump_door_close(http->door);
+  http->door = NULL;
   uv_close((uv_handle_t *)&http->poll, on_poll_closed);
   uv_close((uv_handle_t *)&http->timer, on_timer_closed);
   MHD_stop_daemon(http->daemon);
 }
 
+/* fd -1: guests are handed to it. */
 static struct MHD_Daemon *start_daemon(pump_http *http, int fd) {
-  return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
-                          fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_GUESTS,
-                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, GUEST_MEMORY,
+  struct MHD_OptionItem listen[] = {{MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+  if (fd < 0) listen[0] = listen[1];
+  return MHD_start_daemon(MHD_USE_EPOLL | (fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0), 0, NULL, NULL,
+                          on_request, http, MHD_OPTION_ARRAY, listen, MHD_OPTION_CONNECTION_LIMIT,
+                          (unsigned)MAX_GUESTS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, GUEST_MEMORY,
                           MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
                           MHD_OPTION_NOTIFY_CONNECTION, on_guest, http, MHD_OPTION_NOTIFY_COMPLETED,
                           on_done, http, MHD_OPTION_END);
@@ -360,7 +383,7 @@ int pump_http_open(pump_http **out, pump_node *node, int fd, const pump_node_opt
   *out = NULL;
   int code = http ? make_id(&http->instance) : PUMP_ENOMEM;
   if (code == 0) code = make_id(&http->epoch);
-  if (code == 0 && !(http->daemon = start_daemon(http, fd))) code = PUMP_ENOMEM;
+  if (code == 0 && !(http->daemon = start_daemon(http, node->tls ? -1 : fd))) code = PUMP_ENOMEM;
   if (code != 0) {
     close(fd);
     free(http);
@@ -372,6 +395,7 @@ int pump_http_open(pump_http **out, pump_node *node, int fd, const pump_node_opt
   int epoll = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
   code = uv_poll_init(node->loop, &http->poll, epoll);
   if (code != 0) {
+    if (node->tls) close(fd);
     MHD_stop_daemon(http->daemon);
     free(http);
     return PUMP_ECONNECT;
@@ -380,6 +404,8 @@ int pump_http_open(pump_http **out, pump_node *node, int fd, const pump_node_opt
   http->open_handles = 2;
   node->open_handles += 2;
   *out = http;
+  if (node->tls) code = pump_door_open(&http->door, node, fd, MAX_GUESTS, on_enter, http);
+  if (code != 0) return code;
   if (uv_poll_start(&http->poll, UV_READABLE, on_poll) != 0) return PUMP_ECONNECT;
   return 0;
 }

@@ -1,4 +1,5 @@
-/* The node's HTTP port: libmicrohttpd, which has its own epoll descriptor, on the node's loop.
+/* The node's HTTP port: libmicrohttpd, which has its own epoll descriptor, on the node's loop. Where
+ * the node has TLS this port speaks it too.
  *
  * A guest gets a bounded number of bytes, and a moment for each request, answer included; there
  * are so many guests at once and more wait at the door. */

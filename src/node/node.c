@@ -156,15 +156,15 @@ static void on_connection(uv_stream_t *listener, int status) {
  * that can't have its addresses leaves nothing on the loop. */
 static int make_sockets(pump_node *node, int fds[2], const pump_node_options *options, char *error,
                         size_t error_size) {
-  const char *danger = options->insecure_listen ? NULL : "unencrypted";
-  const char *tcp_danger = danger;
+  const char *danger = NULL;
   int code = 0;
   fds[0] = fds[1] = -1;
-  if (danger && node->tls)
-    tcp_danger = pump_system_is_open(&node->accounts, options)
-                     ? "with a password that everybody knows (give admin and ops their own)"
-                     : NULL;
-  if (options->listen) code = pump_listen(&fds[0], options->listen, tcp_danger, error, error_size);
+  if (!node->tls)
+    danger = "unencrypted";
+  else if (pump_system_is_open(&node->accounts, options))
+    danger = "with a password that everybody knows (give admin and ops their own)";
+  if (options->insecure_listen) danger = NULL;
+  if (options->listen) code = pump_listen(&fds[0], options->listen, danger, error, error_size);
   if (code == 0 && options->http)
     code = pump_listen(&fds[1], options->http, danger, error, error_size);
   if (code != 0 && fds[0] >= 0) close(fds[0]);
@@ -322,7 +322,7 @@ int pump_node_opener(void *ud, int *fd) {
   *fd = -1;
   if (node->is_closing) return PUMP_ECLOSED;
   if (node->faults.settings.refuse) return PUMP_ECONNECT;
-  if (node->peer_count >= PUMP_NODE_MAX_PEERS) return PUMP_EBUSY;
+  if (!pump_peer_make_room(node)) return PUMP_EBUSY;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return PUMP_ECONNECT;
   int code = pump_peer_open(node, ends[0], &pump_account_owner);
   if (code != 0) {

@@ -15,6 +15,11 @@
 #define CUT_AFTER       (3000 / PUMP_NODE_TICK + 1)
 #define END_AFTER       (1000 / PUMP_NODE_TICK)
 #define HANDSHAKE_UNTIL (5000 / PUMP_NODE_TICK)
+/* Until a frame has to be whole, and the bytes of it that earn it another tick. */
+#define FRAME_UNTIL (5000 / PUMP_NODE_TICK)
+#define FRAME_PACE  512
+/* From then on a stranger makes room for others. */
+#define STRANGER_UNTIL (5000 / PUMP_NODE_TICK)
 /* A buffer that one large answer blew up is not kept. */
 #define KEEP_CAPACITY (256 * 1024)
 
@@ -49,6 +54,7 @@ void pump_peer_close(pump_peer *peer) {
   while (peer->requests)
     pump_peer_pop(peer);
   pump_faults_forget(peer);
+  pump_clean_forget(peer);
   if (peer->is_busy) pump_node_unschedule(node, peer);
   uv_close(&peer->uv.handle, on_closed);
 }
@@ -236,12 +242,16 @@ static void authenticate(pump_peer *peer, const pump_tcp_frame *frame) {
 }
 
 static void identify(pump_peer *peer, const pump_tcp_frame *frame) {
-  ProtobufCMessage *message = pump_tcp_unpack(frame->command, frame->payload);
-  if (message)
-    pump_peer_say(peer, PUMP_TCP_CLIENT_IDENTIFIED, &frame->correlation, no_bytes);
-  else
+  PumpTcp__IdentifyClient *client =
+      (PumpTcp__IdentifyClient *)(void *)pump_tcp_unpack(frame->command, frame->payload);
+  if (!client) {
     pump_answer_not_understood(peer, frame->command, &frame->correlation);
-  if (message) pump_tcp_unpack_free(message);
+    return;
+  }
+  peer->version = (uint8_t)client->version;
+  peer->is_old = peer->version == 0 && !peer->node->is_23;
+  pump_peer_say(peer, PUMP_TCP_CLIENT_IDENTIFIED, &frame->correlation, no_bytes);
+  pump_tcp_unpack_free(&client->base);
 }
 
 /* Whose request it is: the frame's own credentials count before the connection's. */
@@ -260,6 +270,8 @@ static void handle_request(pump_peer *peer, const pump_tcp_frame *frame) {
   if (!find_account(peer, frame, &who))
     pump_peer_say(peer, PUMP_TCP_NOT_AUTHENTICATED, &frame->correlation,
                   pump_bytes_of("Not Authenticated"));
+  else if (peer->version > 1) /* servers know two, and look up the others all the same */
+    pump_peer_bad_request(peer, &frame->correlation, "Index was outside the bounds of the array.");
   else if (frame->command == PUMP_TCP_PING)
     pump_peer_say(peer, PUMP_TCP_PONG, &frame->correlation, frame->payload);
   else if (!pump_answer_knows(frame->command, &is_write))
@@ -275,6 +287,7 @@ static void handle(pump_peer *peer, const pump_tcp_frame *frame) {
     pump_peer_end(peer);
     return;
   }
+  if (frame->command != PUMP_TCP_HEARTBEAT_RESPONSE) peer->is_stranger = false;
   switch (frame->command) {
   case PUMP_TCP_HEARTBEAT_REQUEST:
     pump_peer_say(peer, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation, no_bytes);
@@ -321,6 +334,7 @@ static void hear(pump_peer *peer, size_t size) {
   pump_tcp_frame frame;
   int code;
   while (!peer->is_ending && (code = pump_tcp_reader_next(&peer->reader, &frame)) != 0) {
+    peer->frame_ticks = 0;
     if (code == PUMP_EPROTOCOL)
       handle_broken(peer, "Invalid TCP frame received. Error: ");
     else if (code < 0)
@@ -370,13 +384,26 @@ void pump_peer_balance(pump_peer *peer) {
     pump_peer_close(peer);
 }
 
+/* Whether it takes too long over a frame. */
+static bool is_trickling_in(pump_peer *peer) {
+  size_t part = peer->reader.end - peer->reader.start;
+  bool has_part = part > 0 || (peer->tls && pump_tls_has_part(peer->tls));
+  if (!has_part || peer->is_paused) return false;
+  return ++peer->frame_ticks > FRAME_UNTIL + part / FRAME_PACE;
+}
+
 void pump_peer_tick(pump_peer *peer) {
+  peer->ticks++;
   if (peer->is_ending) {
     if (++peer->ending_ticks > END_AFTER) pump_peer_close(peer);
     return;
   }
   if (peer->tls && !pump_tls_is_established(peer->tls)) {
-    if (++peer->handshake_ticks > HANDSHAKE_UNTIL) pump_peer_close(peer);
+    if (peer->ticks > HANDSHAKE_UNTIL) pump_peer_close(peer);
+    return;
+  }
+  if (is_trickling_in(peer)) {
+    pump_peer_close(peer);
     return;
   }
   if (pump_faults_is_mute(peer->node)) return;
@@ -402,6 +429,8 @@ static pump_peer *new_peer(pump_node *node, const pump_account *who) {
   if (!peer) return NULL;
   peer->node = node;
   peer->who = who;
+  peer->is_old = !node->is_23;
+  peer->is_stranger = true;
   pump_tcp_reader_init(&peer->reader, PUMP_MAX_FRAME);
   return peer;
 }
@@ -417,6 +446,16 @@ static void add_peer(pump_peer *peer) {
   node->open_handles++;
 }
 
+bool pump_peer_make_room(pump_node *node) {
+  if (node->peer_count < PUMP_NODE_MAX_PEERS) return true;
+  pump_peer *oldest = NULL;
+  for (pump_peer *peer = node->peers; peer; peer = peer->next) { /* from the newest on */
+    if (peer->is_stranger && peer->ticks > STRANGER_UNTIL) oldest = peer;
+  }
+  if (oldest) pump_peer_close(oldest);
+  return oldest != NULL;
+}
+
 int pump_peer_accept(pump_node *node) {
   pump_peer *peer = new_peer(node, NULL);
   if (!peer) return PUMP_ENOMEM;
@@ -426,9 +465,9 @@ int pump_peer_accept(pump_node *node) {
     free(peer);
     return PUMP_ECONNECT;
   }
-  bool is_full = node->peer_count >= PUMP_NODE_MAX_PEERS || node->faults.settings.refuse;
+  bool is_welcome = !node->faults.settings.refuse && pump_peer_make_room(node);
   add_peer(peer);
-  if (uv_accept((uv_stream_t *)&node->listener, &peer->uv.stream) != 0 || is_full ||
+  if (uv_accept((uv_stream_t *)&node->listener, &peer->uv.stream) != 0 || !is_welcome ||
       uv_read_start(&peer->uv.stream, on_space, on_read) != 0) {
     pump_peer_close(peer);
     return PUMP_ECONNECT;

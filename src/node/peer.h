@@ -2,7 +2,8 @@
  *
  * Requests for the store wait in line until the node's turn. While the peer leaves too much
  * unread it gets no further answers and nothing more is read from it, so what it can make the
- * node hold is bounded; a peer that neither reads nor speaks is cut after its heartbeat. */
+ * node hold is bounded; a peer that neither reads nor speaks is cut after its heartbeat, and one
+ * that never comes to the end of a frame soon after. */
 #ifndef PUMP_NODE_PEER_H
 #define PUMP_NODE_PEER_H
 
@@ -58,9 +59,13 @@ typedef struct pump_peer {
   const pump_account *who; /* NULL: anonymous */
   size_t backlog;          /* unsent at the last tick */
   unsigned silent_ticks;
-  unsigned handshake_ticks;
+  unsigned ticks;       /* that it has been here */
+  unsigned frame_ticks; /* since its last whole frame, while there is a part of the next */
   unsigned ending_ticks;
-  bool is_refused; /* a failed Authenticate: nothing more without credentials of its own */
+  uint8_t version;  /* that it identified with */
+  bool is_old;      /* counts events in 32 bits: it has not identified, or with version 0 */
+  bool is_stranger; /* has said nothing but answers to heartbeats */
+  bool is_refused;  /* a failed Authenticate: nothing more without credentials of its own */
   bool is_busy;
   bool is_sending;
   bool is_trickling; /* what is sent goes byte by byte */
@@ -73,6 +78,9 @@ typedef struct pump_peer {
  * peer from then on, also when this fails). */
 int pump_peer_accept(pump_node *node);
 int pump_peer_open(pump_node *node, int fd, const pump_account *who);
+/* Whether another peer may come; where all places are taken, one who never asked for anything
+ * loses theirs. */
+bool pump_peer_make_room(pump_node *node);
 /* At once, whatever was still to be said. */
 void pump_peer_close(pump_peer *peer);
 /* Says what there is to be said, then ends the connection. */

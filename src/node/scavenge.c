@@ -31,7 +31,8 @@ static int drop(pump_store *store, int64_t position) {
 }
 
 /* From the front of the stream on, until one stays or the budget is spent. */
-static int clean_stream(pump_store *store, int64_t id, const limits *may_go, int *budget) {
+static int clean_stream(pump_store *store, int64_t id, const limits *may_go, int64_t needed,
+                        int *budget) {
   sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_FRONT);
   if (!rows) return PUMP_ESTORE;
   int code = 0, step = SQLITE_ROW;
@@ -42,6 +43,7 @@ static int clean_stream(pump_store *store, int64_t id, const limits *may_go, int
     bool is_old = sqlite3_column_int64(rows, 2) < may_go->oldest && number < may_go->last;
     sqlite3_reset(rows);
     if (step != SQLITE_ROW || (number >= may_go->first && !is_old)) break;
+    if (position >= needed) break;
     code = drop(store, position);
     --*budget;
   }
@@ -76,7 +78,7 @@ static int clean_transactions(pump_store *store, int64_t now) {
   return code == 0 ? pump_store_run(store, rows) : code;
 }
 
-int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t now,
+int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t needed, int64_t now,
                         bool *is_done) {
   *is_done = false;
   int code = pump_store_begin(store);
@@ -91,28 +93,33 @@ int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t 
       break;
     }
     budget--;
-    code = clean_stream(store, at, &may_go, &budget);
+    code = clean_stream(store, at, &may_go, needed, &budget);
     if (budget > 0) *stream = at;
   }
   if (code != 0) pump_store_rollback(store);
   return code;
 }
 
-static int64_t count_free(pump_store *store) {
-  sqlite3_stmt *pages = pump_store_statement(store, STATEMENT_FREE_PAGES);
-  int64_t count = pages && sqlite3_step(pages) == SQLITE_ROW ? sqlite3_column_int64(pages, 0) : 0;
-  sqlite3_reset(pages);
-  return count;
+static int64_t number_of(pump_store *store, int which) {
+  sqlite3_stmt *row = pump_store_statement(store, which);
+  int64_t number = row && sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+  sqlite3_reset(row);
+  return number;
+}
+
+int64_t pump_store_used(pump_store *store) {
+  int64_t pages = number_of(store, STATEMENT_PAGES) - number_of(store, STATEMENT_FREE_PAGES);
+  return pages * number_of(store, STATEMENT_PAGE_SIZE);
 }
 
 int pump_store_shrink(pump_store *store, bool *is_done) {
-  int64_t before = count_free(store);
+  int64_t before = number_of(store, STATEMENT_FREE_PAGES);
   char sql[64];
   *is_done = true;
   if (before == 0) return 0;
   sqlite3_snprintf(sizeof sql, sql, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
   if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) return pump_store_fail(store);
-  int64_t after = count_free(store);
+  int64_t after = number_of(store, STATEMENT_FREE_PAGES);
   *is_done = after == 0 || after >= before; /* what is in memory does not shrink */
   return 0;
 }

@@ -73,8 +73,12 @@ int pump_store_commit_transaction(pump_store *store, int64_t id,
                                   const pump_store_transaction *transaction, int64_t now,
                                   pump_store_written *out);
 /* A step of a scavenge: the streams behind *stream, at most so many streams and events; *stream is
- * then how far it came, from 0. Like a write it is to be committed. */
-int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t now, bool *is_done);
+ * then how far it came, from 0. Events from the position needed on stay: somebody still reads
+ * there. Like a write it is to be committed. */
+int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t needed, int64_t now,
+                        bool *is_done);
+/* The bytes that it takes, less those that a scavenge has freed. */
+int64_t pump_store_used(pump_store *store);
 /* Hands some of the space that a scavenge has freed back to the file system. */
 int pump_store_shrink(pump_store *store, bool *is_done);
 /* Ends the transaction that writes opened, if there is one. */

@@ -56,6 +56,8 @@
      "ORDER BY position DESC LIMIT ?1) ORDER BY position")                                         \
   XX(NEXT_STREAM, "SELECT id, name FROM streams WHERE id > ?1 ORDER BY id LIMIT 1")                \
   XX(FREE_PAGES, "PRAGMA freelist_count")                                                          \
+  XX(PAGES, "PRAGMA page_count")                                                                   \
+  XX(PAGE_SIZE, "PRAGMA page_size")                                                                \
   XX(FRONT, "SELECT position, number, created FROM events WHERE stream = ?1 "                      \
             "ORDER BY number LIMIT 1")                                                             \
   XX(DROP_EVENT, "DELETE FROM events WHERE position = ?1")                                         \

@@ -12,8 +12,6 @@
 #define KNOWN "changeit"
 
 #define USER_METADATA "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}"
-#define SCAVENGES_METADATA                                                                         \
-  "{\"$maxAge\":2592000,\"$acl\":{\"$r\":\"$ops\",\"$w\":[],\"$d\":[],\"$mr\":[],\"$mw\":[]}}"
 
 /* A user as they are to be. */
 typedef struct user {
@@ -33,9 +31,9 @@ typedef struct beginning {
 
 /* ---- Events ------------------------------------------------------------------------------- */
 
-static void write(beginning *at, const char *before, const char *name, const char *type,
-                  pump_bytes data, bool is_json) {
-  pump_store_written written;
+int pump_system_write(pump_store *store, const char *before, const char *name, const char *type,
+                      pump_bytes data, bool is_json, int64_t now, int64_t *number) {
+  pump_store_written written = {.first = -1};
   pump_buffer stream;
   pump_new_event event = {.type = pump_bytes_of(type), .data = data, .is_json = is_json};
   sqlite3_randomness(sizeof event.id.bytes, event.id.bytes);
@@ -43,12 +41,19 @@ static void write(beginning *at, const char *before, const char *name, const cha
   pump_buffer_init(&stream);
   pump_buffer_text(&stream, before);
   pump_buffer_text(&stream, name);
-  if (stream.failed && at->code == 0) at->code = PUMP_ENOMEM;
+  pump_bytes text = {(const char *)stream.data, stream.size};
+  int code = stream.failed ? PUMP_ENOMEM
+                           : pump_store_append(store, text, PUMP_ANY, &event, 1, now, &written);
+  pump_buffer_free(&stream);
+  if (number) *number = written.first;
+  return code;
+}
+
+static void write(beginning *at, const char *before, const char *name, const char *type,
+                  pump_bytes data, bool is_json) {
   if (at->code == 0)
     at->code =
-        pump_store_append(at->accounts->store, (pump_bytes){(char *)stream.data, stream.size},
-                          PUMP_ANY, &event, 1, at->now, &written);
-  pump_buffer_free(&stream);
+        pump_system_write(at->accounts->store, before, name, type, data, is_json, at->now, NULL);
 }
 
 static void write_metadata(beginning *at, const char *stream, const char *metadata) {
@@ -149,12 +154,12 @@ static void begin_new(beginning *at, const user *users, size_t count) {
     write_user_metadata(at, &users[i]);
     if (i == 0 && at->like == PUMP_LIKE_4) write_statistics(at);
   }
-  if (at->like != PUMP_LIKE_4) write_metadata(at, "$scavenges", SCAVENGES_METADATA);
+  if (at->like != PUMP_LIKE_4) write_metadata(at, "$scavenges", PUMP_SCAVENGES_METADATA);
   for (size_t i = 0; i < count; i++)
     write_user(at, user_at(at, users, i), "$UserCreated");
   for (size_t i = 0; i < count; i++)
     list_user(at, user_at(at, users, i));
-  if (at->like == PUMP_LIKE_4) write_metadata(at, "$scavenges", SCAVENGES_METADATA);
+  if (at->like == PUMP_LIKE_4) write_metadata(at, "$scavenges", PUMP_SCAVENGES_METADATA);
 }
 
 /* Who was given has to be able to come in. */
