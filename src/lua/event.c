@@ -34,7 +34,7 @@ typedef struct lua_page {
 
 typedef struct lua_event {
   lua_page *owner; /* alive as long as this: it is the user value */
-  size_t index;
+  uint32_t index;
   bool is_link; /* shows the link itself, not where it leads */
 } lua_event;
 
@@ -98,7 +98,7 @@ static int page_gc(lua_State *L) {
  * below it, so that no finaliser that runs meanwhile can take it away. */
 static void push_event(lua_State *L, lua_page *owner, size_t index, int metatable) {
   lua_event *event = lua_newuserdatauv(L, sizeof *event, 1);
-  *event = (lua_event){.owner = owner, .index = index};
+  *event = (lua_event){.owner = owner, .index = (uint32_t)index};
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, metatable);
@@ -361,6 +361,11 @@ static int push_link(lua_State *L, const lua_event *event) {
   return 1;
 }
 
+/* The upvalues of a field's look-up: the methods json and metadata_json, which are Lua's, and names
+ * that were asked for. */
+enum { AT_JSON = 1, AT_METADATA_JSON, AT_NAMES, NAMES = 8 };
+#define LONGEST_NAME 256
+
 static int push_event_number(lua_State *L, const lua_event *event) {
   const pump_record *link = place_of(event)->link;
   lua_pushinteger(L, link ? link->number : record_of(event)->number);
@@ -383,23 +388,40 @@ static int push_event_position(lua_State *L, const lua_event *event) {
   return 1;
 }
 
+/* Types and streams: the same few again and again. Making a string that Lua has already costs a hash
+ * of it, so the last ones are kept, each in the place that it happens to have. */
+static int push_name(lua_State *L, pump_bytes name) {
+  if (name.size == 0 || name.size > LONGEST_NAME) return push_bytes(L, name);
+  unsigned place = (unsigned char)name.data[name.size - 1] + (unsigned)name.size;
+  int upvalue = lua_upvalueindex(AT_NAMES + (int)(place % NAMES));
+  size_t size;
+  const char *kept = lua_tolstring(L, upvalue, &size);
+  if (kept && size == name.size && memcmp(kept, name.data, size) == 0) {
+    lua_pushvalue(L, upvalue);
+    return 1;
+  }
+  lua_pushlstring(L, name.data, name.size);
+  lua_pushvalue(L, -1);
+  lua_replace(L, upvalue);
+  return 1;
+}
+
 /* A field's first letter and length are all different, so one comparison makes sure. */
 #define KEY(letter, size) ((unsigned)(letter) << 8 | (unsigned)(size))
 #define IS(name)          (memcmp(key, name, sizeof name - 1) == 0)
 
-/* Upvalues 1 and 2: the methods json and metadata_json, which are Lua's. */
 static int event_index(lua_State *L) {
   const lua_event *event = lua_touserdata(L, 1);
   size_t size;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &size) : NULL;
+  const char *key = lua_tolstring(L, 2, &size);
   if (!key || size > 255) return 0;
   if (!event->owner->page) return luaL_error(L, "the event is gone");
   const pump_record *record = record_of(event);
   switch (KEY((unsigned char)key[0], size)) {
-  case KEY('t', 4): return IS("type") ? push_bytes(L, record->type) : 0;
+  case KEY('t', 4): return IS("type") ? push_name(L, record->type) : 0;
   case KEY('d', 4): return IS("data") && is_resolved(event) ? push_bytes(L, record->data) : 0;
   case KEY('e', 12): return IS("event_number") ? push_event_number(L, event) : 0;
-  case KEY('s', 6): return IS("stream") ? push_bytes(L, record->stream) : 0;
+  case KEY('s', 6): return IS("stream") ? push_name(L, record->stream) : 0;
   case KEY('i', 2): return IS("id") ? push_id(L, record) : 0;
   case KEY('m', 8):
     return IS("metadata") && is_resolved(event) ? push_bytes(L, record->metadata) : 0;
@@ -423,8 +445,10 @@ static int event_index(lua_State *L) {
     if (!IS("resolved")) return 0;
     lua_pushboolean(L, is_resolved(event));
     return 1;
-  case KEY('j', 4): lua_pushvalue(L, lua_upvalueindex(1)); return IS("json") ? 1 : 0;
-  case KEY('m', 13): lua_pushvalue(L, lua_upvalueindex(2)); return IS("metadata_json") ? 1 : 0;
+  case KEY('j', 4): lua_pushvalue(L, lua_upvalueindex(AT_JSON)); return IS("json") ? 1 : 0;
+  case KEY('m', 13):
+    lua_pushvalue(L, lua_upvalueindex(AT_METADATA_JSON));
+    return IS("metadata_json") ? 1 : 0;
   default: return 0;
   }
 }
@@ -528,7 +552,9 @@ static int core_event_methods(lua_State *L) {
   luaL_getmetatable(L, EVENT_TYPE);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  lua_pushcclosure(L, event_index, 2);
+  for (int i = 0; i < NAMES; i++)
+    lua_pushnil(L);
+  lua_pushcclosure(L, event_index, AT_NAMES - 1 + NAMES);
   lua_setfield(L, -2, "__index");
   return 0;
 }

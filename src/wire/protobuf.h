@@ -53,6 +53,13 @@ PUMP_PB_INLINE const uint8_t *pump_pb_varint(const uint8_t *at, const uint8_t *e
   return at;
 }
 
+/* One that nobody asked for, or not yet. */
+PUMP_PB_INLINE const uint8_t *pump_pb_skip_varint(const uint8_t *at, const uint8_t *end) {
+  for (int i = 0; i < 10 && at < end; i++)
+    if (*at++ < 0x80) return at;
+  return NULL;
+}
+
 PUMP_PB_INLINE const uint8_t *pump_pb_fixed(const uint8_t *at, const uint8_t *end, size_t size,
                                             uint64_t *value) {
   if ((size_t)(end - at) < size) return NULL;
