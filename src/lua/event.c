@@ -33,9 +33,9 @@ typedef struct lua_page {
 } lua_page;
 
 typedef struct lua_event {
-  lua_page *owner; /* alive as long as this: it is the user value */
-  uint32_t index;
-  bool is_link; /* shows the link itself, not where it leads */
+  lua_page *owner;         /* alive as long as this: it is the user value */
+  const pump_event *place; /* in its page */
+  bool is_link;            /* shows the link itself, not where it leads */
 } lua_event;
 
 /* ---- Pages -------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static int page_gc(lua_State *L) {
  * below it, so that no finaliser that runs meanwhile can take it away. */
 static void push_event(lua_State *L, lua_page *owner, size_t index, int metatable) {
   lua_event *event = lua_newuserdatauv(L, sizeof *event, 1);
-  *event = (lua_event){.owner = owner, .index = (uint32_t)index};
+  *event = (lua_event){.owner = owner, .place = &owner->page->events[index]};
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, metatable);
@@ -247,7 +247,7 @@ static void part_with(lua_State *L, lua_page *owner) {
   lua_event *event = luaL_testudata(L, 2, EVENT_TYPE);
   if (!event || !owner || event->owner != owner || !owner->page || owner->page->count < 2) return;
   lua_page *alone = new_page(L, owner->loop);
-  alone->page = pump_page_of_one(&owner->page->events[event->index]);
+  alone->page = pump_page_of_one(event->place);
   if (alone->page) {
     alone->size = pump_page_size(alone->page);
     owner->loop->page_bytes += alone->size;
@@ -256,7 +256,7 @@ static void part_with(lua_State *L, lua_page *owner) {
     lua_setiuservalue(L, -3, 1);
     lua_pop(L, 1);
     event->owner = alone;
-    event->index = 0;
+    event->place = alone->page->events;
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 2, 1);
   }
@@ -328,20 +328,16 @@ static lua_event *check_event(lua_State *L) {
   return event;
 }
 
-static const pump_event *place_of(const lua_event *event) {
-  return &event->owner->page->events[event->index];
-}
-
 /* What the fields are read from: the link for a link's own view and where the target is gone. */
 static const pump_record *record_of(const lua_event *event) {
   static const pump_record nothing;
-  const pump_event *place = place_of(event);
+  const pump_event *place = event->place;
   const pump_record *record = event->is_link || !place->record ? place->link : place->record;
   return record ? record : &nothing;
 }
 
 static bool is_resolved(const lua_event *event) {
-  return event->is_link || place_of(event)->record != NULL;
+  return event->is_link || event->place->record != NULL;
 }
 
 static int push_bytes(lua_State *L, pump_bytes bytes) {
@@ -367,7 +363,7 @@ enum { AT_JSON = 1, AT_METADATA_JSON, AT_NAMES, NAMES = 8 };
 #define LONGEST_NAME 256
 
 static int push_event_number(lua_State *L, const lua_event *event) {
-  const pump_record *link = place_of(event)->link;
+  const pump_record *link = event->place->link;
   lua_pushinteger(L, link ? link->number : record_of(event)->number);
   return 1;
 }
@@ -380,7 +376,7 @@ static int push_id(lua_State *L, const pump_record *record) {
 }
 
 static int push_event_position(lua_State *L, const lua_event *event) {
-  pump_position position = place_of(event)->position;
+  pump_position position = event->place->position;
   if (position.commit < 0)
     lua_pushnil(L);
   else
@@ -435,10 +431,10 @@ static int event_index(lua_State *L) {
     return 1;
   case KEY('p', 8): return IS("position") ? push_event_position(L, event) : 0;
   case KEY('l', 4):
-    return IS("link") && !event->is_link && place_of(event)->link ? push_link(L, event) : 0;
+    return IS("link") && !event->is_link && event->place->link ? push_link(L, event) : 0;
   case KEY('r', 14):
     if (!IS("received_event")) return 0;
-    if (!event->is_link && place_of(event)->link) return push_link(L, event);
+    if (!event->is_link && event->place->link) return push_link(L, event);
     lua_pushvalue(L, 1);
     return 1;
   case KEY('r', 8):
@@ -457,8 +453,7 @@ static int event_index(lua_State *L) {
 static int event_eq(lua_State *L) {
   const lua_event *a = luaL_testudata(L, 1, EVENT_TYPE);
   const lua_event *b = luaL_testudata(L, 2, EVENT_TYPE);
-  lua_pushboolean(L, a && b && a->owner->page == b->owner->page && a->index == b->index &&
-                         a->is_link == b->is_link);
+  lua_pushboolean(L, a && b && a->place == b->place && a->is_link == b->is_link);
   return 1;
 }
 
@@ -501,7 +496,7 @@ static void show_time(pump_buffer *text, int64_t created) {
 static int event_tostring(lua_State *L) {
   const lua_event *event = check_event(L);
   const pump_record *record = record_of(event);
-  const pump_record *link = place_of(event)->link;
+  const pump_record *link = event->place->link;
   pump_buffer text;
   pump_buffer_init(&text);
   show_name(&text, record->stream);
