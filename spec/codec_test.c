@@ -305,6 +305,40 @@ static void what_a_node_encodes_is_read(bool leave_out_defaults) {
   pump_buffer_free(&out);
 }
 
+/* A large event, then many small ones, every third by way of a link, and at the end one of which there
+ * is nothing: more than the first lets expect. */
+static void events_of_all_sizes_are_read(void) {
+  enum { EVENTS = 300 };
+  static const char large[5000];
+  pump_record record = {.stream = {"s", 1}, .type = {"t", 1}}, link = record;
+  pump_buffer out = {0};
+  for (int64_t i = 0; i < EVENTS; i++) {
+    pump_tcp_event event = {.record = &record, .link = i % 3 == 0 ? &link : NULL};
+    record.data = (pump_bytes){large, i == 0 ? sizeof large : (size_t)i};
+    record.number = link.number = i;
+    pump_tcp_encode_event(&out, 1, &event);
+  }
+  pump_buffer_append(&out, "\x0a\x00", 2); /* events = an empty message */
+  pump_bytes body = {(const char *)out.data, out.size};
+  pump_block *block = block_of(body);
+  body.data = (const char *)block->data;
+  bool held = true;
+  for (int round = 0; held && round < 3; round++) {
+    pump_tcp_page page = {0};
+    held = pump_tcp_decode_page(PUMP_TCP_READ_STREAM_FORWARD_COMPLETED, block, body, &page) == 0 &&
+           page.page->count == EVENTS;
+    for (size_t i = 1; held && i < EVENTS; i++) {
+      const pump_event *event = &page.page->events[i];
+      held = event->record && event->record->number == (int64_t)i &&
+             event->record->data.size == i && (event->link != NULL) == (i % 3 == 0);
+    }
+    pump_page_unref(page.page);
+  }
+  tap_ok(held, "events of all sizes, again and again in one block");
+  pump_block_unref(block);
+  pump_buffer_free(&out);
+}
+
 /* Each body cut at each of its first bytes: an error or a page, no read beyond its end. */
 static void cut_short(const recorded_frame *frame, void *ud) {
   static expected_page expected;
@@ -380,6 +414,7 @@ int main(void) {
          "%d of %d pages and writes, cut short, are judged as by protobuf-c", cut.held, cut.frames);
   what_a_node_encodes_is_read(false);
   what_a_node_encodes_is_read(true);
+  events_of_all_sizes_are_read();
   garbage_is_refused();
   return tap_done();
 }

@@ -256,14 +256,23 @@ function M.later(ticket)
 end
 
 function M.value(box)
-  local done = box.done
-  if done then
-    check_cancelled()
-    box.done = nil -- a box that the collector takes for old must not keep a page
-    return table.unpack(done, 1, done.n)
+  check_cancelled()
+  if not box.done then
+    if can_yield() then
+      local task = running
+      box.waiter = task
+      task.waits = true
+      coroutine.yield(WAIT)
+      box.waiter = nil
+    else
+      local ok, err = drive(box)
+      if not ok then error(err, 0) end
+    end
   end
-  return wait(function(waiter) box.waiter = waiter end,
-    function() box.waiter, box.done = nil, nil end)
+  local done = box.done
+  box.done = nil -- a box that the collector takes for old must not keep a page
+  check_cancelled()
+  return table.unpack(done, 1, done.n)
 end
 
 -- Waits for a ticket even in a task that was cancelled, and raises nothing: for closing things.

@@ -8,6 +8,8 @@ pump_block *pump_block_new(size_t capacity) {
   if (!block) return NULL;
   block->references = 1;
   block->capacity = capacity;
+  block->spare = NULL;
+  block->spare_size = 0;
   return block;
 }
 
@@ -17,5 +19,7 @@ pump_block *pump_block_ref(pump_block *block) {
 }
 
 void pump_block_unref(pump_block *block) {
-  if (block && --block->references == 0) free(block);
+  if (!block || --block->references > 0) return;
+  free(block->spare);
+  free(block);
 }

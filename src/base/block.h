@@ -9,6 +9,8 @@
 typedef struct pump_block {
   size_t references;
   size_t capacity;
+  void *spare; /* the memory of a page that was in it, for the next one: malloc's, or NULL */
+  size_t spare_size;
   uint8_t data[];
 } pump_block;
 

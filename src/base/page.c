@@ -7,15 +7,37 @@ typedef struct page_memory {
   pump_page page; /* first: a pump_page * is a page_memory * */
   pump_block *block;
   pump_record *records;
+  size_t size; /* of all this */
   size_t references;
   pump_event events[];
 } page_memory;
+
+/* Blocks are read into again and again, so their pages' memory is used again with them: giving back
+ * such large pieces would have malloc sort all the small ones that were given back meanwhile. */
+static page_memory *take_memory(pump_block *block, size_t *size) {
+  if (!block || !block->spare || block->spare_size < *size) return malloc(*size);
+  page_memory *memory = block->spare;
+  *size = block->spare_size;
+  block->spare = NULL;
+  return memory;
+}
+
+static void give_memory(pump_block *block, page_memory *memory) {
+  if (!block || block->references == 1 || (block->spare && block->spare_size >= memory->size)) {
+    free(memory);
+    return;
+  }
+  free(block->spare);
+  block->spare_size = memory->size;
+  block->spare = memory;
+}
 
 pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
   if (events > SIZE_MAX / 4 / sizeof(pump_event) || records > SIZE_MAX / 4 / sizeof(pump_record))
     return NULL;
   size_t event_bytes = events * sizeof(pump_event);
-  page_memory *memory = malloc(sizeof *memory + event_bytes + records * sizeof(pump_record));
+  size_t size = sizeof(page_memory) + event_bytes + records * sizeof(pump_record);
+  page_memory *memory = take_memory(block, &size);
   if (!memory) return NULL;
   *memory = (page_memory){
       .page = {.events = memory->events,
@@ -26,6 +48,7 @@ pump_page *pump_page_new(pump_block *block, size_t events, size_t records) {
                .next_position = {-1, -1}},
       .block = block ? pump_block_ref(block) : NULL,
       .records = (pump_record *)(void *)((char *)memory->events + event_bytes),
+      .size = size,
       .references = 1,
   };
   return &memory->page;
@@ -80,8 +103,9 @@ void pump_page_unref(pump_page *page) {
   if (!page) return;
   page_memory *memory = (page_memory *)(void *)page;
   if (--memory->references > 0) return;
-  pump_block_unref(memory->block);
-  free(memory);
+  pump_block *block = memory->block;
+  give_memory(block, memory);
+  pump_block_unref(block);
 }
 
 pump_guid pump_event_id(const pump_event *event) {

@@ -33,9 +33,9 @@ typedef struct lua_page {
 } lua_page;
 
 typedef struct lua_event {
-  lua_page *owner; /* alive as long as this: it is the user value */
-  size_t index;
-  bool is_link; /* shows the link itself, not where it leads */
+  lua_page *owner;         /* alive as long as this: it is the user value */
+  const pump_event *place; /* in its page */
+  bool is_link;            /* shows the link itself, not where it leads */
 } lua_event;
 
 /* ---- Pages -------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static int page_gc(lua_State *L) {
  * below it, so that no finaliser that runs meanwhile can take it away. */
 static void push_event(lua_State *L, lua_page *owner, size_t index, int metatable) {
   lua_event *event = lua_newuserdatauv(L, sizeof *event, 1);
-  *event = (lua_event){.owner = owner, .index = index};
+  *event = (lua_event){.owner = owner, .place = &owner->page->events[index]};
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, metatable);
@@ -247,7 +247,7 @@ static void part_with(lua_State *L, lua_page *owner) {
   lua_event *event = luaL_testudata(L, 2, EVENT_TYPE);
   if (!event || !owner || event->owner != owner || !owner->page || owner->page->count < 2) return;
   lua_page *alone = new_page(L, owner->loop);
-  alone->page = pump_page_of_one(&owner->page->events[event->index]);
+  alone->page = pump_page_of_one(event->place);
   if (alone->page) {
     alone->size = pump_page_size(alone->page);
     owner->loop->page_bytes += alone->size;
@@ -256,7 +256,7 @@ static void part_with(lua_State *L, lua_page *owner) {
     lua_setiuservalue(L, -3, 1);
     lua_pop(L, 1);
     event->owner = alone;
-    event->index = 0;
+    event->place = alone->page->events;
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 2, 1);
   }
@@ -332,24 +332,20 @@ static lua_event *check_event(lua_State *L) {
   return check_event_at(L, 1);
 }
 
-static const pump_event *place_of(const lua_event *event) {
-  return &event->owner->page->events[event->index];
-}
-
 const pump_event *pump_lua_check_event(lua_State *L, int index) {
-  return place_of(check_event_at(L, index));
+  return check_event_at(L, index)->place;
 }
 
 /* What the fields are read from: the link for a link's own view and where the target is gone. */
 static const pump_record *record_of(const lua_event *event) {
   static const pump_record nothing;
-  const pump_event *place = place_of(event);
+  const pump_event *place = event->place;
   const pump_record *record = event->is_link || !place->record ? place->link : place->record;
   return record ? record : &nothing;
 }
 
 static bool is_resolved(const lua_event *event) {
-  return event->is_link || place_of(event)->record != NULL;
+  return event->is_link || event->place->record != NULL;
 }
 
 static int push_bytes(lua_State *L, pump_bytes bytes) {
@@ -369,8 +365,13 @@ static int push_link(lua_State *L, const lua_event *event) {
   return 1;
 }
 
+/* The upvalues of a field's look-up: the methods json and metadata_json, which are Lua's, and names
+ * that were asked for. */
+enum { AT_JSON = 1, AT_METADATA_JSON, AT_NAMES, NAMES = 8 };
+#define LONGEST_NAME 256
+
 static int push_event_number(lua_State *L, const lua_event *event) {
-  const pump_record *link = place_of(event)->link;
+  const pump_record *link = event->place->link;
   lua_pushinteger(L, link ? link->number : record_of(event)->number);
   return 1;
 }
@@ -383,7 +384,7 @@ static int push_id(lua_State *L, const pump_record *record) {
 }
 
 static int push_event_position(lua_State *L, const lua_event *event) {
-  pump_position position = place_of(event)->position;
+  pump_position position = event->place->position;
   if (position.commit < 0)
     lua_pushnil(L);
   else
@@ -391,23 +392,40 @@ static int push_event_position(lua_State *L, const lua_event *event) {
   return 1;
 }
 
+/* Types and streams: the same few again and again. Making a string that Lua has already costs a hash
+ * of it, so the last ones are kept, each in the place that it happens to have. */
+static int push_name(lua_State *L, pump_bytes name) {
+  if (name.size == 0 || name.size > LONGEST_NAME) return push_bytes(L, name);
+  unsigned place = (unsigned char)name.data[name.size - 1] + (unsigned)name.size;
+  int upvalue = lua_upvalueindex(AT_NAMES + (int)(place % NAMES));
+  size_t size;
+  const char *kept = lua_tolstring(L, upvalue, &size);
+  if (kept && size == name.size && memcmp(kept, name.data, size) == 0) {
+    lua_pushvalue(L, upvalue);
+    return 1;
+  }
+  lua_pushlstring(L, name.data, name.size);
+  lua_pushvalue(L, -1);
+  lua_replace(L, upvalue);
+  return 1;
+}
+
 /* A field's first letter and length are all different, so one comparison makes sure. */
 #define KEY(letter, size) ((unsigned)(letter) << 8 | (unsigned)(size))
 #define IS(name)          (memcmp(key, name, sizeof name - 1) == 0)
 
-/* Upvalues 1 and 2: the methods json and metadata_json, which are Lua's. */
 static int event_index(lua_State *L) {
   const lua_event *event = lua_touserdata(L, 1);
   size_t size;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &size) : NULL;
+  const char *key = lua_tolstring(L, 2, &size);
   if (!key || size > 255) return 0;
   if (!event->owner->page) return luaL_error(L, "the event is gone");
   const pump_record *record = record_of(event);
   switch (KEY((unsigned char)key[0], size)) {
-  case KEY('t', 4): return IS("type") ? push_bytes(L, record->type) : 0;
+  case KEY('t', 4): return IS("type") ? push_name(L, record->type) : 0;
   case KEY('d', 4): return IS("data") && is_resolved(event) ? push_bytes(L, record->data) : 0;
   case KEY('e', 12): return IS("event_number") ? push_event_number(L, event) : 0;
-  case KEY('s', 6): return IS("stream") ? push_bytes(L, record->stream) : 0;
+  case KEY('s', 6): return IS("stream") ? push_name(L, record->stream) : 0;
   case KEY('i', 2): return IS("id") ? push_id(L, record) : 0;
   case KEY('m', 8):
     return IS("metadata") && is_resolved(event) ? push_bytes(L, record->metadata) : 0;
@@ -421,22 +439,24 @@ static int event_index(lua_State *L) {
     return 1;
   case KEY('p', 8): return IS("position") ? push_event_position(L, event) : 0;
   case KEY('l', 4):
-    return IS("link") && !event->is_link && place_of(event)->link ? push_link(L, event) : 0;
+    return IS("link") && !event->is_link && event->place->link ? push_link(L, event) : 0;
   case KEY('r', 14):
     if (!IS("received_event")) return 0;
-    if (!event->is_link && place_of(event)->link) return push_link(L, event);
+    if (!event->is_link && event->place->link) return push_link(L, event);
     lua_pushvalue(L, 1);
     return 1;
   case KEY('r', 11):
     if (!IS("retry_count")) return 0;
-    lua_pushinteger(L, place_of(event)->retry_count);
+    lua_pushinteger(L, event->place->retry_count);
     return 1;
   case KEY('r', 8):
     if (!IS("resolved")) return 0;
     lua_pushboolean(L, is_resolved(event));
     return 1;
-  case KEY('j', 4): lua_pushvalue(L, lua_upvalueindex(1)); return IS("json") ? 1 : 0;
-  case KEY('m', 13): lua_pushvalue(L, lua_upvalueindex(2)); return IS("metadata_json") ? 1 : 0;
+  case KEY('j', 4): lua_pushvalue(L, lua_upvalueindex(AT_JSON)); return IS("json") ? 1 : 0;
+  case KEY('m', 13):
+    lua_pushvalue(L, lua_upvalueindex(AT_METADATA_JSON));
+    return IS("metadata_json") ? 1 : 0;
   default: return 0;
   }
 }
@@ -445,8 +465,7 @@ static int event_index(lua_State *L) {
 static int event_eq(lua_State *L) {
   const lua_event *a = luaL_testudata(L, 1, EVENT_TYPE);
   const lua_event *b = luaL_testudata(L, 2, EVENT_TYPE);
-  lua_pushboolean(L, a && b && a->owner->page == b->owner->page && a->index == b->index &&
-                         a->is_link == b->is_link);
+  lua_pushboolean(L, a && b && a->place == b->place && a->is_link == b->is_link);
   return 1;
 }
 
@@ -489,7 +508,7 @@ static void show_time(pump_buffer *text, int64_t created) {
 static int event_tostring(lua_State *L) {
   const lua_event *event = check_event(L);
   const pump_record *record = record_of(event);
-  const pump_record *link = place_of(event)->link;
+  const pump_record *link = event->place->link;
   pump_buffer text;
   pump_buffer_init(&text);
   show_name(&text, record->stream);
@@ -540,7 +559,9 @@ static int core_event_methods(lua_State *L) {
   luaL_getmetatable(L, EVENT_TYPE);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  lua_pushcclosure(L, event_index, 2);
+  for (int i = 0; i < NAMES; i++)
+    lua_pushnil(L);
+  lua_pushcclosure(L, event_index, AT_NAMES - 1 + NAMES);
   lua_setfield(L, -2, "__index");
   return 0;
 }

@@ -13,6 +13,7 @@
 #define TICKS_A_MICROSECOND 10
 #define TICKS_MASK          UINT64_C(0x3fffffffffffffff)
 #define JSON_CONTENT        1
+#define NO_ROOM             1 /* beside 0 and codes of errors */
 
 /* ---- Pages -------------------------------------------------------------------------------- */
 
@@ -94,6 +95,7 @@ static bool count(pump_bytes body, uint32_t number, size_t *events, size_t *reco
  * it should have is skipped like an unknown one. */
 static bool decode_record(pump_bytes message, pump_record *record) {
   const uint8_t *at = (const uint8_t *)message.data, *end = at + message.size;
+  const uint8_t *ticks_at = NULL;
   uint64_t value = 0, ticks = 0, epoch = 0;
   pump_bytes id = {NULL, 0};
   pump_pb_field skipped;
@@ -113,18 +115,21 @@ static bool decode_record(pump_bytes message, pump_record *record) {
       break;
     case PUMP_PB_KEY(7, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->data); break;
     case PUMP_PB_KEY(8, PUMP_PB_BYTES): at = pump_pb_bytes(at + 1, end, &record->metadata); break;
-    case PUMP_PB_KEY(9, PUMP_PB_VARINT): at = pump_pb_varint(at + 1, end, &ticks); break;
+    case PUMP_PB_KEY(9, PUMP_PB_VARINT):
+      ticks_at = at + 1;
+      at = pump_pb_skip_varint(at + 1, end);
+      break;
     case PUMP_PB_KEY(10, PUMP_PB_VARINT): at = pump_pb_varint(at + 1, end, &epoch); break;
     default: at = pump_pb_field_at(at, end, &skipped); break;
     }
   }
   if (id.size == 16) pump_guid_from_net(&record->id, (const uint8_t *)id.data);
+  record->created = (int64_t)(epoch * 1000);
+  if (epoch != 0 || !ticks_at) return at != NULL;
+  ticks_at = pump_pb_varint(ticks_at, end, &ticks);
   ticks &= TICKS_MASK;
-  if (epoch != 0)
-    record->created = (int64_t)(epoch * 1000);
-  else if (ticks != 0)
-    record->created = ((int64_t)ticks - TICKS_AT_1970) / TICKS_A_MICROSECOND;
-  return at != NULL;
+  if (ticks != 0) record->created = ((int64_t)ticks - TICKS_AT_1970) / TICKS_A_MICROSECOND;
+  return at && ticks_at;
 }
 
 static bool decode_event(pump_bytes resolved, pump_event *event, pump_record **records) {
@@ -180,38 +185,72 @@ static void decode_summary(const layout *fields, const pump_pb_field *field, pum
 static void set_defaults(const layout *fields, pump_page *page) {
   if (fields->next_number) page->next_event_number = page->last_event_number = 0;
   if (fields->commit) page->position = page->next_position = (pump_position){0, 0};
+}
+
+/* What a page says, with room for so many events and records, and for the next event that they say
+ * nothing of. NO_ROOM: it has more of them. */
+static int decode_into(const layout *fields, pump_block *block, pump_bytes body, size_t events,
+                       size_t records, pump_tcp_page *out) {
+  *out = (pump_tcp_page){.page = pump_page_new(block, events, records)};
+  if (!out->page) return PUMP_ENOMEM;
+  pump_event *event = pump_page_events(out->page);
+  pump_record *record = pump_page_records(out->page);
+  const pump_event *last = event + events;
+  const pump_record *last_record = record + records;
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  out->page->count = 0;
+  set_defaults(fields, out->page);
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number != fields->events || field.type != PUMP_PB_BYTES) {
+      decode_summary(fields, &field, out);
+      continue;
+    }
+    const pump_record *before = record;
+    int64_t unsaid = fields->commit ? 0 : -1; /* left out, or none in this message */
+    pump_event decoded = {.position = {unsaid, unsaid}};
+    if (event == last || last_record - record < 2) return NO_ROOM;
+    if (!decode_event(field.bytes, &decoded, &record)) return PUMP_EPROTOCOL;
+    if (record == before) continue;
+    *event++ = decoded;
+    out->page->count++;
+  }
+  if (cursor.malformed) return PUMP_EPROTOCOL;
   if (fields->commit && !fields->is_end)
-    page->is_end = page->count == 0; /* the only way in which $all says that it ends */
+    out->page->is_end = out->page->count == 0; /* the only way in which $all says that it ends */
+  return 0;
+}
+
+/* How many events there are if all are about as large as the first: to count them costs a seventh
+ * of reading them. */
+static size_t guess(const layout *fields, pump_bytes body) {
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number != fields->events || field.type != PUMP_PB_BYTES) continue;
+    size_t events = body.size / (field.bytes.size + 1);
+    return events < PUMP_MAX_PAGE ? events + events / 8 + 1 : PUMP_MAX_PAGE;
+  }
+  return 0;
 }
 
 int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pump_tcp_page *out) {
   const layout *fields = layout_of(command);
   size_t events, records;
   *out = (pump_tcp_page){0};
-  if (!fields || !count(body, fields->events, &events, &records)) return PUMP_EPROTOCOL;
-  out->page = pump_page_new(block, events, records);
-  if (!out->page) return PUMP_ENOMEM;
-  set_defaults(fields, out->page);
-  pump_event *event = pump_page_events(out->page);
-  pump_record *record = pump_page_records(out->page);
-  pump_pb_cursor cursor = pump_pb_start(body);
-  pump_pb_field field;
-  bool whole = true;
-  while (whole && pump_pb_next(&cursor, &field)) {
-    if (field.number != fields->events || field.type != 2) {
-      decode_summary(fields, &field, out);
-    } else {
-      const pump_record *before = record;
-      int64_t unsaid = fields->commit ? 0 : -1; /* left out, or none in this message */
-      pump_event decoded = {.position = {unsaid, unsaid}};
-      whole = decode_event(field.bytes, &decoded, &record);
-      if (record != before) *event++ = decoded;
-    }
+  if (!fields) return PUMP_EPROTOCOL;
+  events = guess(fields, body);
+  records = events + 1;
+  int code = decode_into(fields, block, body, events, records, out);
+  if (code == NO_ROOM) {
+    pump_page_unref(out->page);
+    if (!count(body, fields->events, &events, &records)) return PUMP_EPROTOCOL;
+    code = decode_into(fields, block, body, events + 1, records + 2, out);
   }
-  if (whole) return 0;
+  if (code == 0) return 0;
   pump_page_unref(out->page);
   out->page = NULL;
-  return PUMP_EPROTOCOL;
+  return code;
 }
 
 /* One body's event, if there is one in it. */
