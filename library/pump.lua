@@ -8,6 +8,7 @@
 ---@field json pump.json
 ---@field null lightuserdata JSON's null; the same value as cjson.null
 ---@field loop pump.loop
+---@field adapter { luv: pump.Adapter, cqueues: pump.Adapter } loaded when they are asked for
 local pump = {}
 
 ---------------------------------------------------------------------------------------------------
@@ -551,6 +552,19 @@ function Task:join(timeout) end
 ---@return boolean was_alive
 function Task:cancel(why) end
 
+---What lets the loop of a host turn pump's; lua/pump/adapter.lua says what each function is for.
+---@class pump.Adapter
+---@field start fun()
+---@field stop fun()
+---@field can_wait fun(): boolean
+---@field is_turning fun(): boolean
+---@field wait fun(box: { done: any, resume: fun()? })
+---@field changed fun()
+
+---Lets the host of the adapter turn pump's loop: calls suspend a coroutine of the host's. nil: no more.
+---@param adapter? pump.Adapter
+function pump.use(adapter) end
+
 ---For hosts with a loop of their own: wait until pollfd is readable or timeout is over, then step.
 ---@class pump.loop
 local loop = {}
@@ -563,6 +577,10 @@ function loop:events() end
 
 ---@return number? seconds nil: no need to come back before pollfd is readable
 function loop:timeout() end
+
+---Whether anybody waits for what the loop brings.
+---@return boolean
+function loop:busy() end
 
 ---@param seconds? number how long it may wait
 function loop:step(seconds) end

@@ -32,7 +32,7 @@ describe("discovery with TLS", function()
 
   local function connect(tls)
     tls.ca = tls.ca or tls.verify == nil and folder .. "/ca.pem" or nil
-    return pump.connect { seeds = { seed }, tls = tls, connect_timeout = 2 }
+    return pump.connect { seeds = { seed }, tls = tls, connect_timeout = 2 * helper.slow }
   end
 
   setup(function()

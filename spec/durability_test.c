@@ -278,7 +278,7 @@ static void test_killing(int kills) {
   for (int i = 0; i < kills; i++) {
     started += start();
     /* Now and then before it did anything. */
-    write_until(now() + (i % 10 == 9 ? 0 : 5 + dice(60)));
+    write_until(now() + slowness() * (i % 10 == 9 ? 0 : 5 + (int)dice(60)));
     node_child_kill(&at.child);
     end();
     if (i % 10 == 0) unsound += !is_copy_sound();
@@ -306,10 +306,10 @@ static void test_full_disk(int rounds) {
     limit_files((rlim_t)(2 + i) << 20);
     started += start();
     limit_files(RLIM_INFINITY);
-    for (int64_t patience = now() + 5000; at.refused == refused && now() < patience;)
-      write_until(now() + 20);
+    for (int64_t patience = now() + 5000 * slowness(); at.refused == refused && now() < patience;)
+      write_until(now() + 20 * slowness());
     full += at.refused > refused;
-    write_until(now() + dice(100));
+    write_until(now() + slowness() * (int)dice(100));
     node_child_kill(&at.child);
     end();
     unsound += !is_copy_sound();
@@ -320,7 +320,7 @@ static void test_full_disk(int rounds) {
   tap_ok(unsound == 0, "what it leaves behind is sound");
   bool is_good = start();
   unsigned first = at.next;
-  write_until(now() + 100);
+  write_until(now() + 100 * slowness());
   node_child_kill(&at.child);
   end();
   unsigned answered = 0;

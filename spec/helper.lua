@@ -7,6 +7,10 @@ local task = require "pump.task"
 
 local M = {}
 
+-- How much slower programs are than they usually are, under valgrind: the specs' own time limits
+-- are multiplied by it.
+M.slow = tonumber(os.getenv "PUMP_SLOW") or 1
+
 -- The server that the specs run against, when it is not the embedded store.
 M.server = os.getenv "PUMP_TEST_URL"
 if M.server == "" then M.server = nil end
@@ -44,7 +48,7 @@ function M.mute_seeds(wanted)
     end
     file:close()
     io.read()]]):format(name, wanted)), "w"))
-  local seeds, deadline = {}, core.hrtime() + 5
+  local seeds, deadline = {}, core.hrtime() + 5 * M.slow
   while #seeds < wanted and core.hrtime() < deadline do
     pump.sleep(0.01)
     seeds = {}
@@ -79,7 +83,7 @@ function M.leaves_nothing(after_each)
   after_each(function()
     collectgarbage()
     collectgarbage()
-    local deadline = core.hrtime() + 2
+    local deadline = core.hrtime() + 2 * M.slow
     while core.handles() > 0 and core.hrtime() < deadline do pump.loop:step(0.01) end
     pump.loop:step(0)
     local handles, tickets, tasks = left_behind()

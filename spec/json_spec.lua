@@ -1,8 +1,12 @@
 -- pump.json against a corpus, its own round trips, and lua-cjson.
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
 local corpus = dofile(here .. "/json/corpus.lua")
+local helper = require "helper"
 local pump = require "pump"
 local json, array = pump.json, pump.array
+
+-- Of random values.
+local rounds = 20000 // helper.slow
 
 local function brief(text)
   return (("%q"):format(#text > 60 and text:sub(1, 57) .. "..." or text):gsub("\\\n", "\\n"))
@@ -278,7 +282,7 @@ describe("round trips", function()
   it("keep every kind of double, in no more digits than needed", function()
     math.randomseed(20260307)
     local checked = 0
-    while checked < 20000 do
+    while checked < rounds do
       local number = string.unpack("d", string.pack("j", math.random(0)))
       if number == number and math.abs(number) ~= math.huge then
         checked = checked + 1
@@ -289,7 +293,7 @@ describe("round trips", function()
         end
       end
     end
-    for _ = 1, 20000 do
+    for _ = 1, rounds do
       same_float(math.random() * 10.0 ^ math.random(-10, 20))
       same_float(math.random(-1000000, 1000000) / 10.0 ^ math.random(0, 8))
       same_float(string.unpack("d", string.pack("j", math.random(0) >> 12))) -- subnormal
@@ -304,7 +308,7 @@ describe("round trips", function()
   end)
 
   it("read a decimal as Lua does", function()
-    for _ = 1, 20000 do
+    for _ = 1, rounds do
       local digits = {}
       for i = 1, math.random(1, math.random(1, 40)) do digits[i] = math.random(0, 9) end
       local whole = table.concat(digits)

@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/frame.h"
+#include "slow.h"
 
 typedef struct node_child {
   pid_t pid;
@@ -122,7 +123,7 @@ typedef struct node_peer {
 
 static inline bool node_peer_connect(node_peer *peer, int port) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  struct timeval patience = {.tv_sec = 10};
+  struct timeval patience = {.tv_sec = 10 * slowness()};
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   peer->fd = socket(AF_INET, SOCK_STREAM, 0);
   setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -3,9 +3,9 @@
 # starts it so, and lua5.4 is one in front of PATH. What valgrind has to say goes to a file for
 # each process; a spec that has one with words in it failed.
 #
-# valgrind makes programs some thirty times slower: PUMP_SLOW says so to the specs, which multiply
+# valgrind makes programs ten to thirty times slower: PUMP_SLOW says so to the specs, which multiply
 # their own time limits by it and play a smaller part where they play for long.
-export PUMP_SLOW=${PUMP_SLOW:-30}
+export PUMP_SLOW=${PUMP_SLOW:-10}
 valgrind_logs=$scratch/valgrind
 
 valgrind_start() { # PROGRAM…: a script that runs it so

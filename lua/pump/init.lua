@@ -1,4 +1,5 @@
 -- pump: an EventStore client. See docs/ and library/pump.lua for all that is here.
+local adapter = require "pump.adapter"
 local connection = require "pump.connection"
 local core = require "pump.core"
 local event = require "pump.event"
@@ -21,4 +22,6 @@ return {
   sleep = task.sleep,
   wrap = task.wrap,
   loop = scheduler.loop,
+  use = adapter.use,
+  adapter = adapter.adapters,
 }

@@ -118,6 +118,7 @@ end
 
 local function publish_generated(conn, stream, generate, given)
   request.client(conn)
+  scheduler.check_cancelled()
   local writer = new_writer(conn, stream, given)
   local limit = given.batch_size or 500
   local list, n, bytes, wanted = {}, 0, 0, 1

@@ -1,18 +1,21 @@
 -- Waiting for answers of pump.core.
 --
--- Whatever waits, waits here, in one of two ways. Code of a task yields WAIT to the scheduler and
--- is resumed with the answer. Everything else (the main chunk, a coroutine that pump knows
--- nothing of, a callback of table.sort) turns the loop in place until the answer is there, and
--- the tasks go on meanwhile. Tasks are only ever resumed when uv_run has returned, so the second
--- way is legal anywhere, inside of the first too.
+-- Whatever waits, waits here, in one of three ways. Code of a task yields WAIT to the scheduler and
+-- is resumed with the answer. A coroutine of the host, where there is one (adapter.lua), waits by
+-- the host's means. Everything else (the main chunk, a coroutine that pump knows nothing of, a
+-- callback of table.sort) turns the loop in place until the answer is there, and the tasks go on
+-- meanwhile. Tasks are only ever resumed when uv_run has returned, so the last way is legal
+-- anywhere, inside of the others too.
 --
--- To be woken there are boxes, tables with `done`, and tasks, which have a coroutine `co`, `waits`
--- while they do, and in their metatable __stopped, told whenever the coroutine stops. What tasks
--- are beyond that is in task.lua.
+-- To be woken there are boxes, tables with `done` (and `resume`, a function, where the host waits),
+-- and tasks, which have a coroutine `co`, `waits` while they do, and in their metatable __stopped,
+-- told whenever the coroutine stops. What tasks are beyond that is in task.lua.
 local core = require "pump.core"
+local errors = require "pump.error"
 
--- What a coroutine yields to wait, and to be closed as it was cancelled and does not end.
-local WAIT, KILL = {}, {}
+-- What a coroutine yields to wait, to be closed as it was cancelled and does not end, and, in a
+-- generator of pump.wrap, to have the coroutine of the host that it is used in wait for a box.
+local WAIT, KILL, HOLD = {}, {}, {}
 
 -- How often a cancelled task may catch the error and go on to wait before it is closed.
 local PATIENCE = 100
@@ -26,11 +29,16 @@ local SLICE = 1
 local M = {
   WAIT = WAIT,
   KILL = KILL,
+  HOLD = HOLD,
+  -- The adapter to the host's loop (adapter.lua), or nil.
+  host = nil,
+  held = 0, -- coroutines of the host that wait
   -- Connections, by the ticket of their notices (__notice takes them). They may be collected.
   listeners = setmetatable({}, { __mode = "v" }),
   -- Tasks that have not ended.
   live = {},
-  -- Coroutines of pump.wrap whose waits reach the scheduler.
+  -- Coroutines of pump.wrap, and what becomes of their waits: WAIT for those that reach the
+  -- scheduler, HOLD for the host's, false for neither.
   passes_on = setmetatable({}, { __mode = "k" }),
 }
 
@@ -43,13 +51,31 @@ local ready_first, ready_last = 1, 0
 
 local function can_yield()
   local co = coroutine.running()
-  return running and (running.co == co or M.passes_on[co]) and coroutine.isyieldable()
+  return running and (running.co == co or M.passes_on[co] == WAIT) and coroutine.isyieldable()
 end
 
--- Raises when the task that runs was cancelled: before each wait, and after.
+-- Whether the running coroutine is one that the host can let wait.
+local function can_hold()
+  if running or not M.host or not coroutine.isyieldable() then return false end
+  local way = M.passes_on[coroutine.running()]
+  if way == nil then return M.host.can_wait() end
+  return way == HOLD
+end
+
+-- What a generator's waits come to that is used in the running coroutine.
+function M.way_of_waits()
+  return can_yield() and WAIT or can_hold() and HOLD or false
+end
+
+-- Raises when nothing may wait here: before each wait, and after. The task that runs may have been
+-- cancelled; and what no coroutine is around of would make the host's loop stand still.
 local function check_cancelled()
   local task = running
-  if task and task.cancelled then
+  if not task then
+    if M.host and M.host.is_turning() and not can_hold() then
+      errors.misuse("this would block the host's loop, which is turning: call it in a coroutine")
+    end
+  elseif task.cancelled then
     task.caught = task.caught + 1
     if task.caught > PATIENCE and can_yield() then
       coroutine.yield(KILL)
@@ -58,9 +84,10 @@ local function check_cancelled()
   end
 end
 
-local function push_ready(task, ...)
+local function push_ready(waiter, ...)
   ready_last = ready_last + 1
-  ready[ready_last] = table.pack(task, ...)
+  ready[ready_last] = table.pack(waiter, ...)
+  if M.host then M.host.changed() end
 end
 
 -- Ends a wait. Only the first to do so counts.
@@ -69,6 +96,7 @@ local function wake(waiter, ...)
     if not waiter.done then
       waiter.done = table.pack(...)
       if waiter.waiter then wake(waiter.waiter, ...) end
+      if waiter.resume then push_ready(waiter) end
     end
   elseif waiter.waits then
     waiter.waits = false
@@ -88,6 +116,14 @@ local function resume(task, ...)
   running = task
   task.status = "running"
   stopped(task, outer, coroutine.resume(task.co, ...))
+end
+
+local function go_on(waiter, ...)
+  if waiter.co then return resume(waiter, ...) end
+  local outer = running
+  running = nil
+  waiter.resume()
+  running = outer
 end
 
 local function deliver(ticket, ...)
@@ -113,7 +149,7 @@ local function run_ready()
     local entry = ready[ready_first]
     ready[ready_first] = nil
     ready_first = ready_first + 1
-    resume(table.unpack(entry, 1, entry.n))
+    go_on(table.unpack(entry, 1, entry.n))
   end
 end
 
@@ -159,13 +195,21 @@ local function drive(box)
   return ok, err
 end
 
--- Whose waits they are, outside of tasks.
+-- Whose waits they are, outside of tasks: a coroutine's of the host, or everything else's.
 local main = { before_wait = false }
+local of_host = setmetatable({}, { __mode = "k" })
+
+local function owner_of_waits()
+  if running then return running end
+  return M.host and of_host[coroutine.running()] or main
+end
 
 -- Has fn called whenever the task that runs is about to wait, until the value that is returned is
 -- closed.
 function M.before_waits(fn)
-  local owner = running or main
+  local co = coroutine.running()
+  if M.host and not of_host[co] then of_host[co] = { before_wait = false } end
+  local owner = owner_of_waits()
   local outer = owner.before_wait
   owner.before_wait = outer and function()
     outer()
@@ -174,10 +218,20 @@ function M.before_waits(fn)
   return setmetatable({}, { __close = function() owner.before_wait = outer end })
 end
 
+-- Waits for the box in what is no task. Returns what pcall does.
+local function hold(box)
+  if not can_hold() then return drive(box) end
+  if M.passes_on[coroutine.running()] then return coroutine.yield(HOLD, box) end
+  M.held = M.held + 1
+  local ok, err = pcall(M.host.wait, box)
+  M.held = M.held - 1
+  return ok, err
+end
+
 -- Waits until somebody wakes what `listen` was given, and returns what it was woken with.
 -- `forget` undoes listen when the wait ends in another way.
 local function wait(listen, forget)
-  local before_wait = (running or main).before_wait
+  local before_wait = owner_of_waits().before_wait
   if before_wait then before_wait() end
   check_cancelled()
   if can_yield() then
@@ -191,7 +245,7 @@ local function wait(listen, forget)
   end
   local box = { done = false }
   listen(box)
-  local ok, err = drive(box)
+  local ok, err = hold(box)
   if forget then forget(box) end
   if not ok then error(err, 0) end
   check_cancelled()
@@ -227,7 +281,7 @@ end
 
 -- The answer of a ticket. The path of every request, so it makes no closures.
 function M.await(ticket)
-  local before_wait = (running or main).before_wait
+  local before_wait = owner_of_waits().before_wait
   if before_wait then before_wait() end
   if can_yield() then
     local task = running
@@ -239,7 +293,7 @@ function M.await(ticket)
   check_cancelled()
   local box = { done = false }
   waiting[ticket] = box
-  local ok, err = drive(box)
+  local ok, err = hold(box)
   if not ok then
     waiting[ticket] = nil
     error(err, 0)
@@ -286,7 +340,7 @@ function M.settle(ticket)
     coroutine.yield(WAIT)
     box.waiter = nil
   else
-    drive(box)
+    hold(box)
   end
 end
 
@@ -297,6 +351,7 @@ end
 
 M.can_yield = can_yield
 M.check_cancelled = check_cancelled
+M.hold = hold
 M.push_ready = push_ready
 M.resume = resume
 M.run_ready = run_ready
@@ -322,6 +377,12 @@ end
 function loop.timeout()
   if ready_first <= ready_last then return 0 end
   return core.timeout()
+end
+
+-- Whether anybody waits for what the loop brings: a task, or a coroutine of the host. An open
+-- connection alone does not count.
+function loop.busy()
+  return M.held > 0 or ready_first <= ready_last or next(M.live) ~= nil
 end
 
 -- One turn: lets the tasks run that can, and waits for at most that many seconds if none can.

@@ -263,6 +263,8 @@ function M.wrap(fn)
       error(err, 0)
     elseif (...) == scheduler.WAIT or (...) == scheduler.KILL then
       return step(coroutine.yield((...)))
+    elseif (...) == scheduler.HOLD then
+      return step(scheduler.hold((select(2, ...))))
     end
     return ...
   end
@@ -270,7 +272,7 @@ function M.wrap(fn)
     return handle(coroutine.resume(co, ...))
   end
   return function(...)
-    scheduler.passes_on[co] = scheduler.can_yield() and true or nil
+    scheduler.passes_on[co] = scheduler.way_of_waits()
     return step(...)
   end
 end

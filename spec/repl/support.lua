@@ -7,6 +7,7 @@ package.path = root .. "/?.lua;" .. package.path
 
 support.binary = (os.getenv("PUMP_BUILD") or root .. "/build") .. "/pumpsh"
 support.root = root
+support.slow = tonumber(os.getenv("PUMP_SLOW")) or 1
 
 function support.quote(s)
   return "'" .. s:gsub("'", "'\\''") .. "'"
@@ -55,8 +56,8 @@ function support.run(arguments, options)
   local env = string.format("PUMPSH=%s SCRATCH=%s XDG_STATE_HOME=/nonexistent ", support.binary,
     support.path())
   for _, setting in ipairs(options.env or {}) do env = env .. support.quote(setting) .. " " end
-  local _, how, status = os.execute(string.format("env %s timeout -k 1 30 %s <%s >%s 2>%s", env,
-    command, input, out, err))
+  local _, how, status = os.execute(string.format("env %s timeout -k 1 %d %s <%s >%s 2>%s", env,
+    30 * support.slow, command, input, out, err))
   local result = { out = support.read_file(out), err = support.read_file(err),
     status = how == "exit" and status or 128 + status }
   os.remove(input)
