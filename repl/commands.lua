@@ -306,6 +306,8 @@ commands.list = {
     run = switch("expanded", "blocks are %s") },
   { name = "timing", only = "shell", help = "tell how long each line took, or no more",
     run = switch("timing", "timing is %s") },
+  { name = "watch", arguments = { "SECONDS", "[LINE]" }, rest = true, only = "shell",
+    run = follow.watch, help = "run the line before, or this one, again and again" },
   { name = "set", arguments = { "[NAME]", "[VALUE]" }, only = "shell", run = settings,
     help = "settings: traceback on or off" },
   { name = "i", arguments = { "FILE" }, rest = true, only = "shell", run = include,

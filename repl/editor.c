@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 
@@ -15,6 +17,17 @@ static bool ended;            /* a line was finished, or the end of input came *
 static char *line;            /* the finished line, NULL for the end of input */
 static lua_State *completing; /* the state in which read runs; completer is called in it */
 static int completer = LUA_NOREF;
+
+static struct termios cooked; /* the terminal as it was found */
+
+/* The terminal as others expect it, from a signal's handler. */
+static void give_terminal_back(void) {
+  static const char no_bracketed_paste[] = "\33[?2004l\r\n";
+  if (!shown) return;
+  tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  ssize_t ignored = write(STDOUT_FILENO, no_bracketed_paste, sizeof no_bracketed_paste - 1);
+  (void)ignored;
+}
 
 static void on_line(char *text) {
   ended = true;
@@ -193,6 +206,7 @@ int luaopen_repl_editor(lua_State *L) {
   rl_basic_word_break_characters = " \t\n\"'`@$><=;|&{}(),+-*/%[]#~^.:";
   rl_attempted_completion_function = complete;
   using_history();
+  if (tcgetattr(STDIN_FILENO, &cooked) == 0) pumpsh_before_death = give_terminal_back;
   luaL_newlib(L, functions);
   return 1;
 }

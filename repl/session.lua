@@ -3,6 +3,7 @@
 local follow = require "repl.follow"
 local format = require "repl.format"
 local pretty = require "repl.pretty"
+local text = require "repl.text"
 local pump = require "pump"
 
 local session = {}
@@ -105,6 +106,11 @@ function session:echo(values)
     error(values[2], 0)
   end
   for i = 1, values.n do self:show(values[i]) end
+end
+
+-- How long a line took, where that is wanted.
+function session:tell_time(seconds)
+  if self.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
 end
 
 function session:record(members, sentence)

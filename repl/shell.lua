@@ -67,7 +67,9 @@ function shell:command(line)
     self:report(err)
     return nil
   end
-  return function() command.run(self.session, given, self) end
+  local function fn() command.run(self.session, given, self) end
+  if command.only ~= "shell" then self.last_fn = fn end
+  return fn
 end
 
 -- The function that lines of Lua are; nil when they are wrong or want another line.
@@ -84,11 +86,12 @@ function shell:lua(source)
     return nil
   end
   self.last_chunk = source
-  return function()
+  self.last_fn = function()
     local values = table.pack(fn())
     if values.n > 0 then rawset(_G, "_", values[1]) end
     self.session:echo(values)
   end
+  return self.last_fn
 end
 
 local words = { help = "\\?", exit = "\\q", quit = "\\q" }
@@ -126,7 +129,7 @@ function shell:conclude(job, seconds)
   elseif job.failed then
     self:report(job.err, job.traceback)
   end
-  if self.session.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
+  self.session:tell_time(seconds)
 end
 
 ---- Piped lines ---------------------------------------------------------------------------------
