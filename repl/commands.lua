@@ -230,7 +230,7 @@ local function run_program(session, command)
 end
 
 local function shell_command(session, given)
-  local result = run_program(session, given.COMMAND or setting("SHELL") or "sh")
+  local result = run_program(session, given.LINE or setting("SHELL") or "sh")
   if result ~= 0 then session.out:note(string.format("exit status %d", result)) end
 end
 
@@ -316,7 +316,7 @@ commands.list = {
     help = "write results to a file, or to the terminal again" },
   { name = "e", arguments = { "[FILE]" }, rest = true, only = "shell", run = edit,
     help = "edit the last lines of Lua, or a file, and run it" },
-  { name = "!", arguments = { "[COMMAND]" }, rest = true, only = "shell", run = shell_command,
+  { name = "!", arguments = { "[LINE]" }, rest = true, only = "shell", run = shell_command,
     help = "run a command of the system's shell" },
   { name = "q", only = "shell", help = "leave (Ctrl-D does too)",
     run = function(_, _, shell) shell:leave() end },

@@ -6,6 +6,7 @@ local driver = require "repl.driver"
 local eval = require "repl.eval"
 local follow = require "repl.follow"
 local history = require "repl.history"
+local names = require "repl.names"
 local signals = require "repl.signals"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -67,7 +68,10 @@ function shell:command(line)
     self:report(err)
     return nil
   end
-  local function fn() command.run(self.session, given, self) end
+  local function fn()
+    command.run(self.session, given, self)
+    if given.STREAM then names.see_stream(given.STREAM) end
+  end
   if command.only ~= "shell" then self.last_fn = fn end
   return fn
 end
@@ -291,7 +295,9 @@ function shell:run(options)
   self.editor = choose_editor()
   self.out.interactive = true
   local complete = require "repl.complete"
+  names.refresh(self.session)
   self.editor.completion(function(line, first, word)
+    names.refresh(self.session)
     return complete.words(line, first, word, _G, { conn = self.session.conn or false })
   end)
   for _, entry in ipairs(history.load()) do self.editor.remember(entry) end

@@ -120,23 +120,6 @@ describe_here("in a terminal", function()
     ends(prompt .. " 111")
   end)
 
-  with_editor("completes commands and names", function()
-    open()
-    ends(prompt)
-    typed "\\conni"
-    key "Tab"
-    ends(prompt .. " \\conninfo")
-    key "C-u"
-    typed "pump.new_"
-    key "Tab"
-    ends(prompt .. " pump.new_event")
-    key "C-u"
-    line "x = conn"
-    typed "conn:publish_"
-    key "Tab"
-    ends(prompt .. " conn:publish_event")
-  end)
-
   it("ends with its terminal, whatever it is at", function()
     for _, chunk in ipairs { "", "while true do end", "pump.sleep(60)" } do
       open()
