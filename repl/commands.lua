@@ -230,7 +230,7 @@ local function run_program(session, command)
 end
 
 local function shell_command(session, given)
-  local result = run_program(session, given.COMMAND or setting("SHELL") or "sh")
+  local result = run_program(session, given.LINE or setting("SHELL") or "sh")
   if result ~= 0 then session.out:note(string.format("exit status %d", result)) end
 end
 
@@ -306,6 +306,8 @@ commands.list = {
     run = switch("expanded", "blocks are %s") },
   { name = "timing", only = "shell", help = "tell how long each line took, or no more",
     run = switch("timing", "timing is %s") },
+  { name = "watch", arguments = { "SECONDS", "[LINE]" }, rest = true, only = "shell",
+    run = follow.watch, help = "run the line before, or this one, again and again" },
   { name = "set", arguments = { "[NAME]", "[VALUE]" }, only = "shell", run = settings,
     help = "settings: traceback on or off" },
   { name = "i", arguments = { "FILE" }, rest = true, only = "shell", run = include,
@@ -314,7 +316,7 @@ commands.list = {
     help = "write results to a file, or to the terminal again" },
   { name = "e", arguments = { "[FILE]" }, rest = true, only = "shell", run = edit,
     help = "edit the last lines of Lua, or a file, and run it" },
-  { name = "!", arguments = { "[COMMAND]" }, rest = true, only = "shell", run = shell_command,
+  { name = "!", arguments = { "[LINE]" }, rest = true, only = "shell", run = shell_command,
     help = "run a command of the system's shell" },
   { name = "q", only = "shell", help = "leave (Ctrl-D does too)",
     run = function(_, _, shell) shell:leave() end },

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 
@@ -15,6 +17,17 @@ static bool ended;            /* a line was finished, or the end of input came *
 static char *line;            /* the finished line, NULL for the end of input */
 static lua_State *completing; /* the state in which read runs; completer is called in it */
 static int completer = LUA_NOREF;
+
+static struct termios cooked; /* the terminal as it was found */
+
+/* The terminal as others expect it, from a signal's handler. */
+static void give_terminal_back(void) {
+  static const char no_bracketed_paste[] = "\33[?2004l\r\n";
+  if (!shown) return;
+  tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  ssize_t ignored = write(STDOUT_FILENO, no_bracketed_paste, sizeof no_bracketed_paste - 1);
+  (void)ignored;
+}
 
 static void on_line(char *text) {
   ended = true;
@@ -133,7 +146,8 @@ static int remember(lua_State *L) {
   return 0;
 }
 
-/* completion(fn): fn(line, first, word) -> a list of words; first is where the word starts. */
+/* completion(fn): fn(line, first, word) -> a list of words, or nil for names of files; first is
+ * where the word starts. */
 static int completion(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -153,6 +167,12 @@ static char *next_word(const char *text, int state) {
   return word;
 }
 
+/* A command's words are parted by blanks, Lua's by what Lua parts them by. */
+static char *word_breaks(void) {
+  static char blanks[] = " \t\n";
+  return rl_line_buffer[0] == '\\' ? blanks : NULL;
+}
+
 static char **complete(const char *text, int first, int last) {
   (void)last;
   lua_State *L = completing;
@@ -165,10 +185,20 @@ static char **complete(const char *text, int first, int last) {
   lua_pushstring(L, rl_line_buffer);
   lua_pushinteger(L, first + 1);
   lua_pushstring(L, text);
-  if (lua_pcall(L, 3, 1, 0) == LUA_OK && lua_istable(L, -1))
-    words = rl_completion_matches(text, next_word);
+  if (lua_pcall(L, 3, 1, 0) == LUA_OK) {
+    rl_attempted_completion_over = !lua_isnil(L, -1);
+    if (lua_istable(L, -1)) words = rl_completion_matches(text, next_word);
+  }
   lua_settop(L, top);
   return words;
+}
+
+/* As many as one looks through. Readline would ask whether it is to show them all, and wait. */
+static void show_words(char **words, int count, int longest) {
+  static const int most = 100;
+  rl_display_match_list(words, count < most ? count : most, longest);
+  if (count > most) fprintf(rl_outstream, "… and %d more\n", count - most);
+  rl_forced_update_display();
 }
 
 int luaopen_repl_editor(lua_State *L) {
@@ -192,7 +222,11 @@ int luaopen_repl_editor(lua_State *L) {
   rl_change_environment = 0;
   rl_basic_word_break_characters = " \t\n\"'`@$><=;|&{}(),+-*/%[]#~^.:";
   rl_attempted_completion_function = complete;
+  rl_completion_word_break_hook = word_breaks;
+  rl_completion_display_matches_hook = show_words;
+  rl_variable_bind("page-completions", "off");
   using_history();
+  if (tcgetattr(STDIN_FILENO, &cooked) == 0) pumpsh_before_death = give_terminal_back;
   luaL_newlib(L, functions);
   return 1;
 }

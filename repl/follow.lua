@@ -142,4 +142,32 @@ function follow.tails(session)
   end
 end
 
+-- The line before, or the one that is given, again and again. An error ends it.
+function follow.watch(session, given, shell)
+  local seconds = tonumber(given.SECONDS)
+  if not seconds or not (seconds >= 0.1 and seconds < math.huge) then
+    error(string.format("watch: SECONDS is a number from 0.1 on, not \"%s\"",
+      text.safe(given.SECONDS)), 0)
+  end
+  local fn = shell.last_fn
+  if given.LINE then fn = shell:understand(given.LINE) end
+  if shell.chunk then
+    shell.chunk = nil
+    error("watch: the line is not finished: " .. given.LINE, 0)
+  elseif not fn then
+    if given.LINE then return end
+    error("watch: there is no line before this one to repeat", 0)
+  end
+  while true do
+    if not session.quiet then
+      session.out:note(string.format("%s, every %g s", os.date("%H:%M:%S"), seconds), "dim")
+    end
+    local started = system.clock()
+    fn()
+    session:tell_time(system.clock() - started)
+    session.out:flush()
+    pump.sleep(seconds)
+  end
+end
+
 return follow

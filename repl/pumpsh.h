@@ -25,4 +25,7 @@ int luaopen_repl_editor(lua_State *L);
 /* Readable when a signal was caught; -1 before luaopen_repl_signals. */
 int pumpsh_signals_fd(void);
 
+/* What has to be done before the process ends in a signal's handler, or NULL. */
+extern void (*pumpsh_before_death)(void);
+
 #endif

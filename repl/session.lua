@@ -2,7 +2,10 @@
 
 local follow = require "repl.follow"
 local format = require "repl.format"
+local names = require "repl.names"
 local pretty = require "repl.pretty"
+local status = require "repl.status"
+local text = require "repl.text"
 local pump = require "pump"
 
 local session = {}
@@ -19,6 +22,30 @@ function session.new(options)
   }, session)
 end
 
+-- A task that connects. It goes on when nobody waits for it any more: the next who wants a
+-- connection is the one who gets it.
+local function attempt(self)
+  return pump.spawn(function()
+    local this = self.attempt
+    local ok, made, err = pcall(pump.connect, self.url, {
+      username = self.username, password = self.password,
+      timeout = self.timeout, connect_timeout = self.timeout,
+    })
+    if not ok then made, err = nil, made end
+    if self.attempt ~= this then -- one went elsewhere meanwhile
+      if made then made:close() end
+      return nil, err
+    end
+    self.attempt, self.conn = nil, made
+    if made then
+      made.on_disconnected:append(function(why)
+        if self.out.interactive then self.out:error("connection lost: " .. status.line(why)) end
+      end)
+    end
+    return made, err
+  end)
+end
+
 -- The connection, made when it is first asked for; raises what the attempt ended with.
 function session:connection()
   local conn = self.conn
@@ -28,24 +55,22 @@ function session:connection()
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
-  local made, err = pump.connect(self.url, {
-    username = self.username, password = self.password,
-    timeout = self.timeout, connect_timeout = self.timeout,
-  })
+  self.attempt = self.attempt or attempt(self)
+  local made, err = self.attempt:join()
   if not made then error(err, 0) end
-  self.conn = made
   return made
 end
 
 -- Goes elsewhere; stays where it is when that fails.
 function session:connect(url)
   local before, old_url = self.conn, self.url
-  self.conn, self.url = nil, url
+  self.conn, self.attempt, self.url = nil, nil, url
   local ok, err = pcall(self.connection, self)
   if not ok then
-    self.conn, self.url = before, old_url
+    self.conn, self.attempt, self.url = before, nil, old_url
     error(err, 0)
   end
+  names.forget()
   if not before then return end
   if follow.stop(self) > 0 then self.out:note("what was followed there is followed no more") end
   before:close()
@@ -54,7 +79,7 @@ end
 function session:close()
   follow.stop(self)
   if self.conn then self.conn:close() end
-  self.conn = nil
+  self.conn, self.attempt = nil, nil
 end
 
 session.__close = session.close
@@ -67,10 +92,15 @@ end
 
 -- Where we are, for the prompt.
 function session:place()
-  local url = self.public_url(self.url)
-  if self.conn and self.conn.state == "reconnecting" then return "(reconnecting)" end
-  if #url > 40 then url = url:gsub("^(%w+:).*(/[^/]+)$", "%1…%2") end
-  return (url:gsub("^tcp://", ""):gsub("^[^@/]*@", ""))
+  local conn, url = self.conn, self.public_url(self.url)
+  if conn and conn.state == "reconnecting" then return "(reconnecting)" end
+  local scheme, host = url:match("^(%a+)://([^/?]*)")
+  if host then
+    if conn and conn.state == "connected" then return conn.endpoint end
+    host = host:gsub("^.*@", "")
+    return (host:find(":%d+$") or not scheme:find("^tcp")) and host or host .. ":1113"
+  end
+  return #url > 40 and url:gsub("^(%w+:).*(/[^/]+)$", "%1…%2") or url
 end
 
 local function is_event(value)
@@ -80,10 +110,18 @@ end
 
 function session:events(options)
   options = options or {}
-  return format.events(self.out, {
+  local writer = format.events(self.out, {
     format = self.format, expanded = options.expanded or self.expanded,
     with_stream = options.with_stream, live = options.live,
   })
+  if self.out.interactive then
+    local add = writer.add
+    function writer.add(of, event)
+      names.see(event)
+      add(of, event)
+    end
+  end
+  return writer
 end
 
 -- A value that a line of Lua gave.
@@ -105,6 +143,11 @@ function session:echo(values)
     error(values[2], 0)
   end
   for i = 1, values.n do self:show(values[i]) end
+end
+
+-- How long a line took, where that is wanted.
+function session:tell_time(seconds)
+  if self.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
 end
 
 function session:record(members, sentence)

@@ -6,6 +6,7 @@ local driver = require "repl.driver"
 local eval = require "repl.eval"
 local follow = require "repl.follow"
 local history = require "repl.history"
+local names = require "repl.names"
 local signals = require "repl.signals"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -67,7 +68,12 @@ function shell:command(line)
     self:report(err)
     return nil
   end
-  return function() command.run(self.session, given, self) end
+  local function fn()
+    command.run(self.session, given, self)
+    if given.STREAM then names.see_stream(given.STREAM) end
+  end
+  if command.only ~= "shell" then self.last_fn = fn end
+  return fn
 end
 
 -- The function that lines of Lua are; nil when they are wrong or want another line.
@@ -84,11 +90,12 @@ function shell:lua(source)
     return nil
   end
   self.last_chunk = source
-  return function()
+  self.last_fn = function()
     local values = table.pack(fn())
     if values.n > 0 then rawset(_G, "_", values[1]) end
     self.session:echo(values)
   end
+  return self.last_fn
 end
 
 local words = { help = "\\?", exit = "\\q", quit = "\\q" }
@@ -126,7 +133,7 @@ function shell:conclude(job, seconds)
   elseif job.failed then
     self:report(job.err, job.traceback)
   end
-  if self.session.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
+  self.session:tell_time(seconds)
 end
 
 ---- Piped lines ---------------------------------------------------------------------------------
@@ -288,7 +295,9 @@ function shell:run(options)
   self.editor = choose_editor()
   self.out.interactive = true
   local complete = require "repl.complete"
+  names.refresh(self.session)
   self.editor.completion(function(line, first, word)
+    names.refresh(self.session)
     return complete.words(line, first, word, _G, { conn = self.session.conn or false })
   end)
   for _, entry in ipairs(history.load()) do self.editor.remember(entry) end

@@ -25,6 +25,8 @@ static int wake[2] = {-1, -1};
 static lua_State *volatile running;
 static lua_State *volatile hooked;
 
+void (*pumpsh_before_death)(void);
+
 static const char callback_key = 'i'; /* its address is the key of on_interrupt's function */
 
 static bool is_ours(const char *source) {
@@ -69,7 +71,10 @@ static void on_signal(int number) {
   caught[kind] = 1;
   if (kind == INTERRUPT || kind == TERMINATE) {
     told = 0;
-    if (++presses > 2) _exit(130);
+    if (++presses > 2) {
+      if (pumpsh_before_death) pumpsh_before_death();
+      _exit(130);
+    }
     if (running) hook(running);
   }
   ssize_t ignored = write(wake[1], "", 1);

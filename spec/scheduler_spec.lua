@@ -82,3 +82,15 @@ describe("a task that was cancelled", function()
     end)
   end)
 end)
+
+describe("a signal", function()
+  it("ends the wait of the loop, so that a script's ^C is heard at once", function()
+    local pipe = assert(io.popen([[
+      lua5.4 -e 'require("pump").sleep(60)' 2>/dev/null & script=$!
+      sleep 0.5; kill -INT $script; sleep 0.5; kill -0 $script 2>/dev/null && echo "is there"
+      kill -KILL $script 2>/dev/null; wait $script]]))
+    local said = pipe:read("a")
+    pipe:close()
+    assert.equal("", said)
+  end)
+end)

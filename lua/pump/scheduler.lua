@@ -22,9 +22,9 @@ local PATIENCE = 100
 -- How deep waits may be nested in waits of coroutines that are no tasks. Lua ends with "C stack
 -- overflow" at some 30.
 local MAX_DEPTH = 20
--- A script's own ^C is a debug hook, which runs only when Lua does: so a wait that would last
--- longer is done in slices.
-local SLICE = 1
+-- A script's own ^C is a debug hook, which runs only when Lua does. A signal ends the loop's wait;
+-- but for one that comes just before it, a long wait is done in slices.
+local SLICE = 0.1
 
 local M = {
   WAIT = WAIT,

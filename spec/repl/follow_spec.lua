@@ -161,3 +161,17 @@ terminal.describe(describe, pending)("tail in a terminal", function()
     assert.matches("nothing is followed", line "\\untail")
   end)
 end)
+
+terminal.describe(describe, pending)("the prompt", function()
+  setup(terminal.setup)
+  teardown(support.clean)
+  after_each(terminal.close)
+
+  it("tells where one is", function()
+    terminal.open("-q -u tcp://derpy:muffins@127.0.0.1")
+    ends "pump 127.0.0.1:1113>"
+    typed "\\connect memory:"
+    key "Enter"
+    ends(prompt)
+  end)
+end)

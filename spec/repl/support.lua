@@ -66,6 +66,30 @@ function support.run(arguments, options)
   return result
 end
 
+-- A server in a process of its own: its URL with a password, HOST:PORT, and stop() for its end.
+function support.serve(store, listen)
+  local out = support.path()
+  local pipe = assert(io.popen(string.format(
+    "%s -q serve %s --listen %s >%s 2>&1 </dev/null & echo $!", support.binary, store or "memory:",
+    listen or "127.0.0.1:0", out)))
+  local pid = pipe:read("n")
+  pipe:close()
+  local address
+  for _ = 1, 200 do
+    local file = io.open(out)
+    address = file and file:read("a"):match("^tcp://(%S+)\n")
+    if file then file:close() end
+    if address then break end
+    os.execute("sleep 0.05")
+  end
+  os.remove(out)
+  return {
+    address = assert(address, "the server does not start"),
+    url = "tcp://admin:changeit@" .. address,
+    stop = function() os.execute("kill " .. pid) end,
+  }
+end
+
 -- How many lines a text has.
 function support.lines(s)
   return select(2, s:gsub("\n", ""))

@@ -64,51 +64,6 @@ describe_here("in a terminal", function()
     shows '\n"typed meanwhile"\n'
   end)
 
-  it("drops the line at the prompt on Ctrl-C", function()
-    open()
-    ends(prompt)
-    typed "half a line"
-    key "C-c"
-    shows(prompt .. " half a line^C\n" .. prompt)
-    typed "{ 1,"
-    key("Enter", "C-c")
-    assert.matches("\n3\n", line "1 + 2")
-  end)
-
-  for name, chunk in pairs {
-    ["a wait"] = "pump.sleep(60)",
-    ["a busy loop"] = "while true do end",
-    ["a busy loop in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
-    ["requests without end"] = "while true do conn:ping() end",
-    ["a wait in a coroutine of one's own"] = "coroutine.wrap(function() pump.sleep(60) end)()",
-    ["a following read"] = "\\read news --follow",
-  } do
-    it("stops " .. name .. " on Ctrl-C, and keeps the connection", function()
-      open()
-      ends(prompt)
-      line "x = conn:publish_event('kept', 'T', 1)"
-      typed(chunk)
-      key "Enter"
-      os.execute("sleep 0.3")
-      key "C-c"
-      shows("^Cinterrupted\n" .. prompt)
-      assert.matches("\n0\n", line "conn:get_event('kept', 0).event_number")
-    end)
-  end
-
-  it("abandons on the second Ctrl-C what swallows the first", function()
-    open()
-    ends(prompt)
-    typed "while true do pcall(function() while true do end end) end"
-    key "Enter"
-    os.execute("sleep 0.2")
-    key "C-c"
-    os.execute("sleep 0.2")
-    key "C-c"
-    shows("interrupted\n" .. prompt)
-    assert.matches("\n2\n", line "1 + 1")
-  end)
-
   it("takes a paste of fifty lines", function()
     open()
     ends(prompt)
@@ -163,23 +118,6 @@ describe_here("in a terminal", function()
     shows "{ 3,\n4 }"
     key "Up"
     ends(prompt .. " 111")
-  end)
-
-  with_editor("completes commands and names", function()
-    open()
-    ends(prompt)
-    typed "\\conni"
-    key "Tab"
-    ends(prompt .. " \\conninfo")
-    key "C-u"
-    typed "pump.new_"
-    key "Tab"
-    ends(prompt .. " pump.new_event")
-    key "C-u"
-    line "x = conn"
-    typed "conn:publish_"
-    key "Tab"
-    ends(prompt .. " conn:publish_event")
   end)
 
   it("ends with its terminal, whatever it is at", function()

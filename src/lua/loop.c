@@ -1,7 +1,9 @@
 #include "lua/loop.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,25 +108,24 @@ static int run(pump_lua_loop *loop, uv_run_mode mode) {
   return alive;
 }
 
-static void on_limit(uv_timer_t *limit) {
-  (void)limit;
+/* Waits as uv_run does, with one difference: a signal ends it. What a program does about ^C is a
+ * debug hook of Lua, and runs only when Lua does; libuv would go on waiting. */
+static void wait_for_events(pump_lua_loop *loop, lua_Number seconds) {
+  struct pollfd fd = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
+  uv_update_time(&loop->uv);
+  int timeout = uv_loop_alive(&loop->uv) ? uv_backend_timeout(&loop->uv) : 0;
+  lua_Number most = ceil(seconds * 1e3);
+  if (timeout < 0 || timeout > most) timeout = most < INT_MAX ? (int)most : INT_MAX;
+  poll(&fd, 1, timeout);
 }
 
-/* core.step([seconds]): one turn of libuv, which waits that long at most (nil: until something
- * happens, 0: not at all). It does not wait while answers wait to be taken. */
+/* core.step([seconds]): one turn of libuv, before which it waits that long at most (nil: until
+ * something happens, 0: not at all). It does not wait while answers wait to be taken. */
 static int core_step(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
   lua_Number seconds = luaL_optnumber(L, 1, FOREVER);
-  if (loop->first || seconds <= 0) {
-    run(loop, UV_RUN_NOWAIT);
-    return 0;
-  }
-  if (seconds < FOREVER) {
-    uv_update_time(&loop->uv);
-    uv_timer_start(&loop->limit, on_limit, (uint64_t)ceil(seconds * 1e3), 0);
-  }
-  run(loop, UV_RUN_ONCE);
-  uv_timer_stop(&loop->limit);
+  if (!loop->first && seconds > 0) wait_for_events(loop, seconds);
+  run(loop, UV_RUN_NOWAIT);
   return 0;
 }
 
@@ -265,11 +266,10 @@ static int core_idle(lua_State *L) {
 static void count_handle(uv_handle_t *handle, void *ud) {
   size_t *count = ud;
   const pump_lua_loop *loop = container_of(handle->loop, pump_lua_loop, uv);
-  if (handle != (const uv_handle_t *)&loop->timer && handle != (const uv_handle_t *)&loop->limit)
-    (*count)++;
+  if (handle != (const uv_handle_t *)&loop->timer) (*count)++;
 }
 
-/* core.handles() -> libuv handles that are open, but for the loop's own timers */
+/* core.handles() -> libuv handles that are open, but for the loop's own timer */
 static int core_handles(lua_State *L) {
   size_t count = 0;
   uv_walk(&pump_lua_this_loop(L)->uv, count_handle, &count);
@@ -311,7 +311,6 @@ static int loop_gc(lua_State *L) {
     timer->answer = NULL;
   }
   uv_close((uv_handle_t *)&loop->timer, NULL);
-  uv_close((uv_handle_t *)&loop->limit, NULL);
   while (run(loop, UV_RUN_DEFAULT) != 0) {
   }
   /* What finalisers made while the state was being closed is never finalised itself. A client
@@ -340,7 +339,6 @@ pump_lua_loop *pump_lua_push_loop(lua_State *L) {
   int status = uv_loop_init(&loop->uv);
   if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
   uv_timer_init(&loop->uv, &loop->timer);
-  uv_timer_init(&loop->uv, &loop->limit);
   loop->page_limit = PUMP_LUA_PAGE_LIMIT;
   loop->open = true;
   lua_setmetatable(L, -2);

@@ -51,7 +51,6 @@ typedef struct pump_lua_child {
 typedef struct pump_lua_loop {
   uv_loop_t uv;
   uv_timer_t timer; /* the first of all timers */
-  uv_timer_t limit; /* ends a step that may not take longer */
   pump_heap timers;
   pump_lua_answer *first;
   pump_lua_answer *last;

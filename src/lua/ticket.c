@@ -44,8 +44,6 @@ static void enqueue(pump_lua_answer *answer) {
   else
     loop->first = answer;
   loop->last = answer;
-  /* libuv runs timers and then waits for the next event: not when one of them had an answer. */
-  uv_stop(&loop->uv);
 }
 
 static char *copy_text(const char *text) {

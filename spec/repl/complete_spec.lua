@@ -1,0 +1,96 @@
+-- What the tab key offers.
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
+local terminal = dofile(here .. "/terminal.lua")
+local support = terminal.support
+local key, ends, shows = terminal.key, terminal.ends, terminal.shows
+local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
+local with_editor = terminal.with_editor(it, pending)
+
+-- Types, and waits until the tab key made that of it: what is known comes when it comes.
+local function becomes(text, wanted)
+  typed(text)
+  for _ = 1, 20 do
+    key "Tab"
+    os.execute("sleep 0.05")
+    local view = terminal.screen()
+    if view:sub(-#wanted - #prompt - 1) == prompt .. " " .. wanted then break end
+  end
+  ends(prompt .. " " .. wanted)
+  key("C-e", "C-u")
+end
+
+terminal.describe(describe, pending)("the tab key", function()
+  setup(terminal.setup)
+  teardown(support.clean)
+  after_each(terminal.close)
+
+  local function open(arguments)
+    terminal.open(arguments)
+    ends(prompt)
+  end
+
+  with_editor("completes commands, their options and what options take", function()
+    open()
+    becomes("\\conni", "\\conninfo")
+    becomes("\\read news --foll", "\\read news --follow")
+    becomes("\\format jsonl", "\\format jsonl")
+    becomes("\\? conni", "\\? conninfo")
+    becomes("\\nothing like", "\\nothing like")
+  end)
+
+  with_editor("completes globals, and methods of conn before it is used", function()
+    open()
+    becomes("pump.new_", "pump.new_event")
+    line "x = conn"
+    becomes("conn:publish_", "conn:publish_event")
+    becomes("x = tabl", "x = table")
+  end)
+
+  with_editor("completes streams and types that were seen, or found in the background", function()
+    local store = "file:" .. support.path(".db")
+    for _, stream in ipairs { "ponies-Äpfel", "$odd-one" } do
+      support.run { "-u", store, "publish", stream, "PonyJumped" }
+    end
+    terminal.prompt = "pump " .. store .. ">"
+    prompt = terminal.prompt
+    open("-q -u " .. store)
+    becomes("\\read pon", "\\read ponies-Äpfel")
+    becomes("\\read --from 0 ponies-", "\\read --from 0 ponies-Äpfel")
+    becomes("\\read $odd", "\\read $odd-one")
+    becomes("\\publish more Pony", "\\publish more PonyJumped")
+    becomes("conn:iter('ponies-", "conn:iter('ponies-Äpfel")
+    line "\\publish fresh-stream T"
+    becomes("\\read fre", "\\read fresh-stream")
+    terminal.prompt = "pump memory:>"
+    prompt = terminal.prompt
+  end)
+
+  with_editor("completes names of files", function()
+    local path = support.path(".lua")
+    support.write_file(path, "1 + 1")
+    open()
+    typed("\\i " .. path:sub(1, -4))
+    key("Tab", "Enter")
+    shows "\n2\n"
+  end)
+
+  with_editor("shows a hundred of many, and does not ask", function()
+    open()
+    line "for i = 1, 300 do conn:publish_event('many-' .. i, 'T') end"
+    line "\\format raw"
+    line "\\read $all"
+    typed "\\read many-"
+    key("Tab", "Tab")
+    shows "… and 200 more"
+    ends(prompt .. " \\read many-")
+  end)
+
+  with_editor("waits for no network", function()
+    terminal.open("-q -u tcp://192.0.2.1:1113")
+    ends "pump 192.0.2.1:1113>"
+    typed "\\read some"
+    key("Tab", "Tab")
+    typed "thing"
+    shows "> \\read something"
+  end)
+end)
