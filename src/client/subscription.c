@@ -214,18 +214,28 @@ void pump_subscriptions_go_on(pump_client *client) {
   not_ready(client, true);
 }
 
-void pump_subscriptions_lose(pump_client *client) {
-  not_ready(client, false);
-  client->lost = client->subscriptions;
-  client->subscriptions = NULL;
-  if (client->lost) client->lost->link = &client->lost;
-  for (pump_subscription *self = client->lost; self; self = self->next) {
+void pump_subscriptions_lost(pump_client *client) {
+  for (pump_subscription *self = client->subscriptions; self; self = self->next) {
     withdraw_all(self);
     pump_catch_up_lost(self->machine, PUMP_ECLOSED);
   }
 }
 
-/* As long as nobody connects anew by himself, that is the end of them. */
+void pump_subscriptions_found(pump_client *client) {
+  for (pump_subscription *self = client->subscriptions; self; self = self->next) {
+    pump_catch_up_found(self->machine);
+    be_ready(self);
+  }
+}
+
+void pump_subscriptions_lose(pump_client *client) {
+  not_ready(client, false);
+  pump_subscriptions_lost(client);
+  client->lost = client->subscriptions;
+  client->subscriptions = NULL;
+  if (client->lost) client->lost->link = &client->lost;
+}
+
 void pump_subscriptions_end(pump_client *client, const char *message) {
   pump_subscription *self;
   while ((self = client->lost)) {
@@ -295,8 +305,7 @@ int pump_client_subscribe(pump_subscription **out, pump_client *client, pump_byt
   static const pump_call no_call;
   *out = NULL;
   if (!check(client, subscribe, events)) return PUMP_EINVALID;
-  if (client->state != PUMP_STATE_CONNECTING && client->state != PUMP_STATE_CONNECTED)
-    return PUMP_ECLOSED;
+  if (!pump_client_is_open(client)) return PUMP_ECLOSED;
   bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
   if (is_all) stream = (pump_bytes){0}; /* the protocol's name of it is none */
   pump_subscription *self = allocate(stream, call ? call : &no_call);

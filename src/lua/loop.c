@@ -105,6 +105,16 @@ bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind
   return true;
 }
 
+bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,
+                             uint64_t delay) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_RECONNECTING);
+  if (!answer) return false;
+  answer->result.first_event_number = attempt;
+  answer->result.elapsed_ns = delay * 1000000;
+  enqueue(answer);
+  return true;
+}
+
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page,
                             size_t first) {
   pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_EVENTS);
@@ -291,8 +301,15 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
   pump_result *result = &answer->result;
   const char *text = result->message ? result->message : "";
   switch (answer->kind) {
+  case PUMP_LUA_CONNECTED: lua_pushliteral(L, "connected"); return 1;
+  case PUMP_LUA_RECONNECTING:
+    lua_pushliteral(L, "reconnecting");
+    lua_pushinteger(L, result->first_event_number);
+    lua_pushnumber(L, (lua_Number)result->elapsed_ns / 1e9);
+    return 3;
   case PUMP_LUA_DISCONNECTED:
-    lua_pushliteral(L, "disconnected");
+  case PUMP_LUA_CLOSED:
+    lua_pushstring(L, answer->kind == PUMP_LUA_CLOSED ? "closed" : "disconnected");
     lua_pushstring(L, pump_error_name(result->status));
     lua_pushstring(L, text);
     return 3;
