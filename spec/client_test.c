@@ -272,6 +272,7 @@ static void a_refused_connection(void) {
   fake_start(&server, &loop);
   server.on_frame = refuses_all;
   pump_options made = options();
+  made.reconnect_attempts = 0;
   pump_client *client = connect_with(&made, &connected);
   lost = (answer){0};
   pump_client_on_disconnected(client, on_lost, NULL);

@@ -148,6 +148,7 @@ describe("discovery", function()
     table.remove(cluster.nodes, 1):close() -- and with it the only seed
     while not lost do pump.sleep(0.01) end
     cluster:say({ "Leader", "Leader", "Follower" }, { { isAlive = false } })
+    assert.equal("reconnecting", client.state)
     assert(client:connect())
     assert.equal(cluster.addresses[2], client.endpoint)
     client:close()

@@ -187,8 +187,8 @@ describe("faults", function()
     finish(node, conn)
   end)
 
-  it("drop connections: whatever waits is closed, and others may come", function()
-    local node, conn, address = start()
+  it("drop connections: what waits is closed where nobody reconnects, others may come", function()
+    local node, conn, address = start { reconnect = false }
     local lost, err
     conn.on_disconnected:append(function() lost = true end)
     pump.run(function()
@@ -230,7 +230,7 @@ describe("faults", function()
   end)
 
   it("stop answering: heartbeats end the connection", function()
-    local node, conn = start { heartbeat = { interval = 0.1, timeout = 0.2 } }
+    local node, conn = start { heartbeat = { interval = 0.1, timeout = 0.2 }, reconnect = false }
     node.faults.silent = true
     local took, ok, err = elapsed(conn.get_event, conn, "s", 0, { timeout = 5 })
     helper.fails("closed", ok, err)
@@ -274,7 +274,7 @@ describe("faults", function()
     local writer = assert(pump.connect("tcp://admin:changeit@" .. address))
     assert(writer:publish_event("s", "t", "x"))
     for at = 0, 60 do
-      local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+      local conn = assert(pump.connect("tcp://admin:changeit@" .. address, { reconnect = false }))
       node.faults:set { cut = at, only = "reads", count = 1 }
       local event, err = conn:get_event("s", 0)
       helper.fails("closed", event, err)
@@ -285,7 +285,7 @@ describe("faults", function()
   end)
 
   it("cut behind an answer, which counts", function()
-    local node, conn = start()
+    local node, conn = start { reconnect = false }
     node.faults:set { cut = core.MAX_FRAME, count = 1 }
     assert.equal("0", assert(conn:get_event("s", 0)).data)
     eventually(function() return conn.state ~= "connected" end)
@@ -293,7 +293,7 @@ describe("faults", function()
   end)
 
   it("come together: late, twice, byte by byte and cut", function()
-    local node, conn = start()
+    local node, conn = start { reconnect = false }
     node.faults:set { delay = 0.05, duplicate = true, one_byte = true, count = 1 }
     local took, event = elapsed(conn.get_event, conn, "s", 2)
     assert.equal("2", assert(event).data)

@@ -314,7 +314,7 @@ describe("what fails", function()
 
   it("is raised by the loop and told through on_dropped when it began", function()
     local node <close>, address = helper.node()
-    local conn <close> = assert(pump.connect("tcp://" .. address))
+    local conn <close> = assert(pump.connect("tcp://" .. address, { reconnect = false }))
     local stream = helper.stream()
     publish(conn, stream, 3)
     local sub <close> = assert(conn:subscribe_to(stream, { from_event = 0 }))

@@ -203,6 +203,7 @@ static int start(program *self, int64_t events) {
   pump_options_init(&options);
   options.port = server.port;
   options.timeout = 300;
+  options.reconnect_attempts = 0; /* reconnect_test.c */
   int code = pump_client_new(&self->client, &loop, &options);
   if (code == 0) code = pump_client_connect(self->client, on_connected, &connected);
   while (code == 0 && connected == 0)

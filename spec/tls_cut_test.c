@@ -183,6 +183,7 @@ static visit go(size_t piece, size_t cut_at, bool is_large) {
   pump_options options;
   pump_options_init(&options);
   options.port = relay.port;
+  options.reconnect_attempts = 0;
   options.username = "admin";
   options.password = "changeit";
   options.tls.enable = true;

@@ -213,6 +213,8 @@ typedef struct pump_tls_options {
   const char *server_name; /* the name that the server has to prove; NULL: host */
 } pump_tls_options;
 
+#define PUMP_NO_LIMIT 0xffffffffu
+
 typedef struct pump_options {
   const char *host; /* default 127.0.0.1 */
   int port;         /* default 1113 */
@@ -233,8 +235,20 @@ typedef struct pump_options {
   uint64_t heartbeat_timeout;  /* silence after that which ends the connection, 5000 ms */
   unsigned max_in_flight;      /* requests sent and not answered, 2000; more wait */
   unsigned max_queued;         /* requests that may wait, 20000; more are PUMP_EBUSY */
+  /* How often one request may be asked again that the server was too busy or not ready for, or
+   * whose answer was lost with the connection. Default PUMP_NO_LIMIT: until its timeout. With 0
+   * nothing is asked twice. */
+  unsigned retries;
+  /* A client that loses its connection looks for a server again. In front of attempt n it waits
+   * for a random time of at most reconnect_delay * 2^(n-1) ms (100), but never more than
+   * reconnect_max_delay (5000), counted from the beginning of the one before. A connection that
+   * lasted longer than that begins anew with n = 1. */
+  uint64_t reconnect_delay;
+  uint64_t reconnect_max_delay;
+  unsigned reconnect_attempts; /* in a row; default PUMP_NO_LIMIT; 0: a lost connection is the end */
   /* Instead of host and port: gives a connected stream socket, which the client owns from then
-   * on. The embedded node connects clients through it (pump_node_opener). */
+   * on. The embedded node connects clients through it (pump_node_opener). PUMP_ECLOSED: there will
+   * never be another one. */
   int (*open)(void *ud, int *fd);
   void *open_ud;
   /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. */
@@ -246,7 +260,13 @@ typedef struct pump_options {
 /* Fills in the defaults above. */
 PUMP_API void pump_options_init(pump_options *options);
 
-enum { PUMP_STATE_NEW = 0, PUMP_STATE_CONNECTING, PUMP_STATE_CONNECTED, PUMP_STATE_CLOSED };
+enum {
+  PUMP_STATE_NEW = 0,
+  PUMP_STATE_CONNECTING,
+  PUMP_STATE_CONNECTED,
+  PUMP_STATE_RECONNECTING, /* the connection was lost, and another one is looked for */
+  PUMP_STATE_CLOSED
+};
 
 /* What became of a request. */
 typedef struct pump_result {
@@ -301,10 +321,23 @@ PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pum
  * again; or -1 and words that end the attempt to connect. PUMP_EINVALID: nobody asks (any more). */
 PUMP_API int pump_client_choose(pump_client *client, int index, const char *why);
 
-/* Called when a connection that was established ends by itself: reason is one line. Requests
- * without an answer are failed with PUMP_ECLOSED before. */
+/* Called whenever a connection is established, the first one too. */
+typedef void (*pump_connected_cb)(pump_client *client, void *ud);
+PUMP_API void pump_client_on_connected(pump_client *client, pump_connected_cb cb, void *ud);
+/* Called when a connection that was established ends by itself: reason is one line. What was asked
+ * and may not be asked again is failed with PUMP_ECLOSED before; the rest waits for another
+ * connection. */
 typedef void (*pump_disconnected_cb)(pump_client *client, int code, const char *reason, void *ud);
 PUMP_API void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud);
+/* Called in front of each attempt to connect again, which comes after so many ms. They are counted
+ * from 1. */
+typedef void (*pump_reconnecting_cb)(pump_client *client, unsigned attempt, uint64_t delay,
+                                     void *ud);
+PUMP_API void pump_client_on_reconnecting(pump_client *client, pump_reconnecting_cb cb, void *ud);
+/* Called when a client that was connected is closed by itself, because no attempt is left or the
+ * credentials are refused now. Every request that waits is failed with PUMP_ECLOSED before. It
+ * may connect again. */
+PUMP_API void pump_client_on_closed(pump_client *client, pump_disconnected_cb cb, void *ud);
 
 PUMP_API int pump_client_ping(pump_client *client, const pump_call *call, pump_result_cb cb,
                               void *ud);

@@ -16,18 +16,21 @@ local subscribe = require "pump.subscribe"
 
 local M = {}
 
+-- What pump_options_init says, too.
+local CONNECT_TIMEOUT = 5
+
 local connection_options = {
   host = "string", port = "port", username = "string", password = "string", name = "string",
   discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
   selector = "selector",
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
-  reconnect = "table", retries = "natural", max_in_flight = "count", require_leader = "boolean",
+  reconnect = "reconnect", retries = "natural", max_in_flight = "count", require_leader = "boolean",
   log = "callback", json = "codec",
 }
 -- Of memory: and file: alone, in their URLs.
 local node_options = { like = "string", sync = "string" }
 local heartbeat_options = { interval = "pause", timeout = "seconds" }
-local reconnect_options = { delay = "pause", max_delay = "seconds", attempts = "natural" }
+local reconnect_options = { delay = "pause", max_delay = "pause", attempts = "natural" }
 
 local tls_options = {
   ca = "string", cert = "string", key = "string", server_name = "string", verify = "boolean",
@@ -56,20 +59,27 @@ local function from_url(url)
   else
     found.host, found.port = parsed.host, parsed.port
   end
-  local tls = {}
+  local tls, reconnect = {}, {}
   local is_node = parsed.kind == "memory" or parsed.kind == "file"
   for name, text in pairs(parsed.options) do
-    local kind = connection_options[name] or tls_options[name] or is_node and node_options[name]
+    local of_reconnect = name:match "^reconnect_(.*)"
+    local kind = connection_options[name] or tls_options[name] or reconnect_options[of_reconnect]
+      or is_node and node_options[name]
     if not kind then return bad_url(url, ("there is no option %s"):format(name)) end
-    if kind == "any" or kind == "tls" then kind = "boolean" end
+    if kind == "any" or kind == "tls" or kind == "reconnect" then kind = "boolean" end
     local value = options.from_text(text, kind)
     if value == nil then
       return bad_url(url, ("%s is no value for the option %s"):format(text, name))
     end
-    (tls_options[name] and tls or found)[name] = value
+    if of_reconnect then
+      reconnect[of_reconnect] = value
+    else
+      (tls_options[name] and tls or found)[name] = value
+    end
   end
   if parsed.tls and not found.tls then return bad_url(url, "tcps is TLS, and tls=false is not") end
   if next(tls) and found.tls ~= false then found.tls = tls end
+  if next(reconnect) and found.reconnect ~= false then found.reconnect = reconnect end
   return found
 end
 
@@ -88,7 +98,9 @@ local function settings_of(url, given, where)
   if url ~= nil then options.string_argument(url, 1, where) end
   given = options.check(given, connection_options, where)
   options.check(given.heartbeat, heartbeat_options, where)
-  options.check(given.reconnect, reconnect_options, where)
+  if type(given.reconnect) == "table" then
+    options.check(given.reconnect, reconnect_options, where)
+  end
   if type(given.tls) == "table" then options.check(given.tls, tls_options, where) end
   if not url and not (given.host or given.port or given.discovery_host or given.seeds) then
     url = os.getenv "PUMP_URL"
@@ -134,7 +146,7 @@ function connection_class.__index(conn, key)
   return get and get(conn)
 end
 
--- "new", "connecting", "connected" or "closed"
+-- "new", "connecting", "connected", "reconnecting" or "closed"
 function getters.state(conn)
   if conn.closed then return "closed" end
   return conn.core and conn.core:state() or "new"
@@ -159,14 +171,38 @@ function connection_class:__tostring()
   return ("pump.connection{%s %s}"):format(self.endpoint, self.state)
 end
 
+local notices = {}
+
+function notices.choose(conn, members)
+  cluster.choose(conn, members)
+end
+
+function notices.connected(conn)
+  conn.ended = false
+  signal.emit(conn.on_connected, conn)
+end
+
+function notices.disconnected(conn, code, text)
+  signal.emit(conn.on_disconnected, errors.new(code, text))
+end
+
+function notices.reconnecting(conn, attempt, delay)
+  signal.emit(conn.on_reconnecting, attempt, delay)
+end
+
+-- It is closed by itself, and may connect again.
+function notices.closed(conn, code, text)
+  conn.ended = true
+  signal.emit(conn.on_closed, conn, errors.new(code, text))
+end
+
 -- What the C part has to tell without having been asked.
-function connection_class.__notice(conn, what, code, text)
+function connection_class.__notice(conn, what, ...)
   if what == "log" then
-    signal.emit(conn.on_log, log_levels[code] or "info", text, { endpoint = conn.endpoint })
-  elseif what == "choose" then
-    cluster.choose(conn, code)
-  else
-    signal.emit(conn.on_disconnected, errors.new(code, text))
+    local level, text = ...
+    signal.emit(conn.on_log, log_levels[level] or "info", text, { endpoint = conn.endpoint })
+  elseif not conn.closed then
+    notices[what](conn, ...)
   end
 end
 
@@ -176,6 +212,7 @@ local function new(settings)
   local conn = setmetatable({
     settings = settings,
     closed = false,
+    ended = false,
     codec = codec,
     decode = codec and codec.decode,
   }, connection_class)
@@ -197,6 +234,7 @@ local function make_client(conn)
     if not conn.node then return nil, err end
   end
   local heartbeat = settings.heartbeat or {}
+  local reconnect = type(settings.reconnect) == "table" and settings.reconnect or {}
   local tls = type(settings.tls) == "table" and settings.tls or {}
   local client, ticket, message = core.client({
     host = settings.host,
@@ -215,6 +253,10 @@ local function make_client(conn)
     heartbeat_interval = options.milliseconds(heartbeat.interval),
     heartbeat_timeout = options.milliseconds(heartbeat.timeout),
     max_in_flight = settings.max_in_flight,
+    reconnect_delay = options.milliseconds(reconnect.delay),
+    reconnect_max_delay = options.milliseconds(reconnect.max_delay),
+    reconnect_attempts = settings.reconnect == false and 0 or reconnect.attempts,
+    retries = settings.retries,
     log_level = settings.log and 4 or 3,
   }, conn.node)
   if not client then return nil, errors.new(ticket, message) end
@@ -223,17 +265,25 @@ local function make_client(conn)
   return true
 end
 
+-- Waits for a connection that is being made: the answer to a ping says that there is one.
+local function join(conn)
+  local _, err = conn:ping { timeout = conn.settings.connect_timeout or CONNECT_TIMEOUT }
+  if err then return nil, err end
+  return conn
+end
+
 -- Returns the connection itself once it is connected and identified.
 function methods.connect(conn)
   if conn.closed then errors.raise_at_user("closed", "the connection was closed") end
-  if conn.state == "connected" then return conn end
+  local state = conn.state
+  if state == "connected" then return conn end
+  if state == "connecting" or state == "reconnecting" then return join(conn) end
   if not conn.core then
     local ok, err = make_client(conn)
     if not ok then return nil, err end
   end
   local _, err = request.call(conn, { endpoint = conn.endpoint }, "connect")
   if err then return nil, err end
-  signal.emit(conn.on_connected, conn)
   return conn
 end
 
@@ -266,7 +316,7 @@ function methods.close(conn)
     local ticket = part and part:close()
     if ticket then scheduler.settle(ticket) end
   end
-  signal.emit(conn.on_closed, conn)
+  if not conn.ended then signal.emit(conn.on_closed, conn) end
   return true
 end
 

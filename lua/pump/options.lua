@@ -84,6 +84,10 @@ M.kinds = {
   tls = function(value)
     return type(value) == "boolean" or type(value) == "table", "true, false or a table of settings"
   end,
+  reconnect = function(value)
+    return type(value) == "boolean" or type(value) == "table",
+      "true, false or a table of settings"
+  end,
   any = function() return true end,
 }
 

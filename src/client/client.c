@@ -49,6 +49,7 @@ static uint64_t next_due(const pump_client *client) {
   uint64_t due = pump_line_due(&client->line);
   if (client->connect_deadline != 0 && client->connect_deadline < due)
     due = client->connect_deadline;
+  if (client->reconnect.due != 0 && client->reconnect.due < due) due = client->reconnect.due;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
     due = client->cluster.member_deadline;
   const pump_heap_node *follower = pump_heap_first(&client->due);
@@ -92,7 +93,15 @@ static void fail(pump_client *client, pump_conversation *conversation, int code,
   complete(client, conversation);
 }
 
+bool pump_client_may_ask_again(const pump_client *client, const pump_conversation *conversation) {
+  return conversation->attempts <= client->options.retries;
+}
+
 static void ask_again(pump_client *client, pump_conversation *conversation) {
+  if (!pump_client_may_ask_again(client, conversation)) {
+    complete(client, conversation);
+    return;
+  }
   unsigned doublings = conversation->attempts < 7 ? conversation->attempts - 1 : 6;
   uint64_t pause = (uint64_t)FIRST_PAUSE << doublings;
   if (pause > LONGEST_PAUSE) pause = LONGEST_PAUSE;
@@ -122,10 +131,15 @@ static void answered(pump_client *client, pump_conversation *conversation) {
   }
 }
 
+bool pump_client_is_open(const pump_client *client) {
+  return client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED ||
+         client->state == PUMP_STATE_RECONNECTING;
+}
+
 static int ask(pump_client *client, pump_conversation *conversation, const uint64_t *pause,
                uint64_t timeout, pump_result_cb cb, void *ud) {
   int code = PUMP_ECLOSED;
-  if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED) {
+  if (pump_client_is_open(client)) {
     conversation->asked_at_ns = uv_hrtime();
     conversation->cb = cb;
     conversation->ud = ud;
@@ -189,8 +203,9 @@ static bool submit(pump_client *client) {
 static void on_flush(uv_idle_t *handle) {
   pump_client *client = of(handle, flush);
   uv_idle_stop(handle);
+  if (client->state == PUMP_STATE_CONNECTED || client->state == PUMP_STATE_RECONNECTING)
+    pump_subscriptions_go_on(client);
   if (!client->session) return;
-  if (client->state == PUMP_STATE_CONNECTED) pump_subscriptions_go_on(client);
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
@@ -221,6 +236,22 @@ static void drop_stream(pump_client *client) {
   client->stream = NULL;
 }
 
+void pump_client_drop_connection(pump_client *client) {
+  drop_stream(client);
+  pump_session_free(client->session);
+  client->session = NULL;
+}
+
+void pump_client_fail_list(pump_client *client, pump_conversation *list, const char *message) {
+  pump_conversation *conversation;
+  while ((conversation = list)) {
+    list = conversation->next;
+    conversation->next = NULL;
+    pump_conversation_fail(conversation, PUMP_ECLOSED, message);
+    finish(client, conversation);
+  }
+}
+
 static void leave_connection(pump_client *client) {
   client->state = PUMP_STATE_CLOSED;
   client->connect_deadline = 0;
@@ -242,12 +273,7 @@ static void fail_all(pump_client *client, const char *message) {
   client->in_flight = 0;
   pump_session_free(client->session);
   client->session = NULL;
-  while ((conversation = doomed)) {
-    doomed = conversation->next;
-    conversation->next = NULL;
-    pump_conversation_fail(conversation, PUMP_ECLOSED, message);
-    finish(client, conversation);
-  }
+  pump_client_fail_list(client, doomed, message);
   pump_subscriptions_end(client, message);
 }
 
@@ -266,29 +292,39 @@ static void answer_connect(pump_client *client, int code, const char *message) {
 
 /* The client is connected no more, or not at all; client->message says why. */
 static void end(pump_client *client, int code) {
-  bool was_connected = client->state == PUMP_STATE_CONNECTED;
+  int before = client->state;
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   leave_connection(client);
   fail_all(client, client->message);
-  if (was_connected && client->disconnected_cb)
-    client->disconnected_cb(client, code, client->message, client->disconnected_ud);
-  else if (!was_connected)
+  if (before == PUMP_STATE_CONNECTING) {
     answer_connect(client, code, client->message);
+    return;
+  }
+  if (before == PUMP_STATE_CONNECTED && client->disconnected_cb)
+    client->disconnected_cb(client, code, client->message, client->disconnected_ud);
+  if (client->state == PUMP_STATE_CLOSED && !client->is_closing && client->closed_cb)
+    client->closed_cb(client, code, client->message, client->closed_cb_ud);
+}
+
+static void connect_anew_or_end(pump_client *client, int code) {
+  bool goes_on = false;
+  if (client->state == PUMP_STATE_CONNECTED) goes_on = pump_reconnect_begin(client, code);
+  if (client->state == PUMP_STATE_RECONNECTING && !goes_on)
+    goes_on = pump_reconnect_again(client, code);
+  if (!goes_on) end(client, code);
 }
 
 /* It ended before it was established, or after; the words may be the session's. */
-static void lose(pump_client *client, int code, const char *reason) {
+void pump_client_lose(pump_client *client, int code, const char *reason) {
   bool was_connected = client->state == PUMP_STATE_CONNECTED;
   if (!was_connected && pump_cluster_go_on(client, code, reason)) {
-    drop_stream(client);
-    pump_session_free(client->session);
-    client->session = NULL;
+    pump_client_drop_connection(client);
     return;
   }
   snprintf(client->message, sizeof client->message,
            was_connected ? "lost the connection to %s: %s" : "could not connect to %s: %s",
            client->endpoint, reason);
-  end(client, code);
+  connect_anew_or_end(client, code);
 }
 
 /* ---- Connecting --------------------------------------------------------------------------- */
@@ -321,7 +357,7 @@ static void on_connected(void *ud, int status, const char *message) {
     message = pump_error_sentence(status);
   }
   if (status != 0) {
-    lose(client, status, message);
+    pump_client_lose(client, status, message);
     return;
   }
   pump_client_flush_soon(client);
@@ -330,19 +366,23 @@ static void on_connected(void *ud, int status, const char *message) {
 
 static void check_handshake(pump_client *client) {
   int status;
-  if (client->state != PUMP_STATE_CONNECTING ||
+  bool is_first = client->state == PUMP_STATE_CONNECTING;
+  if ((!is_first && client->state != PUMP_STATE_RECONNECTING) ||
       pump_session_handshake(client->session, &status) != PUMP_DONE)
     return;
   if (status != 0) {
     char reason[512];
     snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-    lose(client, status, reason);
+    pump_client_lose(client, status, reason);
     return;
   }
   client->state = PUMP_STATE_CONNECTED;
+  client->connect_deadline = 0;
   pump_cluster_settle(client);
+  pump_reconnect_settle(client);
   pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
-  answer_connect(client, 0, "");
+  if (client->connected_cb) client->connected_cb(client, client->connected_ud);
+  if (is_first) answer_connect(client, 0, "");
 }
 
 static int on_space(void *ud, uint8_t **to, size_t *size) {
@@ -363,7 +403,7 @@ static void on_filled(void *ud, size_t size) {
     snprintf(reason, sizeof reason, "%s",
              code == PUMP_EPROTOCOL ? pump_session_words(client->session)
                                     : pump_error_sentence(code));
-    lose(client, code, reason);
+    pump_client_lose(client, code, reason);
     return;
   }
   check_handshake(client);
@@ -374,7 +414,7 @@ static void on_filled(void *ud, size_t size) {
 static void on_ended(void *ud, int code, const char *reason) {
   pump_client *client = ud;
   bool is_cut = code == PUMP_ECLOSED && client->state != PUMP_STATE_CONNECTED;
-  lose(client, is_cut ? PUMP_ECONNECT : code, reason);
+  pump_client_lose(client, is_cut ? PUMP_ECONNECT : code, reason);
 }
 
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
@@ -391,20 +431,26 @@ int pump_client_reach(pump_client *client, const char *host, int port) {
   return 0;
 }
 
-int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
-  if (client->is_closing) return PUMP_ECLOSED;
-  if (client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED)
-    return PUMP_EINVALID;
+int pump_client_seek(pump_client *client) {
   int code = client->options.seeds
                  ? pump_cluster_find(client)
                  : pump_client_reach(client, client->options.host, client->options.port);
   if (code != 0) return code;
+  client->connect_deadline = pump_client_now() + client->options.connect_timeout;
+  pump_client_set_timer(client);
+  return 0;
+}
+
+int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
+  if (client->is_closing) return PUMP_ECLOSED;
+  if (pump_client_is_open(client)) return PUMP_EINVALID;
+  int code = pump_client_seek(client);
+  if (code != 0) return code;
   client->state = PUMP_STATE_CONNECTING;
+  client->reconnect.attempts = 0;
   client->connect_cb = cb;
   client->connect_ud = ud;
   client->connect_started_ns = uv_hrtime();
-  client->connect_deadline = pump_client_now() + client->options.connect_timeout;
-  pump_client_set_timer(client);
   return 0;
 }
 
@@ -412,7 +458,7 @@ static void connect_too_long(pump_client *client) {
   char reason[128];
   if (client->cluster.discovery) {
     pump_cluster_explain(client, client->message, sizeof client->message);
-    end(client, PUMP_EDISCOVERY);
+    connect_anew_or_end(client, PUMP_EDISCOVERY);
     return;
   }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
@@ -422,28 +468,40 @@ static void connect_too_long(pump_client *client) {
   else if (reached)
     what = "it accepted, but did not answer within %llu ms";
   snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
-  lose(client, is_securing ? PUMP_ETLS : reached ? PUMP_ETIMEOUT : PUMP_ECONNECT, reason);
+  pump_client_lose(client,
+                   is_securing ? PUMP_ETLS
+                   : reached   ? PUMP_ETIMEOUT
+                               : PUMP_ECONNECT,
+                   reason);
 }
 
 /* The member that was found takes so long that another one may be faster. */
 static void member_too_long(pump_client *client) {
-  lose(client, PUMP_ECONNECT,
-       client->session ? "it accepted, but did not answer" : "no connection in time");
+  pump_client_lose(client, PUMP_ECONNECT,
+                   client->session ? "it accepted, but did not answer" : "no connection in time");
 }
 
 /* ---- The timer ---------------------------------------------------------------------------- */
+
+static const char *why_late(const pump_client *client, char *words, size_t size) {
+  if (client->state != PUMP_STATE_RECONNECTING) return NULL;
+  snprintf(words, size, "the connection is being re-established: %.250s", client->message);
+  return words;
+}
 
 static void on_timer(uv_timer_t *handle) {
   pump_client *client = of(handle, timer);
   uint64_t now = pump_client_now();
   pump_conversation *late;
+  char words[300];
   client->timer_at = UINT64_MAX;
   while (!client->is_closing && (late = pump_line_expired(&client->line, now)))
-    fail(client, late, PUMP_ETIMEOUT, NULL);
+    fail(client, late, PUMP_ETIMEOUT, why_late(client, words, sizeof words));
   pump_line_wake(&client->line, now);
   pump_subscriptions_tick(client, now);
   if (client->is_closing) return;
   if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
+  if (client->reconnect.due != 0 && now >= client->reconnect.due) pump_reconnect_attempt(client);
   if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
     member_too_long(client);
   if (client->session) {
@@ -451,7 +509,7 @@ static void on_timer(uv_timer_t *handle) {
     if (code != 0) {
       char reason[512];
       snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-      lose(client, code, reason);
+      pump_client_lose(client, code, reason);
     }
   }
   pump_client_flush_soon(client);
@@ -487,9 +545,19 @@ const char *pump_client_endpoint(const pump_client *client) {
   return client->endpoint;
 }
 
+void pump_client_on_connected(pump_client *client, pump_connected_cb cb, void *ud) {
+  client->connected_cb = cb;
+  client->connected_ud = ud;
+}
+
 void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud) {
   client->disconnected_cb = cb;
   client->disconnected_ud = ud;
+}
+
+void pump_client_on_closed(pump_client *client, pump_disconnected_cb cb, void *ud) {
+  client->closed_cb = cb;
+  client->closed_cb_ud = ud;
 }
 
 static void on_handle_gone(void *ud) {

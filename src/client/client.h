@@ -7,6 +7,7 @@
 #include "client/cluster.h"
 #include "client/follower.h"
 #include "client/line.h"
+#include "client/reconnect.h"
 #include "client/session.h"
 #include "net/random.h"
 #include "net/stream.h"
@@ -37,17 +38,22 @@ struct pump_client {
   pump_heap due;                /* that have something to do at a time */
 
   pump_cluster cluster;
+  pump_reconnect reconnect;
 
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
   uint64_t connect_deadline; /* 0: not connecting */
   uint64_t connect_started_ns;
+  pump_connected_cb connected_cb;
+  void *connected_ud;
   pump_disconnected_cb disconnected_cb;
   void *disconnected_ud;
+  pump_disconnected_cb closed_cb; /* when it ended by itself, for good */
+  void *closed_cb_ud;
 
   pump_random random;
   char endpoint[300];
-  char message[600]; /* what the last pump_result of a connect points to */
+  char message[600]; /* why there is no connection */
   int open_handles;
   void (*closed)(void *ud);
   void *closed_ud;
@@ -80,6 +86,18 @@ void pump_subscriptions_lost(pump_client *client);
 void pump_subscriptions_found(pump_client *client);
 void pump_subscriptions_lose(pump_client *client);
 void pump_subscriptions_end(pump_client *client, const char *message);
+/* Whether it takes requests: it is connected, or about to be. */
+bool pump_client_is_open(const pump_client *client);
+/* Whether options.retries lets this one be asked again. */
+bool pump_client_may_ask_again(const pump_client *client, const pump_conversation *conversation);
+/* Fails all of a list (by `next`) of conversations that are in no place any more. */
+void pump_client_fail_list(pump_client *client, pump_conversation *list, const char *message);
+/* Starts to connect, to the host or to a member of the cluster, within connect_timeout. */
+int pump_client_seek(pump_client *client);
+/* The connection ended, or could not be made: another one, or the end. */
+void pump_client_lose(pump_client *client, int code, const char *reason);
+/* Forgets the stream and its session, which nobody waits for any more. */
+void pump_client_drop_connection(pump_client *client);
 /* Starts to connect to a host, which is the endpoint from then on. */
 int pump_client_reach(pump_client *client, const char *host, int port);
 /* Has a time that is new looked at. */

@@ -245,8 +245,7 @@ pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, 
 
 int pump_follower_check(const pump_client *client) {
   if (client->is_closing) return PUMP_EINVALID;
-  bool is_fine = client->state == PUMP_STATE_CONNECTING || client->state == PUMP_STATE_CONNECTED;
-  return is_fine ? 0 : PUMP_ECLOSED;
+  return pump_client_is_open(client) ? 0 : PUMP_ECLOSED;
 }
 
 void pump_follower_join(pump_follower *self, pump_client *client) {

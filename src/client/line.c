@@ -21,25 +21,12 @@ static bool is_listed(const pump_line *line, const pump_conversation *conversati
   return conversation->previous || line->first == conversation;
 }
 
-static void append(pump_line *line, pump_conversation *conversation) {
-  conversation->next = NULL;
-  conversation->previous = line->last;
-  if (line->last)
-    line->last->next = conversation;
-  else
-    line->first = conversation;
-  line->last = conversation;
-  line->waiting++;
-}
-
-static void prepend(pump_line *line, pump_conversation *conversation) {
-  conversation->previous = NULL;
-  conversation->next = line->first;
-  if (line->first)
-    line->first->previous = conversation;
-  else
-    line->last = conversation;
-  line->first = conversation;
+/* before NULL: at the end */
+static void insert(pump_line *line, pump_conversation *conversation, pump_conversation *before) {
+  conversation->next = before;
+  conversation->previous = before ? before->previous : line->last;
+  *(conversation->previous ? &conversation->previous->next : &line->first) = conversation;
+  *(before ? &before->previous : &line->last) = conversation;
   line->waiting++;
 }
 
@@ -69,8 +56,9 @@ int pump_line_join(pump_line *line, pump_conversation *conversation, uint64_t wh
     pump_heap_remove(&line->deadlines, &conversation->by_deadline);
   if (code != 0) return code;
   conversation->deadline = deadline;
+  conversation->order = ++line->let_in;
   line->bytes += conversation->size;
-  if (when == 0) append(line, conversation);
+  if (when == 0) insert(line, conversation, NULL);
   return 0;
 }
 
@@ -92,12 +80,50 @@ static void forget_retry(pump_line *line, pump_conversation *conversation) {
   line->retrying--;
 }
 
+/* ---- Coming back -------------------------------------------------------------------------- */
+
+static pump_conversation *merge(pump_conversation *left, pump_conversation *right) {
+  pump_conversation *first = NULL, **end = &first;
+  while (left && right) {
+    pump_conversation **from = left->order < right->order ? &left : &right;
+    *end = *from;
+    end = &(*from)->next;
+    *from = *end;
+  }
+  *end = left ? left : right;
+  return first;
+}
+
+static pump_conversation *sort(pump_conversation *list) {
+  if (!list || !list->next) return list;
+  pump_conversation *middle = list;
+  for (pump_conversation *end = list->next; end && end->next; end = end->next->next)
+    middle = middle->next;
+  pump_conversation *half = middle->next;
+  middle->next = NULL;
+  return merge(sort(list), sort(half));
+}
+
+void pump_line_return(pump_line *line, pump_conversation *list) {
+  pump_conversation *before = line->first, *next;
+  for (pump_conversation *conversation = sort(list); conversation; conversation = next) {
+    next = conversation->next;
+    while (before && before->order < conversation->order)
+      before = before->next;
+    insert(line, conversation, before);
+  }
+}
+
 void pump_line_wake(pump_line *line, uint64_t now) {
+  pump_conversation *list = NULL;
   pump_heap_node *node;
   while ((node = pump_heap_first(&line->retries)) && node->key <= now) {
-    forget_retry(line, of(node, by_retry));
-    prepend(line, of(node, by_retry));
+    pump_conversation *conversation = of(node, by_retry);
+    forget_retry(line, conversation);
+    conversation->next = list;
+    list = conversation;
   }
+  pump_line_return(line, list);
 }
 
 pump_conversation *pump_line_expired(const pump_line *line, uint64_t now) {

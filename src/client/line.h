@@ -1,5 +1,7 @@
 /* The line in front of a connection: conversations that wait to be asked, that wait to be asked
- * again, and the deadlines of all, asked or not. It is bounded in number and in bytes. */
+ * again, and the deadlines of all, asked or not. It is bounded in number and in bytes. Whoever
+ * comes back into it, comes back to the place that he had: those who wait stand in the order in
+ * which they were let in. */
 #ifndef PUMP_CLIENT_LINE_H
 #define PUMP_CLIENT_LINE_H
 
@@ -9,7 +11,8 @@ typedef struct pump_line {
   pump_conversation *first, *last; /* waiting to be asked, in order */
   size_t waiting;                  /* in that list */
   size_t retrying;
-  size_t bytes; /* of all that were let in and have not left */
+  uint64_t let_in; /* so many, ever */
+  size_t bytes;    /* of all that were let in and have not left */
   size_t max_waiting;
   pump_heap deadlines;
   pump_heap retries;
@@ -26,6 +29,8 @@ int pump_line_join(pump_line *line, pump_conversation *conversation, uint64_t wh
 pump_conversation *pump_line_take(pump_line *line);
 /* Asked in vain: to be asked again at that time. PUMP_ENOMEM. */
 int pump_line_retry(pump_line *line, pump_conversation *conversation, uint64_t when);
+/* Asked in vain, all of a list by `next`: back in line, in front. */
+void pump_line_return(pump_line *line, pump_conversation *list);
 /* Back on the list, in front, those whose time has come. */
 void pump_line_wake(pump_line *line, uint64_t now);
 /* The first whose deadline has passed, or NULL; it is still in the line. */

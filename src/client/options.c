@@ -15,6 +15,10 @@ void pump_options_init(pump_options *options) {
       .heartbeat_timeout = 5000,
       .max_in_flight = 2000,
       .max_queued = 20000,
+      .reconnect_delay = 100,
+      .reconnect_max_delay = 5000,
+      .reconnect_attempts = PUMP_NO_LIMIT,
+      .retries = PUMP_NO_LIMIT,
       .log_level = PUMP_LOG_INFO,
   };
 }

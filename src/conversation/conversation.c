@@ -311,6 +311,19 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   return conversation->decision;
 }
 
+/* The one home of docs/architecture.md's table: what is not known to be harmless is not repeated. */
+bool pump_conversation_may_repeat(const pump_conversation *conversation) {
+  switch (conversation->request.kind) {
+  case PUMP_PING:
+  case PUMP_READ_EVENT:
+  case PUMP_READ_STREAM:
+  case PUMP_READ_ALL: return true;
+  /* The same events with the same ids: a server that has them says so again. */
+  case PUMP_APPEND: return true;
+  default: return false;
+  }
+}
+
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message) {
   conversation->decision = PUMP_DONE;
   if (code == PUMP_ETIMEOUT && conversation->result.status != 0) return;

@@ -110,6 +110,7 @@ struct pump_conversation {
   pump_result result;
   pump_decision decision;
   unsigned attempts; /* how often it was asked */
+  uint64_t order;    /* among all of its owner, by when it was let in */
   uint64_t deadline; /* on the owner's clock */
   pump_buffer words; /* what result.message points to */
   char leader_host[256];
@@ -140,6 +141,9 @@ void pump_conversation_free(pump_conversation *conversation); /* NULL is fine */
 
 /* Reads a reply and decides; result and decision are set. */
 pump_decision pump_conversation_inspect(pump_conversation *conversation, const pump_reply *reply);
+/* Whether it may be asked again though nobody knows what became of it: the connection was lost
+ * before the answer came. */
+bool pump_conversation_may_repeat(const pump_conversation *conversation);
 /* The first page that was pushed, for the caller, or NULL when none is left. */
 pump_page *pump_conversation_pushed(pump_conversation *conversation);
 /* Ends it without a reply: the deadline has passed, the connection is gone, … message NULL: the

@@ -37,6 +37,24 @@ static void on_log(void *ud, int level, const char *line) {
   pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_LOG, level, line);
 }
 
+static void on_connected(pump_client *client, void *ud) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_CONNECTED, 0, NULL);
+}
+
+static void on_reconnecting(pump_client *client, unsigned attempt, uint64_t delay, void *ud) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice_attempt(self->child.loop, self->ticket, attempt, delay);
+}
+
+static void on_ended(pump_client *client, int code, const char *reason, void *ud) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_CLOSED, code, reason);
+}
+
 static void on_disconnected(pump_client *client, int code, const char *reason, void *ud) {
   const lua_client *self = ud;
   (void)client;
@@ -119,6 +137,10 @@ static void read_options(lua_State *L, pump_options *options) {
   NUMBER(max_queued, unsigned);
   NUMBER(log_level, int);
   NUMBER(selector, int);
+  NUMBER(reconnect_delay, uint64_t);
+  NUMBER(reconnect_max_delay, uint64_t);
+  NUMBER(reconnect_attempts, unsigned);
+  NUMBER(retries, unsigned);
 #undef NUMBER
 }
 
@@ -156,7 +178,10 @@ static int core_client(lua_State *L) {
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
   self->references++;
+  pump_client_on_connected(self->client, on_connected, self);
   pump_client_on_disconnected(self->client, on_disconnected, self);
+  pump_client_on_reconnecting(self->client, on_reconnecting, self);
+  pump_client_on_closed(self->client, on_ended, self);
   lua_pushinteger(L, self->ticket);
   return 2;
 }
@@ -204,7 +229,7 @@ static int client_close(lua_State *L) {
 }
 
 static int client_state(lua_State *L) {
-  static const char *const names[] = {"new", "connecting", "connected", "closed"};
+  static const char *const names[] = {"new", "connecting", "connected", "reconnecting", "closed"};
   lua_client *self = check_client(L);
   int state = self && self->client ? pump_client_state(self->client) : PUMP_STATE_CLOSED;
   lua_pushstring(L, names[state]);

@@ -157,8 +157,15 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
   pump_result *result = &answer->result;
   const char *text = result->message ? result->message : "";
   switch (answer->kind) {
+  case PUMP_LUA_CONNECTED: lua_pushliteral(L, "connected"); return 1;
+  case PUMP_LUA_RECONNECTING:
+    lua_pushliteral(L, "reconnecting");
+    lua_pushinteger(L, result->first_event_number);
+    lua_pushnumber(L, (lua_Number)result->elapsed_ns / 1e9);
+    return 3;
   case PUMP_LUA_DISCONNECTED:
-    lua_pushliteral(L, "disconnected");
+  case PUMP_LUA_CLOSED:
+    lua_pushstring(L, answer->kind == PUMP_LUA_CLOSED ? "closed" : "disconnected");
     lua_pushstring(L, pump_error_name(result->status));
     lua_pushstring(L, text);
     return 3;

@@ -18,7 +18,10 @@ typedef enum pump_lua_kind {
   PUMP_LUA_DELETE,       /* commit and prepare position */
   PUMP_LUA_PAGE,         /* a page */
   PUMP_LUA_MEMBERS,      /* a list of members */
-  PUMP_LUA_DISCONNECTED, /* a notice, not an answer: "disconnected", code, text */
+  PUMP_LUA_CONNECTED,    /* a notice, not an answer: "connected" */
+  PUMP_LUA_DISCONNECTED, /* a notice: "disconnected", code, text */
+  PUMP_LUA_RECONNECTING, /* a notice: "reconnecting", number of the attempt, seconds before it */
+  PUMP_LUA_CLOSED,       /* a notice: "closed", code, text */
   PUMP_LUA_LOG,          /* a notice: "log", level, text */
   PUMP_LUA_CHOOSE,       /* a notice: "choose", a list of members */
   PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
@@ -85,6 +88,9 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
 /* A notice under a ticket that stays: status is the code or level. False: there is no memory. */
 bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
                      const char *text);
+/* The attempt begins in so many ms. */
+bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,
+                             uint64_t delay);
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
 bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members);
 

@@ -81,6 +81,16 @@ bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind
   return true;
 }
 
+bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,
+                             uint64_t delay) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_RECONNECTING);
+  if (!answer) return false;
+  answer->result.first_event_number = attempt;
+  answer->result.elapsed_ns = delay * 1000000;
+  enqueue(answer);
+  return true;
+}
+
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page,
                             size_t first) {
   pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_EVENTS);

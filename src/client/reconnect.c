@@ -1,0 +1,119 @@
+#include "client/reconnect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+
+/* ---- When --------------------------------------------------------------------------------- */
+
+uint64_t pump_reconnect_limit(const pump_options *options, unsigned attempt) {
+  uint64_t limit = options->reconnect_delay;
+  for (unsigned i = 1; i < attempt && limit < options->reconnect_max_delay && limit > 0; i++)
+    limit *= 2;
+  return limit < options->reconnect_max_delay ? limit : options->reconnect_max_delay;
+}
+
+/* Uniform between nothing and the limit. Without randomness the limit itself will do. */
+static uint64_t jitter(uint64_t limit) {
+  uint64_t random;
+  if (limit == 0 || pump_random_take(&random, sizeof random) != 0) return limit;
+  return random % (limit + 1);
+}
+
+/* An attempt that took long has been a pause itself: delays count from the beginning of one to the
+ * beginning of the next. */
+static void schedule(pump_client *client, uint64_t from) {
+  pump_reconnect *self = &client->reconnect;
+  uint64_t now = pump_client_now();
+  uint64_t when = from + jitter(pump_reconnect_limit(&client->options, ++self->attempts));
+  self->due = when > now ? when : now;
+  uint64_t delay = self->due - now;
+  pump_client_log(client, PUMP_LOG_INFO, "connecting again in %llu ms, attempt %u",
+                  (unsigned long long)delay, self->attempts);
+  if (self->cb) self->cb(client, self->attempts, delay, self->ud);
+  pump_client_set_timer(client);
+}
+
+/* ---- Losing ------------------------------------------------------------------------------- */
+
+/* Nobody will answer what was asked. Back in line with it, at the place that it had; or into the
+ * list that is returned. */
+static pump_conversation *take_back(pump_client *client) {
+  pump_conversation *again = NULL, *doomed = NULL, *conversation;
+  pump_subscriptions_lost(client);
+  while ((conversation = pump_session_waiting(client->session))) {
+    bool may = pump_client_may_ask_again(client, conversation) &&
+               pump_conversation_may_repeat(conversation);
+    pump_conversation **list = may ? &again : &doomed;
+    pump_session_forget(client->session, conversation);
+    if (!may) pump_line_leave(&client->line, conversation);
+    conversation->result.status = 0; /* a reason from before is none for what comes */
+    conversation->next = *list;
+    *list = conversation;
+  }
+  pump_line_return(&client->line, again);
+  client->in_flight = 0;
+  return doomed;
+}
+
+bool pump_reconnect_begin(pump_client *client, int code) {
+  pump_reconnect *self = &client->reconnect;
+  uint64_t now = pump_client_now();
+  if (client->options.reconnect_attempts == 0) return false;
+  /* Who lives shorter than we would have waited for him has not recovered. */
+  if (now - self->began >= pump_reconnect_limit(&client->options, self->attempts))
+    self->attempts = 0;
+  if (self->attempts >= client->options.reconnect_attempts) return false;
+  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
+  client->state = PUMP_STATE_RECONNECTING;
+  pump_conversation *doomed = take_back(client);
+  pump_client_drop_connection(client);
+  pump_client_fail_list(client, doomed, client->message);
+  if (client->disconnected_cb)
+    client->disconnected_cb(client, code, client->message, client->disconnected_ud);
+  if (!client->is_closing) schedule(client, now);
+  return true;
+}
+
+/* Credentials that are refused stay so, and an embedded node that is closed does, too. */
+static bool is_final(const pump_client *client, int code) {
+  return code == PUMP_ENOTAUTHENTICATED || code == PUMP_EACCESS ||
+         (code == PUMP_ECLOSED && client->options.open);
+}
+
+bool pump_reconnect_again(pump_client *client, int code) {
+  pump_reconnect *self = &client->reconnect;
+  char why[sizeof client->message];
+  client->connect_deadline = 0;
+  pump_cluster_stop(client);
+  pump_client_drop_connection(client);
+  if (!is_final(client, code) && self->attempts < client->options.reconnect_attempts) {
+    pump_client_log(client, PUMP_LOG_INFO, "%s", client->message);
+    schedule(client, self->began);
+    return true;
+  }
+  snprintf(why, sizeof why, "%s", client->message);
+  snprintf(client->message, sizeof client->message,
+           "gave up to connect again after %u attempts: %.500s", self->attempts, why);
+  return false;
+}
+
+void pump_reconnect_attempt(pump_client *client) {
+  client->reconnect.due = 0;
+  client->reconnect.began = pump_client_now();
+  int code = pump_client_seek(client);
+  if (code != 0) pump_client_lose(client, code, pump_error_sentence(code));
+}
+
+void pump_reconnect_settle(pump_client *client) {
+  client->reconnect.began = pump_client_now();
+  pump_subscriptions_found(client);
+}
+
+/* ---- What programs call ------------------------------------------------------------------- */
+
+void pump_client_on_reconnecting(pump_client *client, pump_reconnecting_cb cb, void *ud) {
+  client->reconnect.cb = cb;
+  client->reconnect.ud = ud;
+}
