@@ -282,6 +282,8 @@ static void step(run *self, pump_step what) {
     self->gaps++;
     break;
   case PUMP_STEP_FAIL: self->ended = what.code; break;
+  case PUMP_STEP_TELL_LOST:
+  case PUMP_STEP_ANSWER: complain(self, "it took itself for a consumer"); break;
   case PUMP_STEP_WAIT: break;
   }
 }

@@ -219,6 +219,7 @@ static int start(program *self) {
   pump_options_init(&options);
   options.port = server.port;
   options.timeout = 300;
+  options.reconnect_attempts = 0;
   int code = pump_client_new(&self->client, &loop, &options);
   if (code == 0) code = pump_client_connect(self->client, on_result, self);
   while (code == 0 && self->ended == 0)

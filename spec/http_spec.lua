@@ -206,7 +206,7 @@ describe("POST /faults", function()
 
   it("works for clients, and drops them", function()
     local node, address = start { faults = true }
-    local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. address, { reconnect = false }))
     post(node, "/faults", '{"not_handled": "too_busy"}', "admin:changeit")
     helper.fails("too_busy", conn:publish_event("s", "t", "x", { timeout = 0.1 }))
     post(node, "/faults", "{}", "admin:changeit")
