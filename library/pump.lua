@@ -659,9 +659,11 @@ function Node:close() end
 ---@field one_byte? boolean writes one byte at a time
 ---@field cut? integer ends the connection after so many bytes of an answer
 ---@field only? "reads"|"writes" whose answers it is about; else all
+---@field chance? number how probable it is that an answer is one of them, from 0 to 1; else all are
 ---@field count? integer answers after which it is over; else it never is by itself
 ---@field refuse? boolean ends connections as they come in
 ---@field gossip? table|string what it says of its cluster
+---@field duration? number seconds after which all of it is over
 local Faults = {}
 
 ---These faults and no others.

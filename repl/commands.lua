@@ -150,7 +150,9 @@ local function serve(session, given)
   local scheme = cert and "tcps://" or "tcp://"
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
   session.out:write(scheme .. tostring(node.address) .. "\n")
-  if node.http_address then session.out:write((cert and "https://" or "http://") .. node.http_address .. "\n") end
+  if node.http_address then
+    session.out:write((cert and "https://" or "http://") .. node.http_address .. "\n")
+  end
   if not session.quiet then
     session.out:note(string.format("pumpsh: %s listens at %s%s; Ctrl-C ends it", place, scheme,
       node.address))

@@ -235,6 +235,60 @@ static void test_subscription(void) {
   leave(&writer);
 }
 
+/* How many of a hundred are answered, or refused. */
+static int count_hundred(const pump_node_faults *faults, uint8_t command) {
+  peer it;
+  uint8_t last = 0;
+  pump_bytes body;
+  int count = 0;
+  come(&it);
+  set(faults);
+  for (int i = 0; i < 100; i++) {
+    it.size = 0;
+    if (command == PUMP_TCP_PONG)
+      ask(&it, PUMP_TCP_PING, (pump_bytes){0});
+    else
+      ask_for_event(&it);
+    run(&it, 2);
+    count += count_frames(&it, &last, &body) == 1 && last == command;
+  }
+  set(NULL);
+  leave(&it);
+  return count;
+}
+
+static void test_chance(void) {
+  int none = count_hundred(&(pump_node_faults){.silent = true, .chance = 1}, PUMP_TCP_PONG);
+  int some = count_hundred(&(pump_node_faults){.silent = true, .chance = 0.5}, PUMP_TCP_PONG);
+  int most = count_hundred(&(pump_node_faults){.silent = true, .chance = 1e-9}, PUMP_TCP_PONG);
+  tap_ok(none == 0 && some > 15 && some < 85 && most == 100, "answers are hit by chance (%d %d %d)",
+         none, some, most);
+  pump_node_faults refusing = {.not_handled = PUMP_EBUSY, .chance = 0.5, .count = 1000};
+  some = count_hundred(&refusing, PUMP_TCP_NOT_HANDLED);
+  tap_ok(some > 15 && some < 85, "and so are requests (%d)", some);
+}
+
+static void test_duration(void) {
+  peer it;
+  int fd = -1;
+  come(&it);
+  set(&(pump_node_faults){.silent = true, .refuse = true, .gossip = "{}", .duration = 100});
+  ask(&it, PUMP_TCP_PING, (pump_bytes){0});
+  run(&it, 40);
+  pump_node_faults got = pump_node_get_faults(node);
+  tap_ok(it.size == 0 && got.duration > 0 && got.duration <= 70 && got.refuse,
+         "it lasts as long as it is to");
+  run(&it, 120);
+  got = pump_node_get_faults(node);
+  ask(&it, PUMP_TCP_PING, (pump_bytes){0});
+  run(&it, 20);
+  tap_ok(got_frames(&it, 1, PUMP_TCP_PONG) && !got.silent && !got.refuse && !got.gossip &&
+             got.duration == 0 && pump_node_opener(node, &fd) == 0,
+         "and then all of it ends");
+  close(fd);
+  leave(&it);
+}
+
 /* ---- What is set -------------------------------------------------------------------------- */
 
 static void test_settings(void) {
@@ -244,10 +298,16 @@ static void test_settings(void) {
   pump_node_faults got = pump_node_get_faults(node);
   tap_ok(strcmp(got.leader, "h:1") == 0 && strcmp(got.gossip, "{}") == 0 && got.delay == 5,
          "what is set is copied and can be read");
-  static const pump_node_faults wrong[] = {
-      {.not_handled = PUMP_ETIMEOUT}, {.only = 3},        {.only = -1},
-      {.leader = "nowhere"},          {.leader = ":1"},   {.leader = "a:b"},
-      {.leader = "a:65536"},          {.leader = "::1:1"}};
+  static const pump_node_faults wrong[] = {{.not_handled = PUMP_ETIMEOUT},
+                                           {.only = 3},
+                                           {.only = -1},
+                                           {.leader = "nowhere"},
+                                           {.leader = ":1"},
+                                           {.leader = "a:b"},
+                                           {.leader = "a:65536"},
+                                           {.leader = "::1:1"},
+                                           {.chance = -0.1},
+                                           {.chance = 1.1}};
   bool is_refused = true;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     is_refused = pump_node_set_faults(node, &wrong[i]) == PUMP_EINVALID && is_refused;
@@ -309,6 +369,8 @@ int main(void) {
   test_delay();
   test_not_handled();
   test_subscription();
+  test_chance();
+  test_duration();
   test_settings();
   test_dropping();
   test_closing();

@@ -148,7 +148,7 @@ describe("POST /faults", function()
     local node = start { faults = true }
     node.faults.silent = true
     local given = { not_handled = "not_leader", leader = "127.0.0.1:1114", delay = 0.25, cut = 0,
-      duplicate = true, one_byte = true, only = "writes", count = 3, refuse = true }
+      duplicate = true, one_byte = true, only = "writes", chance = 0.5, count = 3, refuse = true }
     local status, body = post(node, "/faults", pump.json.encode(given), "admin:changeit")
     assert.equal(200, status)
     assert.are.same(given, pump.json.decode(body))
@@ -174,6 +174,8 @@ describe("POST /faults", function()
       ['{"silent": 1}'] = "^silent is true or false",
       ['{"count": 1.5}'] = "^count is a whole number",
       ['{"cut": -1}'] = "^cut is a whole number",
+      ['{"chance": 2}'] = "^chance is a number from 0 to 1\n$",
+      ['{"duration": "long"}'] = "^duration is seconds, 0 or more\n$",
       ['{"only": "pings"}'] = '^only is "reads" or "writes"',
       ['{"not_handled": "no"}'] = '^not_handled is "not_ready", "too_busy" or "not_leader"',
       ['{"leader": "here"}'] = "^leader is no HOST:PORT",

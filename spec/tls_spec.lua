@@ -254,6 +254,27 @@ describe("TLS", function()
     server:close()
   end)
 
+  it("is where the leader is, too", function()
+    for _, like in ipairs { "5.0", "23.10" } do
+      local leader, _, leader_port = node("good", { like = like })
+      local place = "localhost:" .. leader_port
+      local server, address = node("good", { like = like })
+      for _, at in ipairs { place, address } do
+        local writer = assert(pump.connect("tcps://admin:changeit@" .. at, tls()))
+        assert(writer:publish_event("s", "t", at))
+        writer:close()
+      end
+      local conn = assert(pump.connect("tcps://admin:changeit@" .. address, tls()))
+      server.faults:set { not_handled = "not_leader", leader = place }
+      -- A client may follow there by itself, or say where it is.
+      local event, err = conn:get_event("s", 0)
+      assert.equal(place, event and event.data or err.leader, like)
+      conn:close()
+      server:close()
+      leader:close()
+    end
+  end)
+
   it("ends a peer that never finishes its handshake", function()
     local server, address = node "good"
     local host, port = address:match "^(.+):(%d+)$"

@@ -76,15 +76,17 @@ typedef struct pump_node_faults {
   size_t cut_at;
   int only;           /* answers of these requests alone: PUMP_NODE_READS or PUMP_NODE_WRITES;
                          PUMP_NODE_ALL */
+  double chance;      /* how probable it is that an answer is one of them, from 0 to 1; 0: all are */
   unsigned count;     /* all of the above ends after that many answers; 0: never by itself */
   bool refuse;        /* connections that come in are ended at once */
   const char *gossip; /* what GET /gossip answers, byte for byte; NULL: the truth */
+  uint64_t duration;  /* ms after which all of it ends; 0: never by itself */
 } pump_node_faults;
 
 /* From now on these; NULL: none. Answers that wait already still do. PUMP_EINVALID (a code, an
- * only or an address that is none), PUMP_ENOMEM: it goes on as before. */
+ * only, a chance or an address that is none), PUMP_ENOMEM: it goes on as before. */
 PUMP_API int pump_node_set_faults(pump_node *node, const pump_node_faults *faults);
-/* What is set, and how much of count is left; valid until they are set again. */
+/* What is set, and how much of count and duration is left; valid until they are set again. */
 PUMP_API pump_node_faults pump_node_get_faults(const pump_node *node);
 /* Ends every connection that there is now, over TCP and of one's own. */
 PUMP_API void pump_node_drop_connections(pump_node *node);

@@ -9,7 +9,7 @@ local M = {}
 local kinds = {
   not_handled = "refusal", leader = "address", delay = "pause", silent = "boolean",
   duplicate = "boolean", one_byte = "boolean", cut = "bytes", only = "side", count = "count",
-  refuse = "boolean", gossip = "gossip",
+  chance = "chance", refuse = "boolean", gossip = "gossip", duration = "pause",
 }
 
 local function one_of(...)
@@ -31,6 +31,9 @@ function options.kinds.bytes(value)
   local number = type(value) == "number" and math.tointeger(value)
   return number and number >= 0 and number <= core.MAX_FRAME or false, "a number of bytes"
 end
+function options.kinds.chance(value)
+  return type(value) == "number" and value >= 0 and value <= 1, "a number from 0 to 1"
+end
 function options.kinds.gossip(value)
   local is_text = type(value) == "string" and not value:find("\0", 1, true)
   return is_text or type(value) == "table", "a table or a text"
@@ -46,7 +49,9 @@ local function apply(faults, settings)
   local given = {}
   for name, value in pairs(settings) do given[name] = value end
   if type(given.gossip) == "table" then given.gossip = assert(json.encode(given.gossip)) end
-  if given.delay then given.delay = math.min(given.delay, 1e9) end
+  for _, name in ipairs { "delay", "duration" } do
+    if given[name] then given[name] = math.min(given[name], 1e9) end
+  end
   local ok, code, message = cores[faults]:set_faults(given)
   if not ok then errors.raise_at_user(code, message or core.sentences[code]) end
 end

@@ -24,6 +24,12 @@ static void set_text(lua_State *L, const char *name, const char *text) {
   lua_setfield(L, -2, name);
 }
 
+static void set_number(lua_State *L, const char *name, lua_Number value) {
+  if (value <= 0) return;
+  lua_pushnumber(L, value);
+  lua_setfield(L, -2, name);
+}
+
 static void set_integer(lua_State *L, const char *name, lua_Integer value) {
   lua_pushinteger(L, value);
   lua_setfield(L, -2, name);
@@ -37,15 +43,14 @@ int pump_lua_node_faults(lua_State *L) {
   lua_newtable(L);
   if (faults.not_handled != 0) set_text(L, "not_handled", pump_error_name(faults.not_handled));
   set_text(L, "leader", faults.leader);
-  if (faults.delay > 0) {
-    lua_pushnumber(L, (lua_Number)faults.delay / 1000);
-    lua_setfield(L, -2, "delay");
-  }
+  set_number(L, "delay", (lua_Number)faults.delay / 1000);
   set_flag(L, "silent", faults.silent);
   set_flag(L, "duplicate", faults.duplicate);
   set_flag(L, "one_byte", faults.one_byte);
   if (faults.cut) set_integer(L, "cut", (lua_Integer)faults.cut_at);
   set_text(L, "only", onlys[faults.only]);
+  set_number(L, "chance", faults.chance);
+  set_number(L, "duration", (lua_Number)faults.duration / 1000);
   if (faults.count > 0) set_integer(L, "count", faults.count);
   set_flag(L, "refuse", faults.refuse);
   set_text(L, "gossip", faults.gossip);
@@ -83,6 +88,8 @@ int pump_lua_node_set_faults(lua_State *L) {
   pump_node_faults faults = {
       .leader = text_of(L, "leader"),
       .delay = (uint64_t)(number_of(L, "delay") * 1000 + 0.5),
+      .duration = (uint64_t)(number_of(L, "duration") * 1000 + 0.5),
+      .chance = number_of(L, "chance"),
       .silent = flag_of(L, "silent"),
       .duplicate = flag_of(L, "duplicate"),
       .one_byte = flag_of(L, "one_byte"),

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "node/answer.h"
 #include "node/node_private.h"
+#include "wire/tcp/command.h"
 #include "wire/tcp/message.h"
 
 /* What all delayed answers may take: whoever asks on without waiting is cut. */
@@ -39,6 +40,7 @@ static int check(const pump_node_faults *faults) {
   default: return PUMP_EINVALID;
   }
   if (faults->only < PUMP_NODE_ALL || faults->only > PUMP_NODE_WRITES) return PUMP_EINVALID;
+  if (!(faults->chance >= 0 && faults->chance <= 1)) return PUMP_EINVALID;
   if (faults->leader && !pump_listen_split(faults->leader, host, &port)) return PUMP_EINVALID;
   return 0;
 }
@@ -47,6 +49,8 @@ static bool copy(const char **to, const char *text) {
   *to = text ? strdup(text) : NULL;
   return *to || !text;
 }
+
+static void set_timer(pump_node *node);
 
 int pump_node_set_faults(pump_node *node, const pump_node_faults *faults) {
   pump_node_faults set = faults ? *faults : (pump_node_faults){0};
@@ -59,11 +63,17 @@ int pump_node_set_faults(pump_node *node, const pump_node_faults *faults) {
   }
   pump_faults_release(&node->faults.settings);
   node->faults.settings = set;
+  uv_update_time(node->loop);
+  node->faults.until = set.duration > 0 ? uv_now(node->loop) + set.duration : 0;
+  if (!node->is_closing) set_timer(node);
   return 0;
 }
 
 pump_node_faults pump_node_get_faults(const pump_node *node) {
-  return node->faults.settings;
+  pump_node_faults faults = node->faults.settings;
+  uint64_t now = uv_now(node->loop), until = node->faults.until;
+  if (until > 0) faults.duration = until > now ? until - now : 1;
+  return faults;
 }
 
 void pump_node_drop_connections(pump_node *node) {
@@ -73,7 +83,7 @@ void pump_node_drop_connections(pump_node *node) {
 
 bool pump_faults_is_mute(const pump_node *node) {
   const pump_node_faults *set = &node->faults.settings;
-  return set->silent && set->only == PUMP_NODE_ALL && set->count == 0;
+  return set->silent && set->only == PUMP_NODE_ALL && set->count == 0 && set->chance == 0;
 }
 
 static bool is_meant(const pump_node_faults *set, uint8_t command) {
@@ -81,11 +91,20 @@ static bool is_meant(const pump_node_faults *set, uint8_t command) {
   return set->only == PUMP_NODE_ALL || (is_known && is_write == (set->only == PUMP_NODE_WRITES));
 }
 
+static bool draw(const pump_node_faults *set) {
+  uint32_t number;
+  if (set->chance == 0 || uv_random(NULL, NULL, &number, sizeof number, 0, NULL) != 0) return true;
+  return number < set->chance * UINT32_MAX;
+}
+
 /* Counts an answer that is hit, and says how: what is set may end with it. */
 static pump_node_faults count_hit(pump_node *node) {
   pump_node_faults *set = &node->faults.settings, how = *set;
   if (set->count > 0 && --set->count == 0)
-    *set = (pump_node_faults){.leader = set->leader, .refuse = set->refuse, .gossip = set->gossip};
+    *set = (pump_node_faults){.leader = set->leader,
+                              .refuse = set->refuse,
+                              .gossip = set->gossip,
+                              .duration = set->duration};
   return how;
 }
 
@@ -112,11 +131,13 @@ static void remove_late(pump_node *node, pump_late **place) {
 
 static void on_timer(uv_timer_t *timer);
 
+/* At the next answer that is due, or at the end of it all. */
 static void set_timer(pump_node *node) {
-  uint64_t now = uv_now(node->loop);
+  uint64_t now = uv_now(node->loop), due = node->faults.until;
   const pump_late *first = node->faults.late;
-  if (first)
-    uv_timer_start(&node->faults.timer, on_timer, first->due > now ? first->due - now : 0, 0);
+  if (first && (due == 0 || first->due < due)) due = first->due;
+  if (due > 0)
+    uv_timer_start(&node->faults.timer, on_timer, due > now ? due - now : 0, 0);
   else
     uv_timer_stop(&node->faults.timer);
 }
@@ -134,6 +155,8 @@ static void on_timer(uv_timer_t *timer) {
     deliver(peer, start, &how);
     pump_peer_flush(peer);
   }
+  if (node->faults.until > 0 && node->faults.until <= uv_now(node->loop))
+    pump_node_set_faults(node, NULL);
   set_timer(node);
 }
 
@@ -160,12 +183,13 @@ static void put_off(pump_peer *peer, size_t start, const pump_node_faults *how) 
   set_timer(node);
 }
 
-/* Only what is asked of the store is refused. */
-static bool hits(const pump_node_faults *set, uint8_t command) {
+/* Only what is asked of the store is refused; what was, has been drawn already. */
+static bool hits(const pump_node_faults *set, uint8_t command, bool is_refusal) {
   bool is_write,
       spoils = set->delay > 0 || set->silent || set->duplicate || set->one_byte || set->cut;
-  return is_meant(set, command) &&
-         (spoils || (set->not_handled != 0 && pump_answer_knows(command, &is_write)));
+  if (!is_meant(set, command)) return false;
+  if (set->not_handled != 0 && pump_answer_knows(command, &is_write)) return is_refusal;
+  return spoils && draw(set);
 }
 
 void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
@@ -174,7 +198,8 @@ void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
     if (pump_faults_is_mute(peer->node)) pump_buffer_truncate(&peer->out, start);
     return;
   }
-  if (!hits(&peer->node->faults.settings, command)) return;
+  bool is_refusal = peer->out.data[start + PUMP_TCP_LENGTH_SIZE] == PUMP_TCP_NOT_HANDLED;
+  if (!hits(&peer->node->faults.settings, command, is_refusal)) return;
   pump_node_faults how = count_hit(peer->node);
   if (how.silent)
     pump_buffer_truncate(&peer->out, start);
@@ -195,24 +220,29 @@ void pump_faults_forget(const pump_peer *peer) {
 
 /* ---- NotHandled --------------------------------------------------------------------------- */
 
-/* Where the leader is, as NotHandled says it: no HTTP, no TLS. */
-static void put_leader(pump_buffer *out, const char *leader, bool is_23) {
+/* Where the leader is, as NotHandled says it: no HTTP. It speaks TLS where this node does. */
+static void put_leader(pump_buffer *out, const char *leader, const pump_node *node) {
   char host[PUMP_HOST_SIZE];
   PumpTcp__LeaderInfo info = PUMP_TCP__LEADER_INFO__INIT;
   int port = 0;
   if (!leader || !pump_listen_split(leader, host, &port)) return;
-  info.has_external_tcp_address = info.has_external_tcp_port = true;
-  info.has_http_address = true;
-  info.has_http_port = !is_23; /* which leaves out what is 0 */
+  info.has_external_tcp_address = info.has_http_address = true;
+  info.has_http_port = !node->is_23; /* which leaves out what is 0 */
   info.external_tcp_address = info.http_address = pump_tcp_binary(pump_bytes_of(host));
-  info.external_tcp_port = port;
+  info.has_external_tcp_port = !node->tls || !node->is_23;
+  info.external_tcp_port = node->tls ? 0 : port;
+  if (node->tls) {
+    info.has_external_secure_tcp_address = info.has_external_secure_tcp_port = true;
+    info.external_secure_tcp_address = info.external_tcp_address;
+    info.external_secure_tcp_port = port;
+  }
   uint8_t *to = pump_buffer_reserve(out, pump_tcp__leader_info__get_packed_size(&info));
   if (to) pump_buffer_grew(out, pump_tcp__leader_info__pack(&info, to));
 }
 
 bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
   const pump_node_faults *set = &peer->node->faults.settings;
-  if (set->not_handled == 0 || !is_meant(set, frame->command)) return false;
+  if (set->not_handled == 0 || !is_meant(set, frame->command) || !draw(set)) return false;
   pump_buffer leader;
   PumpTcp__NotHandled reply = PUMP_TCP__NOT_HANDLED__INIT;
   reply.has_reason = true;
@@ -221,7 +251,7 @@ bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
                      ? PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_LEADER
                      : PUMP_TCP__NOT_HANDLED_REASON__NOT_HANDLED_NOT_READY;
   pump_buffer_init(&leader);
-  if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader, peer->node->is_23);
+  if (set->not_handled == PUMP_ENOTLEADER) put_leader(&leader, set->leader, peer->node);
   reply.has_additional_info = leader.size > 0;
   reply.additional_info = (ProtobufCBinaryData){leader.size, leader.data};
   pump_answer_with(peer, PUMP_TCP_NOT_HANDLED, &frame->correlation, &reply.base);
@@ -233,6 +263,7 @@ bool pump_faults_refuse(pump_peer *peer, const pump_tcp_frame *frame) {
 
 void pump_faults_open(pump_node *node) {
   uv_timer_init(node->loop, &node->faults.timer);
+  uv_unref((uv_handle_t *)&node->faults.timer); /* peers keep the loop running, who wait for it */
   node->open_handles++;
 }
 

@@ -11,6 +11,7 @@ struct pump_peer;
 
 typedef struct pump_faults {
   pump_node_faults settings; /* its texts are the node's own */
+  uint64_t until;            /* then they end, on the loop's clock; 0: not by themselves */
   struct pump_late *late;    /* answers that wait, by their time */
   size_t late_bytes;
   uv_timer_t timer;

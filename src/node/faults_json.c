@@ -10,7 +10,8 @@
 #define MAX_SECONDS 1e9
 
 static const char known[] =
-    "not_handled, leader, delay, silent, duplicate, one_byte, cut, only, count, refuse, gossip";
+    "not_handled, leader, delay, silent, duplicate, one_byte, cut, only, chance, count, refuse, "
+    "gossip, duration";
 static const char *const onlys[] = {NULL, "reads", "writes"};
 
 typedef struct parser {
@@ -40,11 +41,15 @@ static bool take_whole(parser *at, int token, int64_t most, int64_t *to) {
               "a whole number, 0 or more");
 }
 
-static void take_seconds(parser *at, int token, uint64_t *milliseconds) {
-  double seconds = token == PUMP_JSON_INTEGER ? (double)at->reader.integer : at->reader.number;
+static double take_number(parser *at, int token, double most, const char *wanted) {
+  double number = token == PUMP_JSON_INTEGER ? (double)at->reader.integer : at->reader.number;
   bool is_number = token == PUMP_JSON_INTEGER || token == PUMP_JSON_FLOAT;
-  if (want(at, is_number && seconds >= 0 && seconds <= MAX_SECONDS, "seconds, 0 or more"))
-    *milliseconds = (uint64_t)(seconds * 1000 + 0.5);
+  return want(at, is_number && number >= 0 && number <= most, wanted) ? number : 0;
+}
+
+static void take_seconds(parser *at, int token, uint64_t *milliseconds) {
+  *milliseconds =
+      (uint64_t)(take_number(at, token, MAX_SECONDS, "seconds, 0 or more") * 1000 + 0.5);
 }
 
 static bool read_string(parser *at, int token, pump_bytes *string) {
@@ -118,6 +123,10 @@ static void take(parser *at, const char *name, int token) {
     faults->cut_at = faults->cut ? (size_t)number : 0;
   } else if (strcmp(name, "only") == 0) {
     take_only(at, token);
+  } else if (strcmp(name, "chance") == 0) {
+    faults->chance = take_number(at, token, 1, "a number from 0 to 1");
+  } else if (strcmp(name, "duration") == 0) {
+    take_seconds(at, token, &faults->duration);
   } else if (strcmp(name, "count") == 0) {
     if (take_whole(at, token, INT32_MAX, &number)) faults->count = (unsigned)number;
   } else if (strcmp(name, "refuse") == 0) {
@@ -184,6 +193,10 @@ static void put_text(writer *to, const char *name, const char *text) {
   if (text) pump_json_write_string(put_name(to, name), pump_bytes_of(text));
 }
 
+static void put_number(writer *to, const char *name, double number) {
+  if (number > 0) pump_json_write_float(put_name(to, name), number);
+}
+
 static void put_flag(writer *to, const char *name, bool is_set) {
   if (is_set) pump_buffer_text(put_name(to, name), "true");
 }
@@ -193,15 +206,16 @@ void pump_faults_write(pump_buffer *out, const pump_node_faults *faults) {
   pump_buffer_byte(out, '{');
   if (faults->not_handled != 0) put_text(&to, "not_handled", pump_error_name(faults->not_handled));
   put_text(&to, "leader", faults->leader);
-  if (faults->delay > 0)
-    pump_json_write_float(put_name(&to, "delay"), (double)faults->delay / 1000);
+  put_number(&to, "delay", (double)faults->delay / 1000);
   put_flag(&to, "silent", faults->silent);
   put_flag(&to, "duplicate", faults->duplicate);
   put_flag(&to, "one_byte", faults->one_byte);
   if (faults->cut) pump_json_write_integer(put_name(&to, "cut"), (int64_t)faults->cut_at);
   put_text(&to, "only", onlys[faults->only]);
+  put_number(&to, "chance", faults->chance);
   if (faults->count > 0) pump_json_write_integer(put_name(&to, "count"), faults->count);
   put_flag(&to, "refuse", faults->refuse);
   put_text(&to, "gossip", faults->gossip);
+  put_number(&to, "duration", (double)faults->duration / 1000);
   pump_buffer_byte(out, '}');
 }

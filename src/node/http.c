@@ -110,7 +110,8 @@ static unsigned get_ping(exchange *it) {
 }
 
 static unsigned get_faults(exchange *it) {
-  pump_faults_write(&it->out, &it->http->node->faults.settings);
+  pump_node_faults faults = pump_node_get_faults(it->http->node);
+  pump_faults_write(&it->out, &faults);
   return MHD_HTTP_OK;
 }
 
