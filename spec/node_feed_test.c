@@ -22,7 +22,8 @@ static void put_write(node_peer *peer, const char *stream, const char *type, con
   static unsigned counter;
   pump_new_event events[100];
   for (unsigned i = 0; i < count; i++) {
-    events[i] = (pump_new_event){.type = pump_bytes_of(type), .data = {data, size}};
+    events[i] = (pump_new_event){
+        .type = pump_bytes_of(type), .data = {data, size}, .is_json = size > 0 && *data == '{'};
     pump_tcp_correlation id = id_of(9, ++counter);
     memcpy(events[i].id.bytes, id.bytes, sizeof id);
   }

@@ -267,8 +267,10 @@ static void test_scavenges(node_child *child) {
   for (unsigned i = 0; i < 10; i++)
     put_write(&peer.out, "twice", 9000 + i, 10);
   static const char few[] = "{\"$maxCount\":1}";
-  pump_new_event metadata = {
-      .id = {{9, 9}}, .type = pump_bytes_of("$metadata"), .data = {few, sizeof few - 1}};
+  pump_new_event metadata = {.id = {{9, 9}},
+                             .type = pump_bytes_of("$metadata"),
+                             .data = {few, sizeof few - 1},
+                             .is_json = true};
   pump_tcp_encode_write(&peer.out, &(pump_tcp_correlation){{1}}, (pump_bytes){0}, (pump_bytes){0},
                         pump_bytes_of("$$twice"), PUMP_ANY, false, &metadata, 1);
   node_peer_flush(&peer);

@@ -308,6 +308,15 @@ static void test_metadata(void) {
   append(store, "$$s", PUMP_ANY, 32, "no json");
   read_some(store, "s", 0, 10, false, 10, &all);
   tap_ok(all.count == 5, "nor does what is no JSON");
+  pump_new_event binary = event_of(34, "{\"$tb\":5}");
+  pump_store_written written;
+  binary.is_json = false;
+  pump_store_append(store, pump_bytes_of("$$s"), PUMP_ANY, &binary, 1, 1, &written);
+  read_some(store, "s", 0, 10, false, 10, &all);
+  tap_ok(all.count == 5, "nor does what says that it is none");
+  append(store, "$$$$s", PUMP_ANY, 35, "{\"$tb\":9223372036854775807}");
+  read_some(store, "$$s", PUMP_END, 1, true, 1, &all);
+  tap_ok(all.count == 1, "metadata of metadata hide nothing");
   append(store, "$$s", PUMP_ANY, 33, "{\"$tb\":9223372036854775807,\"mine\":1}");
   pump_store_page page = read_some(store, "s", 0, 10, false, 10, &all);
   tap_ok(page.result == PUMP_STORE_NO_STREAM && page.last == 4, "a soft-deleted stream is none");

@@ -223,6 +223,12 @@ const pump_account *pump_accounts_look(pump_accounts *accounts, pump_bytes name)
   return look(accounts, name);
 }
 
+void pump_accounts_know(pump_accounts *accounts, pump_bytes name, const char *password) {
+  pump_account *account = look(accounts, name);
+  if (!account || account->password || !*password) return;
+  account->password = strdup(password);
+}
+
 const pump_account *pump_accounts_find(pump_accounts *accounts, pump_bytes name,
                                        pump_bytes password) {
   pump_account *account = look(accounts, name);

@@ -39,6 +39,9 @@ const pump_account *pump_accounts_find(pump_accounts *accounts, pump_bytes name,
 /* The user whatever their password and whether they may come in; NULL: there is none. */
 const pump_account *pump_accounts_look(pump_accounts *accounts, pump_bytes name);
 
+/* Spares the first who comes in with it the time to find out that it is right. */
+void pump_accounts_know(pump_accounts *accounts, pump_bytes name, const char *password);
+
 /* NULL, who is anonymous, is of no group. */
 bool pump_account_is_of(const pump_account *who, pump_bytes group);
 bool pump_account_is_admin(const pump_account *who);

@@ -306,7 +306,7 @@ static int after_append(appending *to, const pump_store_stream *before, const pu
   if (count == 0 || !pump_store_is_metastream(to->name, &of)) return 0;
   pump_store_stream original;
   int code = pump_store_find(to->store, of, &original);
-  if (code == 0) code = apply_metadata(to->store, of, last->data);
+  if (code == 0) code = apply_metadata(to->store, of, last->is_json ? last->data : (pump_bytes){0});
   if (code == 0 && is_soft_deleted(&original))
     code = undelete(to->store, of, last->data, original.last + 1, to->now);
   return code;

@@ -314,7 +314,9 @@ int pump_store_find(pump_store *store, pump_bytes name, pump_store_stream *strea
   pump_store_stream original;
   code = find_row(store, of, &original);
   if (original.last == PUMP_STORE_TOMBSTONE) stream->last = PUMP_STORE_TOMBSTONE;
+  /* Metadata of metadata are none: a server keeps the newest, and nothing hides it. */
   stream->max_count = 1;
+  stream->max_age = stream->truncate_before = -1;
   return code;
 }
 

@@ -191,6 +191,8 @@ int pump_system_begin(pump_accounts *accounts, const pump_node_options *options,
   for (size_t i = 0; at.code == 0 && !is_new && i < count; i++)
     begin_again(&at, &users[i]);
   if (at.code == 0) at.code = pump_store_commit(accounts->store);
+  for (size_t i = 0; at.code == 0 && is_new && i < count; i++)
+    pump_accounts_know(accounts, pump_bytes_of(users[i].name), users[i].password);
   free(users);
   return at.code;
 }

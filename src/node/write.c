@@ -72,9 +72,10 @@ static void execute_delete(pump_node *node, pump_request *request) {
     if (is_allowed && is_nothing(node, asked)) {
       request->status = 0;
       request->written = (pump_store_written){.result = PUMP_STORE_WRONG_VERSION, .version = -1};
-    } else if (is_allowed)
+    } else if (is_allowed) {
       request->status = pump_store_delete(node->store, stream, asked->expected_version,
                                           asked->hard_delete, pump_node_time(), &request->written);
+    }
   }
   pump_tcp_unpack_free(&asked->base);
 }
@@ -235,7 +236,8 @@ static void answer_delete(pump_peer *peer, const pump_request *request) {
   pump_answer_with(peer, PUMP_TCP_DELETE_STREAM_COMPLETED, &request->correlation, &reply.base);
 }
 
-static void answer_start(pump_peer *peer, const pump_request *request) {
+/* Of a start or a write: both answers have the same form. */
+static void answer_step(pump_peer *peer, const pump_request *request, uint8_t command) {
   verdict said = verdict_of(peer, request);
   PumpTcp__TransactionStartCompleted reply = PUMP_TCP__TRANSACTION_START_COMPLETED__INIT;
   reply.has_transaction_id = reply.has_result = true;
@@ -243,18 +245,7 @@ static void answer_start(pump_peer *peer, const pump_request *request) {
   reply.result = said.result;
   reply.has_message = said.text != NULL;
   reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-  pump_answer_with(peer, PUMP_TCP_TRANSACTION_START_COMPLETED, &request->correlation, &reply.base);
-}
-
-static void answer_write(pump_peer *peer, const pump_request *request) {
-  verdict said = verdict_of(peer, request);
-  PumpTcp__TransactionWriteCompleted reply = PUMP_TCP__TRANSACTION_WRITE_COMPLETED__INIT;
-  reply.has_transaction_id = reply.has_result = true;
-  reply.transaction_id = request->transaction;
-  reply.result = said.result;
-  reply.has_message = said.text != NULL;
-  reply.message = pump_tcp_binary(pump_bytes_of(said.text));
-  pump_answer_with(peer, PUMP_TCP_TRANSACTION_WRITE_COMPLETED, &request->correlation, &reply.base);
+  pump_answer_with(peer, command, &request->correlation, &reply.base);
 }
 
 static void answer_commit(pump_peer *peer, const pump_request *request) {
@@ -290,8 +281,12 @@ void pump_write_answer(pump_peer *peer, const pump_request *request) {
   }
   switch (request->command) {
   case PUMP_TCP_DELETE_STREAM: answer_delete(peer, request); break;
-  case PUMP_TCP_TRANSACTION_START: answer_start(peer, request); break;
-  case PUMP_TCP_TRANSACTION_WRITE: answer_write(peer, request); break;
+  case PUMP_TCP_TRANSACTION_START:
+    answer_step(peer, request, PUMP_TCP_TRANSACTION_START_COMPLETED);
+    break;
+  case PUMP_TCP_TRANSACTION_WRITE:
+    answer_step(peer, request, PUMP_TCP_TRANSACTION_WRITE_COMPLETED);
+    break;
   case PUMP_TCP_TRANSACTION_COMMIT: answer_commit(peer, request); break;
   default: answer_append(peer, request);
   }
