@@ -29,11 +29,27 @@ typedef struct node_child {
   int http_port; /* 0 without HTTP */
 } node_child;
 
+/* What a child may be told while it runs. */
+typedef struct node_order {
+  pump_node_faults faults;
+  char leader[32]; /* what faults.leader is to point to; "": NULL */
+  bool drops;      /* every connection that there is */
+} node_order;
+
 static pump_node *child_node;
 
-static void child_stop(uv_poll_t *control, int status, int events) {
+static void child_obey(uv_poll_t *control, int status, int events) {
+  node_order order;
+  int fd;
   (void)status;
   (void)events;
+  uv_fileno((uv_handle_t *)control, &fd);
+  if (read(fd, &order, sizeof order) == sizeof order) {
+    order.faults.leader = order.leader[0] ? order.leader : NULL;
+    pump_node_set_faults(child_node, &order.faults);
+    if (order.drops) pump_node_drop_connections(child_node);
+    return;
+  }
   uv_close((uv_handle_t *)control, NULL);
   pump_node_close(child_node, NULL, NULL);
 }
@@ -57,7 +73,7 @@ static inline void child_run(const pump_node_options *options, int control, int 
   if (write(report, ports, sizeof ports) != sizeof ports || ports[0] == 0) _exit(1);
   close(report);
   uv_poll_init(&loop, &poll_control, control);
-  uv_poll_start(&poll_control, UV_READABLE | UV_DISCONNECT, child_stop);
+  uv_poll_start(&poll_control, UV_READABLE | UV_DISCONNECT, child_obey);
   uv_run(&loop, UV_RUN_DEFAULT);
   exit(uv_loop_close(&loop) == 0 ? 0 : 2);
 }
@@ -70,8 +86,9 @@ static inline node_child node_child_start(const pump_node_options *options) {
   fflush(stdout);
   child.pid = fork();
   if (child.pid == 0) {
-    close(control[1]);
-    close(report[0]);
+    /* A connection of the parent would not end while a child has a copy of it. */
+    for (int fd = 3; fd < 1024; fd++)
+      if (fd != control[0] && fd != report[1]) close(fd);
     child_run(options, control[0], report[1]);
   }
   close(control[0]);
@@ -84,6 +101,10 @@ static inline node_child node_child_start(const pump_node_options *options) {
   }
   close(report[0]);
   return child;
+}
+
+static inline void node_child_tell(const node_child *child, const node_order *order) {
+  if (write(child->control, order, sizeof *order) != sizeof *order) abort();
 }
 
 /* Whether it ended in order, with nothing left on its loop. */

@@ -1,0 +1,371 @@
+/* Clients that write and subscribe while everything goes wrong: connections are cut at every kind
+ * of moment, stand still, are refused; the node is killed and starts again with its file, moves,
+ * refuses, answers late, twice, by the byte or not at all. Then all is well again, and it is proved
+ * that no write that was answered is missing, none is there twice, none that failed for sure is
+ * there; that each subscription had every event once and in order; and that nothing waited for
+ * longer than its deadline. `chaos_test [SECONDS [SEED]]`, some seconds of a fixed seed without. */
+#include "tap.h"
+
+#include <sys/stat.h>
+
+#include "chaos.h"
+#include "chaos_readers.h"
+#include "chaos_writers.h"
+
+static char folder[128], file[160];
+static unsigned kills, faults, stalls, drops;
+static bool is_starting;
+
+/* Runs the loop until it holds, or for so many ms. */
+static bool run_until(bool (*holds)(void), unsigned patience) {
+  unsigned start = chaos_now();
+  uv_timer_t tick;
+  uv_timer_init(&chaos.loop, &tick);
+  uv_timer_start(&tick, (uv_timer_cb)uv_update_time, 5, 5);
+  while (!holds() && chaos_now() - start < patience)
+    uv_run(&chaos.loop, UV_RUN_ONCE);
+  uv_close((uv_handle_t *)&tick, NULL);
+  uv_run(&chaos.loop, UV_RUN_NOWAIT);
+  return holds();
+}
+
+static bool never(void) {
+  return false;
+}
+
+/* ---- The node ----------------------------------------------------------------------------- */
+
+static bool start_node(void) {
+  pump_node_options options;
+  pump_node_options_init(&options);
+  options.file = file;
+  options.listen = "127.0.0.1:0";
+  chaos.node = node_child_start(&options);
+  chaos.relay.target = chaos.other.target = chaos.node.port;
+  chaos.lives++;
+  return chaos.node.port != 0;
+}
+
+static void start_again(void *ud) {
+  (void)ud;
+  if (!start_node()) chaos_odd("the node does not start again");
+  is_starting = false;
+}
+
+static void kill_node(unsigned pause) {
+  if (is_starting) return;
+  is_starting = true;
+  kills++;
+  node_child_kill(&chaos.node);
+  if (pause == 0)
+    start_again(NULL);
+  else
+    chaos_later(pause, start_again, NULL);
+}
+
+static void tell_node(node_order *order) {
+  if (is_starting) return;
+  if (order->faults.not_handled == PUMP_ENOTLEADER)
+    snprintf(order->leader, sizeof order->leader, "127.0.0.1:%d",
+             dice(2) ? chaos.relay.port : chaos.other.port);
+  node_child_tell(&chaos.node, order);
+}
+
+/* ---- Trouble ------------------------------------------------------------------------------ */
+
+static void all_pairs(void (*each)(relay_pair *pair)) {
+  for (relay_pair *pair = chaos.relay.pairs; pair; pair = pair->next)
+    each(pair);
+  for (relay_pair *pair = chaos.other.pairs; pair; pair = pair->next)
+    each(pair);
+}
+
+static relay_pair *any_pair(void) {
+  relay *of = dice(2) && chaos.other.pairs ? &chaos.other : &chaos.relay;
+  relay_pair *pair = of->pairs;
+  for (unsigned i = dice(CLIENTS); pair && i > 0 && pair->next; i--)
+    pair = pair->next;
+  return pair;
+}
+
+static size_t some_bytes(void) {
+  static const unsigned most[] = {4, 30, 300, 5000, 100000};
+  return 1 + dice(most[dice(5)]);
+}
+
+static void go_on(relay_pair *pair) {
+  relay_stall(pair, false);
+}
+
+static void go_on_all(void *ud) {
+  (void)ud;
+  chaos.relay.refuses = chaos.other.refuses = false;
+  all_pairs(go_on);
+}
+
+static void trouble_connection(void) {
+  relay_pair *pair = any_pair();
+  switch (dice(8)) {
+  case 0:
+  case 1: /* what comes next does not get far */
+    chaos.relay.left_of_next[dice(2)] = some_bytes();
+    chaos.other.left_of_next[dice(2)] = some_bytes();
+    if (pair) relay_cut(pair, dice(2));
+    break;
+  case 2:
+  case 3:
+  case 4:
+    if (pair) relay_cut_after(pair, (int)dice(2), some_bytes());
+    break;
+  case 5:
+    if (pair) relay_stall(pair, true);
+    stalls++;
+    chaos_later(dice(4) ? dice(100) : 700, go_on_all, NULL);
+    break;
+  case 6:
+    chaos.relay.refuses = chaos.other.refuses = true;
+    chaos_later(dice(100), go_on_all, NULL);
+    break;
+  default:
+    if (pair) relay_cut(pair, dice(2));
+  }
+}
+
+static void trouble_node(void) {
+  static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTLEADER, PUMP_ENOTLEADER};
+  node_order order = {.faults = {.count = 1 + dice(20), .only = (int)dice(3)}};
+  faults++;
+  switch (dice(10)) {
+  case 0: kill_node(dice(2) ? 0 : dice(150)); break;
+  case 1:
+    order.drops = true;
+    order.faults.count = 0;
+    drops++;
+    break;
+  case 2:
+  case 3: order.faults.not_handled = codes[dice(4)]; break;
+  case 4:
+    order.faults.silent = true;
+    order.faults.count = 1 + dice(3);
+    break;
+  case 5: order.faults.delay = 1 + dice(200); break;
+  case 6: order.faults.duplicate = true; break;
+  case 7: order.faults.one_byte = true; break;
+  default:
+    order.faults.cut = true;
+    order.faults.cut_at = some_bytes() % 600;
+    order.faults.count = 1 + dice(3);
+  }
+  tell_node(&order);
+}
+
+static void trouble(void *ud) {
+  (void)ud;
+  if (!chaos.is_troubled) return;
+  if (dice(4))
+    trouble_connection();
+  else
+    trouble_node();
+  chaos_later(dice(30), trouble, NULL);
+}
+
+static void end_trouble(void) {
+  node_order order = {.drops = false};
+  chaos.is_troubled = false;
+  memset(chaos.relay.left_of_next, 0, sizeof chaos.relay.left_of_next);
+  memset(chaos.other.left_of_next, 0, sizeof chaos.other.left_of_next);
+  run_until(never, 1000); /* what was to go on, does */
+  go_on_all(NULL);
+  tell_node(&order);
+}
+
+/* ---- Clients ------------------------------------------------------------------------------ */
+
+static unsigned connected, closed;
+
+static void on_connected(pump_client *client, const pump_result *result, void *ud) {
+  (void)client;
+  (void)ud;
+  if (result->status == 0)
+    connected++;
+  else
+    chaos_odd("%s", result->message);
+}
+
+static pump_client *connect_to(int port) {
+  pump_client *client;
+  pump_options options;
+  pump_options_init(&options);
+  options.port = port;
+  options.username = "admin";
+  options.password = "changeit";
+  options.heartbeat_interval = 200;
+  options.heartbeat_timeout = 300;
+  //options.reconnect_delay = 10;
+  //options.reconnect_max_delay = 100;
+  if (pump_client_new(&client, &chaos.loop, &options) != 0 ||
+      pump_client_connect(client, on_connected, NULL) != 0)
+    abort();
+  return client;
+}
+
+static bool all_are_connected(void) {
+  return connected >= CLIENTS;
+}
+
+static bool nothing_is_in_flight(void) {
+  return chaos_writes_in_flight() == 0;
+}
+
+static void on_closed(void *ud) {
+  (void)ud;
+  closed++;
+}
+
+/* ---- The verdict -------------------------------------------------------------------------- */
+
+static pump_client *judge;
+static int64_t counts[STREAMS];
+static int looking_at;
+static unsigned misplaced, strange;
+
+static void look(void);
+
+static void look_at(const pump_event *event) {
+  unsigned number, part = event->record->id.bytes[0];
+  memcpy(&number, event->record->id.bytes + 8, sizeof number);
+  chaos_write *write = number < chaos.count ? &chaos.writes[number] : NULL;
+  if (!write || write->stream != looking_at || part < 1 || part > write->count) {
+    strange++;
+    return;
+  }
+  write->stands[part - 1]++;
+  if (write->state == CHAOS_DONE && event->record->number != write->first + part - 1) misplaced++;
+}
+
+static void on_page(pump_client *client, const pump_result *result, void *ud) {
+  (void)client;
+  (void)ud;
+  if (result->status != 0 && result->status != PUMP_ENOSTREAM) {
+    chaos_odd("the end can't be read: %s", result->message);
+    looking_at = STREAMS;
+    return;
+  }
+  for (size_t i = 0; result->status == 0 && i < result->page->count; i++)
+    look_at(&result->page->events[i]);
+  if (result->status == 0) counts[looking_at] += (int64_t)result->page->count;
+  if (result->status != 0 || result->page->is_end) looking_at++;
+  look();
+}
+
+static void look(void) {
+  if (looking_at >= STREAMS) return;
+  pump_read read = {.from = counts[looking_at], .max_count = 1000};
+  if (pump_client_read_stream(judge, chaos_name(looking_at), &read, NULL, on_page, NULL) != 0)
+    looking_at = STREAMS;
+}
+
+static bool all_is_looked_at(void) {
+  return looking_at >= STREAMS;
+}
+
+static bool readers_have_all(void) {
+  return chaos_readers_are_at(counts);
+}
+
+static void check_writes(void) {
+  unsigned lost = 0, twice = 0, torn = 0, undead = 0, unknown_there = 0;
+  for (unsigned i = 0; i < chaos.count; i++) {
+    const chaos_write *write = &chaos.writes[i];
+    unsigned there = 0;
+    for (unsigned part = 0; part < write->count; part++) {
+      there += write->stands[part] > 0;
+      twice += write->stands[part] > 1;
+    }
+    torn += there > 0 && there < write->count;
+    lost += write->state == CHAOS_DONE && there == 0;
+    undead += write->state == CHAOS_FAILED && there > 0;
+    unknown_there += write->state == CHAOS_UNKNOWN && there > 0;
+  }
+  tap_ok(chaos.states[CHAOS_DONE] > 100 && lost == 0,
+         "%u of %u writes were answered as done, and none is missing (%u)",
+         chaos.states[CHAOS_DONE], chaos.count, lost);
+  tap_ok(twice == 0, "no event is there twice (%u)", twice);
+  tap_ok(torn == 0, "no write is there by half (%u)", torn);
+  tap_ok(undead == 0, "of %u writes that failed for sure none is there (%u)",
+         chaos.states[CHAOS_FAILED], undead);
+  tap_ok(misplaced == 0 && strange == 0,
+         "every event is where its answer said (%u are not), and there are no others (%u)",
+         misplaced, strange);
+  printf("# nobody knew of %u writes: %u are there\n", chaos.states[CHAOS_UNKNOWN], unknown_there);
+}
+
+static void report(unsigned seconds) {
+  printf("# %u s: %u cuts of %u connections, %u stalls, %u faults, %u drops, the node killed %u "
+         "times\n",
+         seconds, chaos.relay.cuts + chaos.other.cuts,
+         chaos.relay.connections + chaos.other.connections, stalls, faults, drops, kills);
+  printf("# %u events came to %d subscriptions, which began again %u times and told of %u gaps; "
+         "the longest answer took %u ms\n",
+         chaos.events, READERS, chaos.resumed, chaos.gaps, chaos.longest);
+}
+
+static bool all_are_closed(void) {
+  return closed == CLIENTS + 1;
+}
+
+/* What is left are the timers, which have come. */
+static bool the_loop_is_empty(void) {
+  return !uv_loop_alive(&chaos.loop);
+}
+
+static void finish(void) {
+  for (int i = 0; i < CLIENTS; i++)
+    pump_client_close(chaos.clients[i], on_closed, NULL);
+  pump_client_close(judge, on_closed, NULL);
+  tap_ok(run_until(all_are_closed, 5000), "the clients close");
+  relay_close(&chaos.relay);
+  relay_close(&chaos.other);
+  tap_ok(run_until(the_loop_is_empty, 5000), "no handle is left on the loop");
+  tap_ok(uv_loop_close(&chaos.loop) == 0, "and it closes");
+  tap_ok(node_child_stop(&chaos.node), "the node ends in order");
+}
+
+int main(int argc, char **argv) {
+  unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 8;
+  const char *tmp = getenv("TMPDIR");
+  snprintf(folder, sizeof folder, "%s/pump-chaos-XXXXXX", tmp ? tmp : "/tmp");
+  if (!mkdtemp(folder)) return 1;
+  snprintf(file, sizeof file, "%s/chaos.db", folder);
+  chaos.random = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  signal(SIGPIPE, SIG_IGN);
+  uv_loop_init(&chaos.loop);
+  bool is_good = relay_open(&chaos.relay, &chaos.loop, 0) &&
+                 relay_open(&chaos.other, &chaos.loop, 0) && start_node();
+  for (int i = 0; i < CLIENTS; i++)
+    chaos.clients[i] = connect_to(chaos.relay.port);
+  tap_ok(is_good && run_until(all_are_connected, 5000), "%d clients connect", CLIENTS);
+  chaos.is_troubled = true;
+  chaos_start_writers();
+  chaos_start_readers();
+  if (argc < 4) trouble(NULL);
+  run_until(never, seconds * 1000);
+  end_trouble();
+  chaos.is_ending = true;
+  bool is_answered = run_until(nothing_is_in_flight, PATIENCE + 5000);
+  tap_ok(is_answered, "every write is answered (%u are not)", chaos_writes_in_flight());
+  judge = connect_to(chaos.node.port);
+  look();
+  tap_ok(run_until(all_is_looked_at, 60000), "all of it can be read");
+  tap_ok(run_until(readers_have_all, 60000), "every subscription comes to the end");
+  run_until(never, 100);
+  chaos_stop_readers();
+  check_writes();
+  tap_ok(chaos.odd == 0, "and nothing odd happened (%u)", chaos.odd);
+  report(seconds);
+  finish();
+  free(chaos.writes);
+  char command[160];
+  snprintf(command, sizeof command, "rm -r '%s'", folder);
+  return system(command) != 0 || tap_done();
+}
