@@ -3,25 +3,39 @@
  * refuses, answers late, twice, by the byte or not at all. Then all is well again, and it is proved
  * that no write that was answered is missing, none is there twice, none that failed for sure is
  * there; that each subscription had every event once and in order; and that nothing waited for
- * longer than its deadline. `chaos_test [SECONDS [SEED]]`, some seconds of a fixed seed without. */
+ * longer than its deadline. First plain, then by TLS: `chaos_test
+ * [SECONDS [SEED]]`, so many seconds of each. */
 #include "tap.h"
-
-#include <sys/stat.h>
 
 #include "chaos.h"
 #include "chaos_readers.h"
 #include "chaos_writers.h"
 
-static char folder[128], file[160];
-static unsigned kills, faults, stalls, drops;
-static bool is_starting;
+static char folder[128];
+
+/* What one round has, beside what chaos.h has. */
+static struct {
+  bool is_secure;
+  char file[160];
+  unsigned kills, faults, stalls, drops;
+  bool is_starting;
+  unsigned connected, closed;
+  pump_client *judge; /* reads what is there in the end */
+  int64_t counts[STREAMS];
+  int looking_at;
+  unsigned misplaced, strange;
+} at;
+
+static void on_tick(uv_timer_t *tick) {
+  (void)tick; /* the loop turns */
+}
 
 /* Runs the loop until it holds, or for so many ms. */
 static bool run_until(bool (*holds)(void), unsigned patience) {
   unsigned start = chaos_now();
   uv_timer_t tick;
   uv_timer_init(&chaos.loop, &tick);
-  uv_timer_start(&tick, (uv_timer_cb)uv_update_time, 5, 5);
+  uv_timer_start(&tick, on_tick, 5, 5);
   while (!holds() && chaos_now() - start < patience)
     uv_run(&chaos.loop, UV_RUN_ONCE);
   uv_close((uv_handle_t *)&tick, NULL);
@@ -38,8 +52,13 @@ static bool never(void) {
 static bool start_node(void) {
   pump_node_options options;
   pump_node_options_init(&options);
-  options.file = file;
+  options.file = at.file;
   options.listen = "127.0.0.1:0";
+  char cert[160], key[160];
+  snprintf(cert, sizeof cert, "%s/good.pem", folder);
+  snprintf(key, sizeof key, "%s/good.key", folder);
+  options.tls_cert = at.is_secure ? cert : NULL;
+  options.tls_key = at.is_secure ? key : NULL;
   chaos.node = node_child_start(&options);
   chaos.relay.target = chaos.other.target = chaos.node.port;
   chaos.lives++;
@@ -49,13 +68,13 @@ static bool start_node(void) {
 static void start_again(void *ud) {
   (void)ud;
   if (!start_node()) chaos_odd("the node does not start again");
-  is_starting = false;
+  at.is_starting = false;
 }
 
 static void kill_node(unsigned pause) {
-  if (is_starting) return;
-  is_starting = true;
-  kills++;
+  if (at.is_starting) return;
+  at.is_starting = true;
+  at.kills++;
   node_child_kill(&chaos.node);
   if (pause == 0)
     start_again(NULL);
@@ -64,7 +83,7 @@ static void kill_node(unsigned pause) {
 }
 
 static void tell_node(node_order *order) {
-  if (is_starting) return;
+  if (at.is_starting) return;
   if (order->faults.not_handled == PUMP_ENOTLEADER)
     snprintf(order->leader, sizeof order->leader, "127.0.0.1:%d",
              dice(2) ? chaos.relay.port : chaos.other.port);
@@ -119,7 +138,7 @@ static void trouble_connection(void) {
     break;
   case 5:
     if (pair) relay_stall(pair, true);
-    stalls++;
+    at.stalls++;
     chaos_later(dice(4) ? dice(100) : 700, go_on_all, NULL);
     break;
   case 6:
@@ -134,13 +153,13 @@ static void trouble_connection(void) {
 static void trouble_node(void) {
   static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTLEADER, PUMP_ENOTLEADER};
   node_order order = {.faults = {.count = 1 + dice(20), .only = (int)dice(3)}};
-  faults++;
+  at.faults++;
   switch (dice(10)) {
   case 0: kill_node(dice(2) ? 0 : dice(150)); break;
   case 1:
     order.drops = true;
     order.faults.count = 0;
-    drops++;
+    at.drops++;
     break;
   case 2:
   case 3: order.faults.not_handled = codes[dice(4)]; break;
@@ -181,13 +200,11 @@ static void end_trouble(void) {
 
 /* ---- Clients ------------------------------------------------------------------------------ */
 
-static unsigned connected, closed;
-
 static void on_connected(pump_client *client, const pump_result *result, void *ud) {
   (void)client;
   (void)ud;
   if (result->status == 0)
-    connected++;
+    at.connected++;
   else
     chaos_odd("%s", result->message);
 }
@@ -197,6 +214,10 @@ static pump_client *connect_to(int port) {
   pump_options options;
   pump_options_init(&options);
   options.port = port;
+  char ca[160];
+  snprintf(ca, sizeof ca, "%s/ca.pem", folder);
+  options.tls.enable = at.is_secure;
+  options.tls.ca = ca;
   options.username = "admin";
   options.password = "changeit";
   options.heartbeat_interval = 200;
@@ -210,7 +231,7 @@ static pump_client *connect_to(int port) {
 }
 
 static bool all_are_connected(void) {
-  return connected >= CLIENTS;
+  return at.connected >= CLIENTS;
 }
 
 static bool nothing_is_in_flight(void) {
@@ -219,15 +240,10 @@ static bool nothing_is_in_flight(void) {
 
 static void on_closed(void *ud) {
   (void)ud;
-  closed++;
+  at.closed++;
 }
 
 /* ---- The verdict -------------------------------------------------------------------------- */
-
-static pump_client *judge;
-static int64_t counts[STREAMS];
-static int looking_at;
-static unsigned misplaced, strange;
 
 static void look(void);
 
@@ -235,12 +251,13 @@ static void look_at(const pump_event *event) {
   unsigned number, part = event->record->id.bytes[0];
   memcpy(&number, event->record->id.bytes + 8, sizeof number);
   chaos_write *write = number < chaos.count ? &chaos.writes[number] : NULL;
-  if (!write || write->stream != looking_at || part < 1 || part > write->count) {
-    strange++;
+  if (!write || write->stream != at.looking_at || part < 1 || part > write->count) {
+    at.strange++;
     return;
   }
   write->stands[part - 1]++;
-  if (write->state == CHAOS_DONE && event->record->number != write->first + part - 1) misplaced++;
+  if (write->state == CHAOS_DONE && event->record->number != write->first + part - 1)
+    at.misplaced++;
 }
 
 static void on_page(pump_client *client, const pump_result *result, void *ud) {
@@ -248,29 +265,29 @@ static void on_page(pump_client *client, const pump_result *result, void *ud) {
   (void)ud;
   if (result->status != 0 && result->status != PUMP_ENOSTREAM) {
     chaos_odd("the end can't be read: %s", result->message);
-    looking_at = STREAMS;
+    at.looking_at = STREAMS;
     return;
   }
   for (size_t i = 0; result->status == 0 && i < result->page->count; i++)
     look_at(&result->page->events[i]);
-  if (result->status == 0) counts[looking_at] += (int64_t)result->page->count;
-  if (result->status != 0 || result->page->is_end) looking_at++;
+  if (result->status == 0) at.counts[at.looking_at] += (int64_t)result->page->count;
+  if (result->status != 0 || result->page->is_end) at.looking_at++;
   look();
 }
 
 static void look(void) {
-  if (looking_at >= STREAMS) return;
-  pump_read read = {.from = counts[looking_at], .max_count = 1000};
-  if (pump_client_read_stream(judge, chaos_name(looking_at), &read, NULL, on_page, NULL) != 0)
-    looking_at = STREAMS;
+  if (at.looking_at >= STREAMS) return;
+  pump_read read = {.from = at.counts[at.looking_at], .max_count = 1000};
+  if (pump_client_read_stream(at.judge, chaos_name(at.looking_at), &read, NULL, on_page, NULL) != 0)
+    at.looking_at = STREAMS;
 }
 
 static bool all_is_looked_at(void) {
-  return looking_at >= STREAMS;
+  return at.looking_at >= STREAMS;
 }
 
 static bool readers_have_all(void) {
-  return chaos_readers_are_at(counts);
+  return chaos_readers_are_at(at.counts);
 }
 
 static void check_writes(void) {
@@ -294,24 +311,26 @@ static void check_writes(void) {
   tap_ok(torn == 0, "no write is there by half (%u)", torn);
   tap_ok(undead == 0, "of %u writes that failed for sure none is there (%u)",
          chaos.states[CHAOS_FAILED], undead);
-  tap_ok(misplaced == 0 && strange == 0,
+  tap_ok(at.misplaced == 0 && at.strange == 0,
          "every event is where its answer said (%u are not), and there are no others (%u)",
-         misplaced, strange);
+         at.misplaced, at.strange);
   printf("# nobody knew of %u writes: %u are there\n", chaos.states[CHAOS_UNKNOWN], unknown_there);
 }
 
 static void report(unsigned seconds) {
-  printf("# %u s: %u cuts of %u connections, %u stalls, %u faults, %u drops, the node killed %u "
+  printf("# %u s: %u cuts of %u connections, %u at.stalls, %u at.faults, %u at.drops, the node "
+         "killed %u "
          "times\n",
          seconds, chaos.relay.cuts + chaos.other.cuts,
-         chaos.relay.connections + chaos.other.connections, stalls, faults, drops, kills);
+         chaos.relay.connections + chaos.other.connections, at.stalls, at.faults, at.drops,
+         at.kills);
   printf("# %u events came to %d subscriptions, which began again %u times and told of %u gaps; "
          "the longest answer took %u ms\n",
          chaos.events, READERS, chaos.resumed, chaos.gaps, chaos.longest);
 }
 
 static bool all_are_closed(void) {
-  return closed == CLIENTS + 1;
+  return at.closed == CLIENTS + 1;
 }
 
 /* What is left are the timers, which have come. */
@@ -322,7 +341,7 @@ static bool the_loop_is_empty(void) {
 static void finish(void) {
   for (int i = 0; i < CLIENTS; i++)
     pump_client_close(chaos.clients[i], on_closed, NULL);
-  pump_client_close(judge, on_closed, NULL);
+  pump_client_close(at.judge, on_closed, NULL);
   tap_ok(run_until(all_are_closed, 5000), "the clients close");
   relay_close(&chaos.relay);
   relay_close(&chaos.other);
@@ -331,30 +350,30 @@ static void finish(void) {
   tap_ok(node_child_stop(&chaos.node), "the node ends in order");
 }
 
-int main(int argc, char **argv) {
-  unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 8;
-  const char *tmp = getenv("TMPDIR");
-  snprintf(folder, sizeof folder, "%s/pump-chaos-XXXXXX", tmp ? tmp : "/tmp");
-  if (!mkdtemp(folder)) return 1;
-  snprintf(file, sizeof file, "%s/chaos.db", folder);
-  chaos.random = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-  signal(SIGPIPE, SIG_IGN);
+/* One time of trouble and what came of it. */
+static void test_round(bool is_secure, unsigned seconds, uint64_t seed) {
+  memset(&at, 0, sizeof at);
+  memset(&chaos, 0, sizeof chaos);
+  at.is_secure = is_secure;
+  snprintf(at.file, sizeof at.file, "%s/%s.db", folder, is_secure ? "secure" : "plain");
+  chaos.random = seed;
   uv_loop_init(&chaos.loop);
   bool is_good = relay_open(&chaos.relay, &chaos.loop, 0) &&
                  relay_open(&chaos.other, &chaos.loop, 0) && start_node();
   for (int i = 0; i < CLIENTS; i++)
     chaos.clients[i] = connect_to(chaos.relay.port);
-  tap_ok(is_good && run_until(all_are_connected, 5000), "%d clients connect", CLIENTS);
+  tap_ok(is_good && run_until(all_are_connected, 5000), "%d clients connect%s", CLIENTS,
+         is_secure ? " by TLS" : "");
   chaos.is_troubled = true;
   chaos_start_writers();
   chaos_start_readers();
-  if (argc < 4) trouble(NULL);
+  trouble(NULL);
   run_until(never, seconds * 1000);
   end_trouble();
   chaos.is_ending = true;
   bool is_answered = run_until(nothing_is_in_flight, PATIENCE + 5000);
   tap_ok(is_answered, "every write is answered (%u are not)", chaos_writes_in_flight());
-  judge = connect_to(chaos.node.port);
+  at.judge = connect_to(chaos.node.port);
   look();
   tap_ok(run_until(all_is_looked_at, 60000), "all of it can be read");
   tap_ok(run_until(readers_have_all, 60000), "every subscription comes to the end");
@@ -365,7 +384,20 @@ int main(int argc, char **argv) {
   report(seconds);
   finish();
   free(chaos.writes);
-  char command[160];
+}
+
+int main(int argc, char **argv) {
+  unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 4;
+  uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+  const char *tmp = getenv("TMPDIR");
+  char command[200];
+  snprintf(folder, sizeof folder, "%s/pump-chaos-XXXXXX", tmp ? tmp : "/tmp");
+  if (!mkdtemp(folder)) return 1;
+  snprintf(command, sizeof command, "sh spec/certificates.sh '%s'", folder);
+  if (!tap_ok(system(command) == 0, "certificates can be made")) return tap_done();
+  signal(SIGPIPE, SIG_IGN);
+  test_round(false, seconds, seed);
+  test_round(true, seconds, seed);
   snprintf(command, sizeof command, "rm -r '%s'", folder);
   return system(command) != 0 || tap_done();
 }
