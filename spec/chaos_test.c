@@ -222,8 +222,8 @@ static pump_client *connect_to(int port) {
   options.password = "changeit";
   options.heartbeat_interval = 200;
   options.heartbeat_timeout = 300;
-  //options.reconnect_delay = 10;
-  //options.reconnect_max_delay = 100;
+  options.reconnect_delay = 10;
+  options.reconnect_max_delay = 100;
   if (pump_client_new(&client, &chaos.loop, &options) != 0 ||
       pump_client_connect(client, on_connected, NULL) != 0)
     abort();
