@@ -10,11 +10,13 @@
 
 /* What all delayed answers may take: whoever asks on without waiting is cut. */
 #define MAX_LATE_BYTES ((size_t)64 * 1024 * 1024)
+#define STILL_MUTE     50 /* ms until a push is tried again that a mute node has */
 
 /* An answer that waits, and what is done to it then. */
 typedef struct pump_late {
   struct pump_late *next;
   pump_peer *peer;
+  bool is_push;
   uint64_t due; /* on the loop's clock */
   pump_node_faults how;
   size_t size;
@@ -142,10 +144,25 @@ static void set_timer(pump_node *node) {
     uv_timer_stop(&node->faults.timer);
 }
 
+/* Behind all that are due before it or then. */
+static void insert_late(pump_node *node, pump_late *late) {
+  pump_late **place = &node->faults.late;
+  while (*place && (*place)->due <= late->due)
+    place = &(*place)->next;
+  late->next = *place;
+  *place = late;
+}
+
 static void on_timer(uv_timer_t *timer) {
   pump_node *node = (pump_node *)(void *)((char *)timer - offsetof(pump_node, faults.timer));
   pump_late *late;
   while ((late = node->faults.late) && late->due <= uv_now(node->loop)) {
+    if (late->is_push && pump_faults_is_mute(node)) {
+      node->faults.late = late->next;
+      late->due = uv_now(node->loop) + STILL_MUTE;
+      insert_late(node, late);
+      continue;
+    }
     pump_peer *peer = late->peer;
     pump_node_faults how = late->how;
     size_t start = peer->out.size;
@@ -160,8 +177,17 @@ static void on_timer(uv_timer_t *timer) {
   set_timer(node);
 }
 
-static void put_off(pump_peer *peer, size_t start, const pump_node_faults *how) {
+/* No server lets one event of a subscription overtake another: none goes out in front of these. */
+static const pump_late *last_push(const pump_peer *peer) {
+  const pump_late *last = NULL;
+  for (const pump_late *late = peer->node->faults.late; late; late = late->next)
+    if (late->is_push && late->peer == peer) last = late;
+  return last;
+}
+
+static void put_off(pump_peer *peer, size_t start, bool is_push, const pump_node_faults *how) {
   pump_node *node = peer->node;
+  const pump_late *before = is_push ? last_push(peer) : NULL;
   size_t size = peer->out.size - start;
   pump_late *late = malloc(sizeof *late + size);
   if (!late || node->faults.late_bytes + size > MAX_LATE_BYTES) {
@@ -170,16 +196,13 @@ static void put_off(pump_peer *peer, size_t start, const pump_node_faults *how) 
     return;
   }
   uv_update_time(node->loop);
-  *late = (pump_late){.peer = peer, .due = uv_now(node->loop) + how->delay, .how = *how};
-  late->size = size;
+  *late = (pump_late){.peer = peer, .is_push = is_push, .how = *how, .size = size};
+  late->due = uv_now(node->loop) + how->delay;
+  if (before && before->due > late->due) late->due = before->due;
   memcpy(late->bytes, peer->out.data + start, size);
   pump_buffer_truncate(&peer->out, start);
   node->faults.late_bytes += size;
-  pump_late **place = &node->faults.late;
-  while (*place && (*place)->due <= late->due)
-    place = &(*place)->next;
-  late->next = *place;
-  *place = late;
+  insert_late(node, late);
   set_timer(node);
 }
 
@@ -192,10 +215,29 @@ static bool hits(const pump_node_faults *set, uint8_t command, bool is_refusal) 
   return spoils && draw(set);
 }
 
+/* What is pushed to a subscription is never left out, or it would have missed it without a sign: a
+ * mute node has it wait. */
+static void pushed(pump_peer *peer, size_t start, uint8_t command) {
+  const pump_node_faults *set = &peer->node->faults.settings;
+  bool is_mute = pump_faults_is_mute(peer->node);
+  pump_node_faults how = {0};
+  if (!set->silent && hits(set, command, false)) how = count_hit(peer->node);
+  if (is_mute) how.delay = STILL_MUTE;
+  if (how.delay > 0 || last_push(peer))
+    put_off(peer, start, true, &how);
+  else
+    deliver(peer, start, &how);
+}
+
 void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
   if (peer->is_ending || peer->out.size <= start) return;
   if (command == PUMP_TCP_HEARTBEAT_REQUEST) {
     if (pump_faults_is_mute(peer->node)) pump_buffer_truncate(&peer->out, start);
+    return;
+  }
+  if (command == PUMP_TCP_STREAM_EVENT_APPEARED ||
+      command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED) {
+    pushed(peer, start, command);
     return;
   }
   bool is_refusal = peer->out.data[start + PUMP_TCP_LENGTH_SIZE] == PUMP_TCP_NOT_HANDLED;
@@ -204,7 +246,7 @@ void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
   if (how.silent)
     pump_buffer_truncate(&peer->out, start);
   else if (how.delay > 0)
-    put_off(peer, start, &how);
+    put_off(peer, start, false, &how);
   else
     deliver(peer, start, &how);
 }
