@@ -318,7 +318,7 @@ static void check_writes(void) {
 }
 
 static void report(unsigned seconds) {
-  printf("# %u s: %u cuts of %u connections, %u at.stalls, %u at.faults, %u at.drops, the node "
+  printf("# %u s: %u cuts of %u connections, %u stalls, %u faults, %u drops, the node "
          "killed %u "
          "times\n",
          seconds, chaos.relay.cuts + chaos.other.cuts,

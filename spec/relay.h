@@ -106,7 +106,7 @@ static void relay_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer
   if (!write) abort();
   write->from = from;
   write->is_last = is_last;
-  memcpy(write->data, buffer->base, (size_t)size);
+  if (size > 0) memcpy(write->data, buffer->base, (size_t)size);
   if (from->left != SIZE_MAX) from->left -= (size_t)size;
   from->pair->relay->bytes += (size_t)size;
   uv_buf_t bytes = uv_buf_init(write->data, (unsigned)size);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/page.h"
 
 /* What may wait in the buffer, whatever the number of events. One page is always let in. */
 #define MAX_BYTES ((size_t)16 * 1024 * 1024)
@@ -37,7 +38,9 @@ struct pump_catch_up {
    * said that nothing is left between. */
   int64_t last, next;
   pump_position last_position, next_position;
-  int64_t goal; /* joining: the last event number, or commit position, that pages must bring */
+  int64_t goal;   /* joining: the last event number, or commit position, that pages must bring */
+  int64_t pushed; /* streams: what was pushed last, or what pages bring; PUMP_UNKNOWN: nothing */
+  pump_position pushed_position; /* $all: the same */
 
   pump_page *page; /* read, not delivered */
   pushed *buffer;  /* a ring */
@@ -237,6 +240,8 @@ void pump_catch_up_confirmed(pump_catch_up *machine, int64_t last_number, int64_
     return;
   }
   machine->goal = is_all ? last_commit : last_number;
+  machine->pushed = machine->options.is_volatile ? PUMP_UNKNOWN : last_number;
+  machine->pushed_position = (pump_position){-1, -1};
   machine->lags = 0;
   if (machine->options.is_volatile) {
     go_live(machine);
@@ -276,23 +281,59 @@ static bool is_tombstone(const pump_catch_up *machine, const pump_page *page) {
   return !machine->options.is_all && number_of(&page->events[page->count - 1]) == TOMBSTONE;
 }
 
+/* Whether it comes behind what was pushed before it. */
+static bool is_next(pump_catch_up *machine, const pump_event *event) {
+  if (machine->options.is_all) {
+    if (!is_behind(event->position, machine->pushed_position)) return false;
+    machine->pushed_position = event->position;
+    return true;
+  }
+  int64_t number = number_of(event);
+  if (number <= machine->pushed) return false;
+  machine->pushed = number;
+  return true;
+}
+
+/* A server pushes the events of a stream one after the other. One that comes again, or late, is
+ * left out; where one is missing the page ends (nobody but us has it yet). True: none was. */
+static bool put_in_order(pump_catch_up *machine, pump_page *page) {
+  pump_event *events = pump_page_events(page);
+  size_t kept = 0;
+  bool is_whole = true;
+  for (size_t i = 0; i < page->count && is_whole; i++) {
+    int64_t before = machine->pushed;
+    if (!is_next(machine, &events[i])) continue;
+    is_whole = machine->options.is_all || before == PUMP_UNKNOWN || machine->pushed == before + 1;
+    if (is_whole) events[kept++] = events[i];
+  }
+  page->count = kept;
+  return is_whole;
+}
+
+/* What was pushed does not go on without a hole. */
+static void leave_out(pump_catch_up *machine, int code) {
+  if (machine->options.is_volatile)
+    machine->gap = code;
+  else
+    read_again(machine);
+}
+
 void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page) {
-  bool is_volatile = machine->options.is_volatile;
   bool is_wanted = machine->is_subscribed && page->count > 0;
   if (is_wanted && is_tombstone(machine, page)) {
     machine->is_deleted = true;
-    page->count--; /* nobody but us has the page yet */
-    is_wanted = page->count > 0;
+    page->count--;
   }
-  if (!is_wanted || (is_volatile && machine->gap != 0)) {
+  if (!is_wanted || (machine->options.is_volatile && machine->gap != 0)) {
     pump_page_unref(page);
-  } else if (!let_in(machine, page)) {
-    pump_page_unref(page);
-    if (is_volatile)
-      machine->gap = PUMP_ESLOW;
-    else
-      read_again(machine);
+    return;
   }
+  bool is_whole = put_in_order(machine, page);
+  if (page->count == 0 || !let_in(machine, page)) {
+    if (page->count > 0) leave_out(machine, PUMP_ESLOW);
+    pump_page_unref(page);
+  }
+  if (!is_whole) leave_out(machine, PUMP_EPROTOCOL);
 }
 
 void pump_catch_up_lost(pump_catch_up *machine, int code) {
@@ -376,6 +417,7 @@ static pump_step live_step(pump_catch_up *machine) {
   if (machine->gap != 0 && machine->pages == 0) {
     pump_step gap = {.kind = PUMP_STEP_TELL_GAP, .code = machine->gap};
     machine->gap = 0;
+    machine->pushed = PUMP_UNKNOWN;
     return gap;
   }
   if (machine->must_tell_live) {

@@ -177,7 +177,8 @@ static void on_timer(uv_timer_t *timer) {
   set_timer(node);
 }
 
-/* No server lets one event of a subscription overtake another: none goes out in front of these. */
+/* Events of subscriptions, and the confirmations in front of them. No server lets one overtake
+ * another: none goes out in front of these. */
 static const pump_late *last_push(const pump_peer *peer) {
   const pump_late *last = NULL;
   for (const pump_late *late = peer->node->faults.late; late; late = late->next)
@@ -215,6 +216,11 @@ static bool hits(const pump_node_faults *set, uint8_t command, bool is_refusal) 
   return spoils && draw(set);
 }
 
+static bool subscribes(uint8_t command) {
+  return command == PUMP_TCP_SUBSCRIBE_TO_STREAM ||
+         command == PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION;
+}
+
 /* What is pushed to a subscription is never left out, or it would have missed it without a sign: a
  * mute node has it wait. */
 static void pushed(pump_peer *peer, size_t start, uint8_t command) {
@@ -246,7 +252,7 @@ void pump_faults_answered(pump_peer *peer, size_t start, uint8_t command) {
   if (how.silent)
     pump_buffer_truncate(&peer->out, start);
   else if (how.delay > 0)
-    put_off(peer, start, false, &how);
+    put_off(peer, start, subscribes(command), &how);
   else
     deliver(peer, start, &how);
 }
