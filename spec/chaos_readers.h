@@ -88,11 +88,15 @@ static void chaos_gap(pump_subscription *subscription, int code, void *ud) {
   chaos.gaps++;
 }
 
+/* One that has not yet begun may fail as any request. */
 static void chaos_ended(pump_subscription *subscription, const pump_result *result, void *ud) {
   chaos_reader *self = ud;
-  chaos_odd("a subscription ended: %s", result->message);
   pump_subscription_close(subscription);
   self->subscription = NULL;
+  if (self->is_volatile && result->retryable && self->next[self->stream] < 0)
+    chaos_later(dice(50), chaos_subscribe, self);
+  else
+    chaos_odd("a subscription ended: %s", result->message);
 }
 
 static void chaos_subscribe(void *ud) {

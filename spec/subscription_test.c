@@ -328,6 +328,65 @@ static void joining(void) {
   stop(&self);
 }
 
+/* Found by chaos_test.c: what is pushed need not come in order, once, or at all. */
+static void disorder(void) {
+  program self;
+  pump_subscribe how = defaults();
+  start(&self, 5);
+  subscribe(&self, &how);
+  until_got(&self, 5);
+  turn(5);
+  push_now(5, 2);
+  push_now(5, 2);
+  written = 9; /* and 7 and 8 were written, which it is not told of */
+  push_now(9, 1);
+  written = 10;
+  push_now(6, 1);
+  tap_ok(until_got(&self, 10) && self.got == 10 && self.gaps == 0,
+         "what comes twice is left out, and what does not come is read");
+  stop(&self);
+
+  start(&self, 5);
+  how.is_volatile = true;
+  subscribe(&self, &how);
+  turn(10);
+  self.last = 9;
+  push_now(10, 2);
+  push_now(11, 1);
+  turn(5);
+  tap_ok(self.got == 2 && self.gaps == 0, "volatile: what comes twice is left out");
+  push_now(15, 3);
+  turn(5);
+  tap_ok(self.gaps == 1 && self.gap == PUMP_EPROTOCOL && self.got == 2,
+         "and what does not come is told");
+  self.last = 17;
+  push_now(18, 2);
+  tap_ok(until_got(&self, 4) && self.gaps == 1, "and then it goes on");
+  stop(&self);
+}
+
+static void not_confirmed(void) {
+  program self;
+  pump_subscribe how = defaults();
+  start(&self, 5);
+  how.is_volatile = true;
+  subscribe_answer = PUMP_TCP_STREAM_EVENT_APPEARED;
+  subscribe(&self, &how);
+  until_ended(&self, PUMP_EPROTOCOL);
+  tap_ok(self.ended == PUMP_EPROTOCOL && self.got == 0,
+         "events in front of the confirmation end it: %s", self.message);
+  stop(&self);
+
+  start(&self, 5);
+  subscribe_answer = PUMP_TCP_NOT_HANDLED;
+  subscribe_body = "\x08\x02"; /* not the leader, and no word of who is */
+  subscribe_size = 2;
+  subscribe(&self, &how);
+  until_ended(&self, PUMP_ENOTLEADER);
+  tap_ok(self.ended == PUMP_ENOTLEADER, "so does who is not the leader: %s", self.message);
+  stop(&self);
+}
+
 static void slow_consumers(void) {
   program self;
   pump_subscribe how = defaults();
@@ -555,6 +614,8 @@ int main(void) {
   history_then_live();
   everything_in_one_packet();
   joining();
+  disorder();
+  not_confirmed();
   slow_consumers();
   volatile_ones();
   refusals();
