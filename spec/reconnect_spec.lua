@@ -91,3 +91,124 @@ describe("a catch-up subscription", function()
     finish(node, conn, writer)
   end)
 end)
+
+-- Nodes that say of each other who is the leader; addresses[i] is the i-th one's.
+local function start_nodes(count)
+  local nodes, addresses = {}, {}
+  for i = 1, count do nodes[i], addresses[i] = helper.node() end
+  return nodes, addresses
+end
+
+local function finish_all(nodes, ...)
+  for _, conn in ipairs { ... } do conn:close() end
+  for _, node in ipairs(nodes) do node:close() end
+end
+
+describe("a server that is not the leader", function()
+  it("is left for the one that it names, and what was asked is asked there", function()
+    local nodes, addresses = start_nodes(2)
+    nodes[1].faults:set { not_handled = "not_leader", leader = addresses[2] }
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1]))
+    local sub = assert(conn:subscribe_to("s", { from_event = 0 }))
+    assert(conn:publish_event("s", "t", "x"))
+    assert.equal(addresses[2], conn.endpoint)
+    assert.equal("x", assert(sub:next(5)).data)
+    sub:close()
+    local there = assert(pump.connect("tcp://admin:changeit@" .. addresses[2]))
+    assert.equal(1, #assert(there:get("s")))
+    finish_all(nodes, conn, there)
+  end)
+
+  it("is not left where nobody reconnects", function()
+    local nodes, addresses = start_nodes(2)
+    nodes[1].faults:set { not_handled = "not_leader", leader = addresses[2] }
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1],
+      { reconnect = false }))
+    local err = helper.fails("not_leader", conn:publish_event("s", "t"))
+    assert.equal(addresses[2], err.leader)
+    assert.equal(addresses[1], conn.endpoint)
+    finish_all(nodes, conn)
+  end)
+
+  it("is not left for one that cannot be reached", function()
+    local nodes, addresses = start_nodes(1)
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1]))
+    local lost = false
+    conn.on_disconnected:append(function() lost = true end)
+    nodes[1].faults:set { not_handled = "not_leader", leader = "127.0.0.1:1", only = "writes" }
+    for _ = 1, 2 do
+      local err = helper.fails("not_leader", conn:publish_event("s", "t"))
+      assert.equal("127.0.0.1:1", err.leader)
+      assert.is_true(err.retryable)
+      assert.matches("could not be reached: .*refused", err.message)
+    end
+    assert.is_number(conn:ping())
+    assert.is_false(lost)
+    finish_all(nodes, conn)
+  end)
+
+  it("is asked again where it names itself", function()
+    local nodes, addresses = start_nodes(1)
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1]))
+    nodes[1].faults:set { not_handled = "not_leader", leader = addresses[1], count = 3 }
+    assert(conn:publish_event("s", "t"))
+    nodes[1].faults:set { not_handled = "not_leader", leader = addresses[1] }
+    local err = helper.fails("not_leader", conn:publish_event("s", "t", nil, { timeout = 0.5 }))
+    assert.equal(addresses[1], err.leader)
+    finish_all(nodes, conn)
+  end)
+
+  it("and another one that name each other are not asked for ever", function()
+    local nodes, addresses = start_nodes(2)
+    for i = 1, 2 do
+      nodes[i].faults:set { not_handled = "not_leader", leader = addresses[3 - i] }
+    end
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1],
+      { reconnect = FAST }))
+    local moves = 0
+    conn.on_disconnected:append(function() moves = moves + 1 end)
+    local err = helper.fails("not_leader", conn:publish_event("s", "t", nil, { timeout = 60 }))
+    assert.is_true(err.leader == addresses[1] or err.leader == addresses[2])
+    assert.matches("says 127.0.0.1:%d+, and so it went on for 8 answers", err.message)
+    assert.is_true(moves >= 2 and moves <= 8, moves)
+    finish_all(nodes, conn)
+  end)
+
+  it("names an address that is mapped to another one", function()
+    local nodes, addresses = start_nodes(2)
+    nodes[1].faults:set { not_handled = "not_leader", leader = "10.0.0.2:1113" }
+    local asked = {}
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1], {
+      resolve = function(address)
+        asked[#asked + 1] = address
+        pump.sleep(0.01)
+        return addresses[2]
+      end,
+    }))
+    assert(conn:publish_event("s", "t"))
+    assert.are.same({ "10.0.0.2:1113" }, asked)
+    -- There it says of itself that it has that name.
+    nodes[2].faults:set { not_handled = "not_leader", leader = "10.0.0.2:1113", count = 2 }
+    assert(conn:publish_event("s", "t"))
+    assert.are.same({ "10.0.0.2:1113" }, asked)
+    finish_all(nodes, conn)
+  end)
+
+  it("names an address that is mapped to nothing", function()
+    local nodes, addresses = start_nodes(1)
+    nodes[1].faults:set { not_handled = "not_leader", leader = "10.0.0.2:1113" }
+    local task = require "pump.task"
+    local on_error, why = task.on_error, nil
+    task.on_error = function(_, err) why = err end
+    for _, resolve in ipairs { function() return nil end, function() error "broken" end } do
+      local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1],
+        { resolve = resolve }))
+      local err = helper.fails("not_leader", conn:publish_event("s", "t"))
+      assert.matches("nobody knows its address", err.message)
+      conn:close()
+    end
+    assert.matches("broken", why)
+    task.on_error = on_error
+    finish_all(nodes)
+  end)
+end)
