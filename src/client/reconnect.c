@@ -5,13 +5,17 @@
 
 #include "client/client.h"
 
+/* No delay is longer, whatever the options say. */
+#define A_DAY ((uint64_t)24 * 60 * 60 * 1000)
+
 /* ---- When --------------------------------------------------------------------------------- */
 
 uint64_t pump_reconnect_limit(const pump_options *options, unsigned attempt) {
+  uint64_t most = options->reconnect_max_delay < A_DAY ? options->reconnect_max_delay : A_DAY;
   uint64_t limit = attempt > 0 ? options->reconnect_delay : 0;
-  for (unsigned i = 1; i < attempt && limit < options->reconnect_max_delay && limit > 0; i++)
+  for (unsigned i = 1; i < attempt && limit > 0 && limit < most; i++)
     limit *= 2;
-  return limit < options->reconnect_max_delay ? limit : options->reconnect_max_delay;
+  return limit < most ? limit : most;
 }
 
 /* Uniform between nothing and the limit. Without randomness the limit itself will do. */
