@@ -52,6 +52,18 @@ describe("a server that is not the leader", function()
     finish_all(nodes, conn)
   end)
 
+  it("ends subscriptions that may not be asked for again", function()
+    local nodes, addresses = start_nodes(1)
+    local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1],
+      { reconnect = false, retries = 0 }))
+    for _, code in ipairs { "not_leader", "not_ready" } do
+      nodes[1].faults:set { not_handled = code, leader = "127.0.0.1:1" }
+      helper.fails(code, conn:subscribe_to("s"))
+      helper.fails(code, conn:subscribe_to("s", { from_event = 0 }))
+    end
+    finish_all(nodes, conn)
+  end)
+
   it("is not left for one that cannot be reached", function()
     local nodes, addresses = start_nodes(1)
     local conn = assert(pump.connect("tcp://admin:changeit@" .. addresses[1]))

@@ -72,6 +72,7 @@ void pump_client_set_timer(pump_client *client) {
 /* The last word: the callback, once, and the end of a conversation that is in no place. */
 static void finish(pump_client *client, pump_conversation *conversation) {
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
+  conversation->decision = PUMP_DONE; /* whatever was thought of before */
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }

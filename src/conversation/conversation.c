@@ -232,7 +232,7 @@ typedef struct verdict {
   bool retryable;
 } verdict;
 
-static verdict judge(pump_outcome outcome) {
+static verdict judge(const pump_conversation *conversation, pump_outcome outcome) {
   switch (outcome) {
   case PUMP_OUTCOME_SUCCESS: return (verdict){0, PUMP_DONE, false};
   case PUMP_OUTCOME_CONFIRMED: return (verdict){0, PUMP_GO_ON, false};
@@ -295,7 +295,7 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   /* A metastream without metadata is read with success, and without an event. */
   if (outcome == PUMP_OUTCOME_SUCCESS && kind == PUMP_READ_EVENT && reply->page->count == 0)
     outcome = PUMP_OUTCOME_NO_EVENT;
-  verdict judged = judge(outcome);
+  verdict judged = judge(conversation, outcome);
   result->retryable = judged.retryable;
   result->current_version = reply->current_version;
   result->first_event_number = reply->first_number;

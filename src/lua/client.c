@@ -177,9 +177,9 @@ static int core_client(lua_State *L) {
   }
   options.log = options.log_level > 0 ? on_log : NULL;
   options.log_ud = self;
-  options.choose = boolean_option(L, "choose", false) ? on_choose : NULL;
+  options.choose = boolean_option(L, 1, "choose", false) ? on_choose : NULL;
   options.choose_ud = self;
-  options.resolve = boolean_option(L, "resolve", false) ? on_resolve : NULL;
+  options.resolve = boolean_option(L, 1, "resolve", false) ? on_resolve : NULL;
   options.resolve_ud = self;
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
