@@ -237,7 +237,7 @@ static void on_large(uv_idle_t *idle) {
   if (!server.has_peer || server.frames < 2 || large_left == 0) return;
   uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)zeros,
                                (unsigned)(large_left < sizeof zeros ? large_left : sizeof zeros));
-  int sent = uv_try_write((uv_stream_t *)&server.peer, &bytes, 1);
+  int sent = uv_try_write((uv_stream_t *)server.peer, &bytes, 1);
   if (sent > 0) large_left -= (size_t)sent;
 }
 
@@ -411,7 +411,7 @@ static void a_silent_server_is_dead(void) {
   while (uv_hrtime() < until)
     uv_run(&loop, UV_RUN_ONCE);
   tap_ok(lost.count == 0 && server.frames > 3, "heartbeats that are answered keep it alive");
-  uv_read_stop((uv_stream_t *)&server.peer);
+  uv_read_stop((uv_stream_t *)server.peer);
   wait_for(&lost);
   tap_ok(lost.count == 1 && strstr(lost.message, "no sign of life"), "silence ends it: %s",
          lost.message);
@@ -433,7 +433,7 @@ static void on_drip(uv_idle_t *idle) {
   (void)idle;
   if (server.has_peer && dripped < drip.size) {
     uv_buf_t byte = uv_buf_init((char *)drip.data + dripped, 1);
-    if (uv_try_write((uv_stream_t *)&server.peer, &byte, 1) == 1) dripped++;
+    if (uv_try_write((uv_stream_t *)server.peer, &byte, 1) == 1) dripped++;
   }
 }
 

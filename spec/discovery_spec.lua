@@ -6,44 +6,7 @@ local pump = require "pump"
 
 helper.leaves_nothing(after_each)
 
-local function split(address)
-  local host, port = address:match "^(.*):(%d+)$"
-  return host, math.tointeger(port)
-end
-
--- A member as gossip of 20.6 and later has it.
-local function member(address, state, more)
-  local host, port = split(address)
-  local one = {
-    instanceId = "00000000-0000-0000-0000-000000000000", state = state, isAlive = true,
-    externalTcpIp = host, externalTcpPort = port, externalSecureTcpPort = 0, epochNumber = 1,
-  }
-  for name, value in pairs(more or {}) do one[name] = value end
-  return one
-end
-
--- So many nodes. cluster:say { "Leader", "Follower", … } has all of them tell these states.
-local function start(count)
-  local cluster = { nodes = {}, addresses = {}, seeds = {} }
-  for i = 1, count do
-    cluster.nodes[i], cluster.addresses[i] = helper.node { http = "127.0.0.1:0" }
-    cluster.seeds[i] = cluster.nodes[i].http_address
-  end
-  function cluster:say(states, more)
-    local members = {}
-    for i, state in ipairs(states) do
-      local host, port = split(self.seeds[i])
-      members[i] = member(self.addresses[i], state,
-        { httpEndPointIp = host, httpEndPointPort = port })
-      for name, value in pairs(more and more[i] or {}) do members[i][name] = value end
-    end
-    for _, node in ipairs(self.nodes) do node.faults.gossip = { members = members } end
-  end
-  function cluster:close()
-    for _, node in ipairs(self.nodes) do node:close() end
-  end
-  return cluster
-end
+local split, member, start = helper.split, helper.member, helper.cluster
 
 -- A port that nobody listens at.
 local function dead_address()

@@ -1,5 +1,6 @@
-/* A server that does what a spec says: it takes one connection after another on a loop, keeps
- * what comes, and lets a function of the spec answer each frame or each chunk of bytes. */
+/* A server that does what a spec says: it takes one connection after another on a loop, the next
+ * one in place of the one before, keeps what comes, and lets a function of the spec answer each
+ * frame or each chunk of bytes. */
 #ifndef SPEC_FAKE_SERVER_H
 #define SPEC_FAKE_SERVER_H
 
@@ -10,9 +11,12 @@
 #include "wire/tcp/command.h"
 #include "wire/tcp/frame.h"
 
+enum { FAKE_PEERS = 8 }; /* with those that are being closed */
+
 typedef struct fake_server fake_server;
 struct fake_server {
-  uv_tcp_t listener, peer;
+  uv_tcp_t listener, peers[FAKE_PEERS];
+  uv_tcp_t *peer;
   int port;
   bool has_peer;
   int frames; /* taken out of the current connection */
@@ -45,9 +49,13 @@ static inline bool fake_handshake(fake_server *server, const pump_tcp_frame *fra
   return true;
 }
 
+static inline void fake_gone(uv_handle_t *handle) {
+  handle->data = NULL;
+}
+
 static inline void fake_hang_up(fake_server *server) {
   server->hang_up = false;
-  if (server->has_peer) uv_close((uv_handle_t *)&server->peer, NULL);
+  if (server->has_peer) uv_close((uv_handle_t *)server->peer, fake_gone);
   server->has_peer = false;
 }
 
@@ -56,7 +64,7 @@ static inline void fake_flush(fake_server *server) {
     uv_buf_t bytes = uv_buf_init((char *)server->out.data, (unsigned)server->out.size);
     int sent = 0;
     while (sent >= 0 && bytes.len > 0) { /* loopback takes what specs send */
-      sent = uv_try_write((uv_stream_t *)&server->peer, &bytes, 1);
+      sent = uv_try_write((uv_stream_t *)server->peer, &bytes, 1);
       if (sent > 0) {
         bytes.base += sent;
         bytes.len -= (size_t)sent;
@@ -68,7 +76,7 @@ static inline void fake_flush(fake_server *server) {
 }
 
 static inline void fake_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
-  fake_server *server = (fake_server *)((char *)handle - offsetof(fake_server, peer));
+  fake_server *server = handle->data;
   uint8_t *to = NULL;
   size_t size = 0;
   (void)suggested;
@@ -77,7 +85,7 @@ static inline void fake_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b
 }
 
 static inline void fake_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
-  fake_server *server = (fake_server *)((char *)handle - offsetof(fake_server, peer));
+  fake_server *server = handle->data;
   pump_tcp_frame frame;
   (void)buffer;
   if (size < 0) {
@@ -95,14 +103,18 @@ static inline void fake_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *
 static inline void fake_accept(uv_stream_t *listener, int status) {
   fake_server *server = (fake_server *)((char *)listener - offsetof(fake_server, listener));
   (void)status;
-  uv_tcp_init(listener->loop, &server->peer);
-  uv_accept(listener, (uv_stream_t *)&server->peer);
-  uv_tcp_nodelay(&server->peer, 1);
+  fake_hang_up(server);
+  for (server->peer = server->peers; server->peer->data;)
+    server->peer++;
+  uv_tcp_init(listener->loop, server->peer);
+  server->peer->data = server;
+  uv_accept(listener, (uv_stream_t *)server->peer);
+  uv_tcp_nodelay(server->peer, 1);
   server->has_peer = true;
   server->frames = 0;
   pump_tcp_reader_free(&server->reader);
   pump_tcp_reader_init(&server->reader, PUMP_MAX_FRAME);
-  uv_read_start((uv_stream_t *)&server->peer, fake_alloc, fake_read);
+  uv_read_start((uv_stream_t *)server->peer, fake_alloc, fake_read);
   if (server->on_connection) server->on_connection(server);
   fake_flush(server);
 }

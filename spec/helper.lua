@@ -36,6 +36,46 @@ function M.node(options)
   return node, node.address
 end
 
+-- Host and port.
+function M.split(address)
+  local host, port = address:match "^(.*):(%d+)$"
+  return host, math.tointeger(port)
+end
+
+-- A member as gossip of 20.6 and later has it.
+function M.member(address, state, more)
+  local host, port = M.split(address)
+  local one = {
+    instanceId = "00000000-0000-0000-0000-000000000000", state = state, isAlive = true,
+    externalTcpIp = host, externalTcpPort = port, externalSecureTcpPort = 0, epochNumber = 1,
+  }
+  for name, value in pairs(more or {}) do one[name] = value end
+  return one
+end
+
+-- So many nodes. cluster:say { "Leader", "Follower", … } has all of them tell these states.
+function M.cluster(size)
+  local cluster = { nodes = {}, addresses = {}, seeds = {} }
+  for i = 1, size do
+    cluster.nodes[i], cluster.addresses[i] = M.node { http = "127.0.0.1:0" }
+    cluster.seeds[i] = cluster.nodes[i].http_address
+  end
+  function cluster:say(states, more)
+    local members = {}
+    for i, state in ipairs(states) do
+      local host, port = M.split(self.seeds[i])
+      members[i] = M.member(self.addresses[i], state,
+        { httpEndPointIp = host, httpEndPointPort = port })
+      for name, value in pairs(more and more[i] or {}) do members[i][name] = value end
+    end
+    for _, node in ipairs(self.nodes) do node.faults.gossip = { members = members } end
+  end
+  function cluster:close()
+    for _, node in ipairs(self.nodes) do node:close() end
+  end
+  return cluster
+end
+
 -- So many seeds that take connections and requests and never answer, as their loop does not turn;
 -- and what ends them.
 function M.mute_seeds(wanted)

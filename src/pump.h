@@ -225,6 +225,11 @@ typedef struct pump_options {
   /* Instead of selector: is shown the members and calls pump_client_choose, then or later. */
   void (*choose)(void *ud, pump_client *client, pump_members *members);
   void *choose_ud;
+  /* Maps the address of a server that another one named (the leader, a member of the cluster) to
+   * one that leads there from here, through NAT or out of containers: calls pump_client_resolved,
+   * then or later. Not asked about host and seeds. */
+  void (*resolve)(void *ud, pump_client *client, const char *host, int port);
+  void *resolve_ud;
   const char *username; /* NULL: anonymous */
   const char *password;
   const char *name;            /* how the server knows the connection; default pump-<random> */
@@ -320,6 +325,10 @@ PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pum
 /* Answers options.choose: the index of a member; or -1 for none of these, and the seeds are asked
  * again; or -1 and words that end the attempt to connect. PUMP_EINVALID: nobody asks (any more). */
 PUMP_API int pump_client_choose(pump_client *client, int index, const char *why);
+
+/* Answers options.resolve; host NULL: from here nothing leads there. PUMP_EINVALID: nobody asks
+ * (any more). */
+PUMP_API int pump_client_resolved(pump_client *client, const char *host, int port);
 
 /* Called whenever a connection is established, the first one too. */
 typedef void (*pump_connected_cb)(pump_client *client, void *ud);

@@ -1,4 +1,4 @@
--- Clusters: where the search for a member starts, and which one is chosen.
+-- Clusters: where the search for a member starts, which one is chosen, and what leads to it.
 local core = require "pump.core"
 local options = require "pump.options"
 local task = require "pump.task"
@@ -70,6 +70,31 @@ local function choose(conn, members)
     why = ("the selector returned a %s, and none of the members"):format(type(chosen))
   end
   if not conn.closed then conn.core:choose(number, why) end
+end
+
+-- What an address is mapped to: a host and a port, or nil.
+local function mapped(port, to, to_port)
+  if type(to) ~= "string" then return nil end
+  local parsed = not to_port and parse(to)
+  if parsed then return parsed.host, to:find ":%d+$" and parsed.port or port end
+  return to, math.tointeger(to_port) or port
+end
+
+local function resolve(conn, host, port)
+  local address = ("%s:%d"):format(in_brackets(host), port)
+  local results = table.pack(pcall(conn.settings.resolve, address))
+  if conn.closed then return end
+  if results[1] then
+    conn.core:resolved(mapped(port, results[2], results[3]))
+  else
+    conn.core:resolved()
+    error(results[2], 0)
+  end
+end
+
+-- Asks the connection's function `resolve`, which may wait, which address leads to a server.
+function M.resolve(conn, host, port)
+  task.fire(resolve, conn, host, port)
 end
 
 -- Asks the connection's selector, a function, which may wait.

@@ -24,7 +24,8 @@ local connection_options = {
   discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
   selector = "selector",
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
-  reconnect = "reconnect", retries = "natural", max_in_flight = "count", require_leader = "boolean",
+  reconnect = "reconnect", retries = "natural", resolve = "callback", max_in_flight = "count",
+  require_leader = "boolean",
   log = "callback", json = "codec",
 }
 -- Of memory: and file: alone, in their URLs.
@@ -177,6 +178,10 @@ function notices.choose(conn, members)
   cluster.choose(conn, members)
 end
 
+function notices.resolve(conn, host, port)
+  cluster.resolve(conn, host, port)
+end
+
 function notices.connected(conn)
   conn.ended = false
   signal.emit(conn.on_connected, conn)
@@ -242,6 +247,7 @@ local function make_client(conn)
     seeds = not conn.node and cluster.seeds(settings) or nil,
     selector = cluster.selector(settings),
     choose = type(settings.selector) == "function",
+    resolve = settings.resolve ~= nil,
     username = settings.username,
     password = settings.password,
     name = settings.name,

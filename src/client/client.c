@@ -34,11 +34,6 @@ void pump_client_log(pump_client *client, int level, const char *format, ...) {
   client->options.log(client->options.log_ud, level, line);
 }
 
-static void on_session_log(void *ud, int level, const char *line) {
-  pump_client *client = ud;
-  pump_client_log(client, level, "%s: %s", client->endpoint, line);
-}
-
 void pump_client_flush_soon(pump_client *client) {
   if (!client->is_closing) uv_idle_start(&client->flush, on_flush);
 }
@@ -54,6 +49,9 @@ static uint64_t next_due(const pump_client *client) {
     due = client->cluster.member_deadline;
   const pump_heap_node *follower = pump_heap_first(&client->due);
   if (follower && follower->key < due) due = follower->key;
+  if (client->redirect.deadline != 0 && client->redirect.deadline < due)
+    due = client->redirect.deadline;
+  if (client->address.is_known) due = 0;
   if (client->session && pump_session_due(client->session) < due)
     due = pump_session_due(client->session);
   return due;
@@ -75,6 +73,7 @@ void pump_client_set_timer(pump_client *client) {
 static void finish(pump_client *client, pump_conversation *conversation) {
   conversation->decision = PUMP_DONE; /* whatever it was: nothing comes of it any more */
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
+  conversation->decision = PUMP_DONE; /* whatever was thought of before */
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }
@@ -114,21 +113,22 @@ static void ask_again(pump_client *client, pump_conversation *conversation) {
 
 static void answered(pump_client *client, pump_conversation *conversation) {
   bool was_open = conversation->is_open;
+  pump_decision decision = conversation->decision;
+  if (was_open && decision != PUMP_GO_ON) {
+    finish(client, conversation);
+    return;
+  }
   if (!was_open) client->in_flight--;
-  switch (conversation->decision) {
+  if (decision == PUMP_MOVE) decision = pump_redirect_take(client, conversation);
+  switch (decision) {
   case PUMP_GO_ON:
     if (!was_open) pump_line_leave(&client->line, conversation);
     conversation->is_open = true;
     conversation->cb(client, &conversation->result, conversation->ud);
     break;
   case PUMP_RETRY: ask_again(client, conversation); break;
-  case PUMP_MOVE: /* where to go is the caller's decision as long as there is one endpoint */
-  case PUMP_DONE:
-    if (was_open)
-      finish(client, conversation);
-    else
-      complete(client, conversation);
-    break;
+  case PUMP_MOVE: break;
+  case PUMP_DONE: complete(client, conversation); break;
   }
 }
 
@@ -257,6 +257,7 @@ static void leave_connection(pump_client *client) {
   client->state = PUMP_STATE_CLOSED;
   client->connect_deadline = 0;
   pump_cluster_stop(client);
+  pump_redirect_stop(client);
   drop_stream(client);
 }
 
@@ -330,35 +331,22 @@ void pump_client_lose(pump_client *client, int code, const char *reason) {
 
 /* ---- Connecting --------------------------------------------------------------------------- */
 
-static int start_session(pump_client *client) {
-  pump_session_options options = {
-      .name = pump_bytes_of(client->options.name),
-      .username = pump_bytes_of(client->options.username),
-      .password = pump_bytes_of(client->options.password),
-      .heartbeat_interval = client->options.heartbeat_interval,
-      .heartbeat_timeout = client->options.heartbeat_timeout,
-      .log = on_session_log,
-      .log_ud = client,
-  };
-  char name[24];
-  int code = pump_random_take(options.seed, sizeof options.seed);
-  if (code == 0 && !client->options.name) {
-    uint32_t number;
-    code = pump_random_take(&number, sizeof number);
-    snprintf(name, sizeof name, "pump-%08x", number);
-    options.name = pump_bytes_of(name);
-  }
-  return code == 0 ? pump_session_new(&client->session, &options, pump_client_now()) : code;
-}
-
 static void on_connected(void *ud, int status, const char *message) {
   pump_client *client = ud;
-  if (status == 0) {
-    status = start_session(client);
-    message = pump_error_sentence(status);
+  if (client->state == PUMP_STATE_CONNECTED) {
+    pump_redirect_reached(client, status, message);
+    return;
   }
-  if (status != 0) {
+  if (status != 0)
     pump_client_lose(client, status, message);
+  else
+    pump_client_connected(client);
+}
+
+void pump_client_connected(pump_client *client) {
+  int code = pump_client_start_session(client);
+  if (code != 0) {
+    pump_client_lose(client, code, pump_error_sentence(code));
     return;
   }
   pump_client_flush_soon(client);
@@ -399,6 +387,8 @@ static void on_filled(void *ud, size_t size) {
   while (client->session && (conversation = pump_session_next(client->session)))
     answered(client, conversation);
   if (client->is_closing || !client->session) return;
+  pump_redirect_go_on(client);
+  if (client->is_closing || !client->session) return;
   if (code != 0) {
     char reason[512];
     snprintf(reason, sizeof reason, "%s",
@@ -421,25 +411,25 @@ static void on_ended(void *ud, int code, const char *reason) {
 static const pump_stream_events stream_events = {on_connected, on_space, on_filled, on_written,
                                                  on_ended};
 
-int pump_client_reach(pump_client *client, const char *host, int port) {
-  int code = pump_client_open(client, host, port, &stream_events);
-  if (code != 0) return code;
-  if (client->options.open)
-    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
-  else
-    snprintf(client->endpoint, sizeof client->endpoint, strchr(host, ':') ? "[%s]:%d" : "%s:%d",
-             host, port);
-  return 0;
+int pump_client_reach(pump_client *client, pump_stream **stream, const char *host, int port) {
+  return pump_client_open(client, stream, host, port, &stream_events);
+}
+
+static int reach_host(pump_client *client) {
+  const pump_options *options = &client->options;
+  pump_client_name_endpoint(client, options->host, options->port);
+  return pump_client_reach(client, &client->stream, options->host, options->port);
 }
 
 int pump_client_seek(pump_client *client) {
-  int code = client->options.seeds
-                 ? pump_cluster_find(client)
-                 : pump_client_reach(client, client->options.host, client->options.port);
-  if (code != 0) return code;
+  int code = client->options.seeds ? pump_cluster_find(client) : reach_host(client);
+  if (code == 0) pump_client_limit_connecting(client);
+  return code;
+}
+
+void pump_client_limit_connecting(pump_client *client) {
   client->connect_deadline = pump_client_now() + client->options.connect_timeout;
   pump_client_set_timer(client);
-  return 0;
 }
 
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
@@ -501,10 +491,13 @@ static void on_timer(uv_timer_t *handle) {
   pump_line_wake(&client->line, now);
   pump_subscriptions_tick(client, now);
   if (client->is_closing) return;
+  if (client->address.is_known) pump_address_tell(client);
   if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
   if (client->reconnect.due != 0 && now >= client->reconnect.due) pump_reconnect_attempt(client);
   if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
     member_too_long(client);
+  if (client->redirect.deadline != 0 && now >= client->redirect.deadline)
+    pump_redirect_too_long(client);
   if (client->session) {
     int code = pump_session_tick(client->session, now);
     if (code != 0) {
@@ -544,21 +537,6 @@ int pump_client_state(const pump_client *client) {
 
 const char *pump_client_endpoint(const pump_client *client) {
   return client->endpoint;
-}
-
-void pump_client_on_connected(pump_client *client, pump_connected_cb cb, void *ud) {
-  client->connected_cb = cb;
-  client->connected_ud = ud;
-}
-
-void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud) {
-  client->disconnected_cb = cb;
-  client->disconnected_ud = ud;
-}
-
-void pump_client_on_closed(pump_client *client, pump_disconnected_cb cb, void *ud) {
-  client->closed_cb = cb;
-  client->closed_cb_ud = ud;
 }
 
 static void on_handle_gone(void *ud) {
@@ -608,6 +586,11 @@ void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) 
     client->open_handles++;
     pump_stream_close(client->stream, on_handle_gone, client);
     client->stream = NULL;
+  }
+  if (client->redirect.stream) {
+    client->open_handles++;
+    pump_stream_close(client->redirect.stream, on_handle_gone, client);
+    client->redirect.stream = NULL;
   }
   client->open_handles += pump_cluster_close(client, on_handle_gone);
   uv_close((uv_handle_t *)&client->timer, on_timer_gone);

@@ -4,10 +4,12 @@
 
 #include <uv.h>
 
+#include "client/address.h"
 #include "client/cluster.h"
 #include "client/follower.h"
 #include "client/line.h"
 #include "client/reconnect.h"
+#include "client/redirect.h"
 #include "client/session.h"
 #include "net/random.h"
 #include "net/stream.h"
@@ -39,6 +41,8 @@ struct pump_client {
 
   pump_cluster cluster;
   pump_reconnect reconnect;
+  pump_redirect redirect;
+  pump_address address;
 
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
@@ -53,7 +57,8 @@ struct pump_client {
 
   pump_random random;
   char endpoint[300];
-  char message[600]; /* why there is no connection */
+  char known_as[300]; /* the same server, as others name it */
+  char message[600];  /* why there is no connection */
   int open_handles;
   void (*closed)(void *ud);
   void *closed_ud;
@@ -98,15 +103,25 @@ int pump_client_seek(pump_client *client);
 void pump_client_lose(pump_client *client, int code, const char *reason);
 /* Forgets the stream and its session, which nobody waits for any more. */
 void pump_client_drop_connection(pump_client *client);
-/* Starts to connect to a host, which is the endpoint from then on. */
-int pump_client_reach(pump_client *client, const char *host, int port);
+/* Starts to connect a stream, whose events are the client's. */
+int pump_client_reach(pump_client *client, pump_stream **stream, const char *host, int port);
+/* What is begun now may take connect_timeout. */
+void pump_client_limit_connecting(pump_client *client);
+/* The stream is connected: the handshake begins. */
+void pump_client_connected(pump_client *client);
 /* Has a time that is new looked at. */
 void pump_client_set_timer(pump_client *client);
 
-/* Starts to connect, in client->stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED
- * and what options.open says. */
-int pump_client_open(pump_client *client, const char *host, int port,
+/* Starts to connect a stream. What TLS lacks is an event too. PUMP_ENOMEM, PUMP_ECLOSED and what
+ * options.open says. */
+int pump_client_open(pump_client *client, pump_stream **stream, const char *host, int port,
                      const pump_stream_events *events);
+/* A session on the stream, in client->session. */
+int pump_client_start_session(pump_client *client);
+/* The address that the connection leads to, what others call it, and whether it is either. */
+void pump_client_name_endpoint(pump_client *client, const char *host, int port);
+void pump_client_know_as(pump_client *client, const char *host, int port);
+bool pump_client_is_at(const pump_client *client, const char *host, int port);
 
 void pump_client_log(pump_client *client, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -79,18 +79,36 @@ static void say_why_not(const pump_members *members, const pump_gossip_choice *c
   }
 }
 
+/* What the program maps its address to. */
+static void on_address(pump_client *client, const char *host, int port) {
+  char name[sizeof client->known_as];
+  int code = host ? pump_client_reach(client, &client->stream, host, port) : PUMP_ECONNECT;
+  if (code != 0) {
+    pump_client_lose(client, code, host ? pump_error_sentence(code) : "nobody knows its address");
+    return;
+  }
+  snprintf(name, sizeof name, "%s", client->endpoint);
+  pump_client_name_endpoint(client, host, port);
+  snprintf(client->known_as, sizeof client->known_as, "%s", name);
+}
+
 static int reach(pump_client *client, const pump_member *member) {
   pump_cluster *cluster = &client->cluster;
   uint64_t now = pump_client_now();
-  int code = pump_client_reach(client, member->tcp_host, port_of(client, member));
+  const char *host = member->tcp_host;
+  int port = port_of(client, member);
+  pump_client_name_endpoint(client, host, port);
+  int code = 0;
+  if (!client->options.resolve) code = pump_client_reach(client, &client->stream, host, port);
   if (code != 0) return code;
   pump_refusal *refusal = &cluster->refusals[cluster->next_refusal % PUMP_REFUSALS];
-  snprintf(refusal->host, sizeof refusal->host, "%s", member->tcp_host);
-  refusal->port = port_of(client, member);
+  snprintf(refusal->host, sizeof refusal->host, "%s", host);
+  refusal->port = port;
   refusal->until = 0; /* it is none yet */
   cluster->member_deadline = now + client->options.connect_timeout / 2;
   pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s, found by gossip", client->endpoint,
                   member->state ? member->state : "member");
+  if (client->options.resolve) pump_address_find(client, host, port, on_address);
   return 0;
 }
 
@@ -181,6 +199,7 @@ bool pump_cluster_go_on(pump_client *client, int code, const char *reason) {
   cluster->refusals[cluster->next_refusal++ % PUMP_REFUSALS].until =
       pump_client_now() + REFUSED_FOR;
   cluster->member_deadline = 0;
+  pump_address_forget(client);
   pump_discovery_go_on(cluster->discovery, why);
   return true;
 }
@@ -191,6 +210,7 @@ void pump_cluster_stop(pump_client *client) {
   cluster->discovery = NULL;
   cluster->is_choosing = false;
   cluster->member_deadline = 0;
+  pump_address_forget(client);
 }
 
 void pump_cluster_settle(pump_client *client) {

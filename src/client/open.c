@@ -1,6 +1,8 @@
-/* A client's way to a server: the socket, and TLS where it is wanted. */
+/* A client's way to a server: the socket, TLS where it is wanted, and the session on it. */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/bytes.h"
 #include "client/client.h"
 
 /* The TLS of one connection to the host, or NULL where none is wanted. */
@@ -21,21 +23,74 @@ static int make_tls(pump_client *client, const char *host, pump_tls **tls, char 
   return code == PUMP_EINVALID ? PUMP_ETLS : code;
 }
 
-int pump_client_open(pump_client *client, const char *host, int port,
+int pump_client_open(pump_client *client, pump_stream **stream, const char *host, int port,
                      const pump_stream_events *events) {
   pump_tls *tls;
   char error[512];
   int fd, code = make_tls(client, host, &tls, error, sizeof error);
   if (code == PUMP_ETLS)
-    return pump_stream_refuse(&client->stream, client->loop, code, error, events, client);
+    return pump_stream_refuse(stream, client->loop, code, error, events, client);
   if (code != 0) return code;
   if (!client->options.open)
-    code = pump_stream_connect(&client->stream, client->loop, host, port, events, client);
+    code = pump_stream_connect(stream, client->loop, host, port, events, client);
   else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
-    code = pump_stream_open(&client->stream, client->loop, fd, events, client);
+    code = pump_stream_open(stream, client->loop, fd, events, client);
   if (code != 0)
     pump_tls_free(tls);
   else if (tls)
-    pump_stream_secure(client->stream, tls);
+    pump_stream_secure(*stream, tls);
   return code;
+}
+
+/* ---- Where it leads ----------------------------------------------------------------------- */
+
+static void put_name(char *text, size_t size, const char *host, int port) {
+  snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+}
+
+void pump_client_name_endpoint(pump_client *client, const char *host, int port) {
+  if (client->options.open)
+    snprintf(client->endpoint, sizeof client->endpoint, "embedded");
+  else
+    put_name(client->endpoint, sizeof client->endpoint, host, port);
+  client->known_as[0] = '\0';
+}
+
+void pump_client_know_as(pump_client *client, const char *host, int port) {
+  put_name(client->known_as, sizeof client->known_as, host, port);
+}
+
+bool pump_client_is_at(const pump_client *client, const char *host, int port) {
+  char name[sizeof client->endpoint];
+  put_name(name, sizeof name, host, port);
+  return strcmp(name, client->endpoint) == 0 || strcmp(name, client->known_as) == 0;
+}
+
+/* ---- The session on it -------------------------------------------------------------------- */
+
+static void on_session_log(void *ud, int level, const char *line) {
+  pump_client *client = ud;
+  pump_client_log(client, level, "%s: %s", client->endpoint, line);
+}
+
+int pump_client_start_session(pump_client *client) {
+  pump_session_options options = {
+      .name = pump_bytes_of(client->options.name),
+      .username = pump_bytes_of(client->options.username),
+      .password = pump_bytes_of(client->options.password),
+      .heartbeat_interval = client->options.heartbeat_interval,
+      .heartbeat_timeout = client->options.heartbeat_timeout,
+      .is_secure = client->options.tls.enable,
+      .log = on_session_log,
+      .log_ud = client,
+  };
+  char name[24];
+  int code = pump_random_take(options.seed, sizeof options.seed);
+  if (code == 0 && !client->options.name) {
+    uint32_t number;
+    code = pump_random_take(&number, sizeof number);
+    snprintf(name, sizeof name, "pump-%08x", number);
+    options.name = pump_bytes_of(name);
+  }
+  return code == 0 ? pump_session_new(&client->session, &options, pump_client_now()) : code;
 }

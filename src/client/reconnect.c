@@ -5,13 +5,17 @@
 
 #include "client/client.h"
 
+/* No delay is longer, whatever the options say. */
+#define A_DAY ((uint64_t)24 * 60 * 60 * 1000)
+
 /* ---- When --------------------------------------------------------------------------------- */
 
 uint64_t pump_reconnect_limit(const pump_options *options, unsigned attempt) {
-  uint64_t limit = options->reconnect_delay;
-  for (unsigned i = 1; i < attempt && limit < options->reconnect_max_delay && limit > 0; i++)
+  uint64_t most = options->reconnect_max_delay < A_DAY ? options->reconnect_max_delay : A_DAY;
+  uint64_t limit = attempt > 0 ? options->reconnect_delay : 0;
+  for (unsigned i = 1; i < attempt && limit > 0 && limit < most; i++)
     limit *= 2;
-  return limit < options->reconnect_max_delay ? limit : options->reconnect_max_delay;
+  return limit < most ? limit : most;
 }
 
 /* Uniform between nothing and the limit. Without randomness the limit itself will do. */
@@ -53,27 +57,48 @@ static pump_conversation *take_back(pump_client *client) {
     *list = conversation;
   }
   pump_line_return(&client->line, again);
+  pump_line_wake(&client->line, UINT64_MAX); /* the next server may be ready */
   client->in_flight = 0;
   return doomed;
 }
 
-bool pump_reconnect_begin(pump_client *client, int code) {
-  pump_reconnect *self = &client->reconnect;
-  uint64_t now = pump_client_now();
-  if (client->options.reconnect_attempts == 0) return false;
-  /* Who lives shorter than we would have waited for him has not recovered. */
-  if (now - self->began >= pump_reconnect_limit(&client->options, self->attempts))
-    self->attempts = 0;
-  if (self->attempts >= client->options.reconnect_attempts) return false;
+/* Leaves the connection, and has the stream to the next one or NULL. */
+static void leave(pump_client *client, int code, pump_stream *stream) {
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   client->state = PUMP_STATE_RECONNECTING;
+  pump_redirect_stop(client);
   pump_conversation *doomed = take_back(client);
   pump_client_drop_connection(client);
+  client->stream = stream;
   pump_client_fail_list(client, doomed, client->message);
   if (client->disconnected_cb)
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
-  if (!client->is_closing) schedule(client, now);
+}
+
+/* Who lives shorter than we would have waited for him has not recovered. */
+bool pump_reconnect_is_soon(const pump_client *client) {
+  const pump_reconnect *self = &client->reconnect;
+  return pump_client_now() - self->began < pump_reconnect_limit(&client->options, self->attempts);
+}
+
+bool pump_reconnect_begin(pump_client *client, int code) {
+  pump_reconnect *self = &client->reconnect;
+  if (!pump_reconnect_is_soon(client)) self->attempts = 0;
+  if (self->attempts >= client->options.reconnect_attempts) return false;
+  leave(client, code, NULL);
+  if (!client->is_closing) schedule(client, pump_client_now());
   return true;
+}
+
+void pump_reconnect_move(pump_client *client, pump_stream *stream) {
+  pump_reconnect *self = &client->reconnect;
+  self->attempts = pump_reconnect_is_soon(client) ? self->attempts + 1 : 1;
+  self->began = pump_client_now();
+  leave(client, PUMP_ENOTLEADER, stream);
+  if (!client->is_closing && self->cb) self->cb(client, self->attempts, 0, self->ud);
+  if (client->is_closing) return;
+  pump_client_limit_connecting(client);
+  pump_client_connected(client);
 }
 
 /* Credentials that are refused stay so, and an embedded node that is closed does, too. */
@@ -112,6 +137,21 @@ void pump_reconnect_settle(pump_client *client) {
 }
 
 /* ---- What programs call ------------------------------------------------------------------- */
+
+void pump_client_on_connected(pump_client *client, pump_connected_cb cb, void *ud) {
+  client->connected_cb = cb;
+  client->connected_ud = ud;
+}
+
+void pump_client_on_disconnected(pump_client *client, pump_disconnected_cb cb, void *ud) {
+  client->disconnected_cb = cb;
+  client->disconnected_ud = ud;
+}
+
+void pump_client_on_closed(pump_client *client, pump_disconnected_cb cb, void *ud) {
+  client->closed_cb = cb;
+  client->closed_cb_ud = ud;
+}
 
 void pump_client_on_reconnecting(pump_client *client, pump_reconnecting_cb cb, void *ud) {
   client->reconnect.cb = cb;

@@ -20,6 +20,7 @@ typedef struct pump_session_options {
   pump_bytes password;
   uint64_t heartbeat_interval;
   uint64_t heartbeat_timeout;
+  bool is_secure;   /* a leader is wanted at its TLS port */
   uint8_t seed[16]; /* random: makes its correlation ids differ from every other session's */
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;

@@ -42,7 +42,8 @@ struct pump_session {
   pump_conversation *authenticate, *identify; /* the handshake, while it goes on */
   uint64_t handshake_again;                   /* when to try it again, 0: not waiting for that */
   int status;                                 /* of the handshake */
-  bool spoke;                                 /* a whole frame came */
+  bool is_secure;
+  bool spoke; /* a whole frame came */
   uint8_t seed[16];
   uint64_t heartbeats;
   char words[512];
@@ -356,6 +357,10 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
   end_run(session);
   pump_reply reply;
   pump_tcp_translate(frame, session->reader.block, conversation->request.kind, &reply);
+  if (session->is_secure) {
+    reply.leader_host = reply.secure_leader_host;
+    reply.leader_port = reply.secure_leader_port;
+  }
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
     say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
   pump_conversation_inspect(conversation, &reply);
@@ -428,6 +433,7 @@ int pump_session_new(pump_session **out, const pump_session_options *options, ui
                       now);
   memcpy(session->seed, options->seed, sizeof session->seed);
   session->seed[0] |= 1; /* a correlation id is never all zero */
+  session->is_secure = options->is_secure;
   session->log = options->log;
   session->log_ud = options->log_ud;
   int code = prepare_handshake(session, options);

@@ -323,24 +323,18 @@ static void translate_page(const pump_tcp_frame *frame, pump_block *block, pump_
   reply->page = page.page;
 }
 
-/* LeaderInfo: the plain address, or the secure one where there is no other. */
+/* LeaderInfo. A port that is not there is 0. */
 static void translate_leader(pump_bytes info, pump_reply *reply) {
   pump_pb_cursor cursor = pump_pb_start(info);
   pump_pb_field field;
-  pump_bytes secure_host = {0};
-  int secure_port = 0;
   while (pump_pb_next(&cursor, &field)) {
     switch (field.number) {
     case 1: reply->leader_host = field.bytes; break;
     case 2: reply->leader_port = (int)(field.value & 0xffff); break;
-    case 5: secure_host = field.bytes; break;
-    case 6: secure_port = (int)(field.value & 0xffff); break;
+    case 5: reply->secure_leader_host = field.bytes; break;
+    case 6: reply->secure_leader_port = (int)(field.value & 0xffff); break;
     default: break;
     }
-  }
-  if (reply->leader_host.size == 0 || reply->leader_port == 0) {
-    reply->leader_host = secure_host;
-    reply->leader_port = secure_port;
   }
 }
 

@@ -202,6 +202,9 @@ static void put_details(pump_conversation *conversation) {
   }
   if (result->status == PUMP_ETOOLARGE && request->max_count > 1)
     pump_buffer_printf(words, ", ask for fewer than %d events at once", (int)request->max_count);
+  bool is_open_question = result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED;
+  if (is_open_question && request->kind == PUMP_APPEND && conversation->attempts > 0)
+    pump_buffer_text(words, ", which may have been done all the same");
   if (result->status == PUMP_ENOTLEADER && result->leader_host)
     pump_buffer_printf(words, ", the leader is %s:%d", result->leader_host, result->leader_port);
 }
@@ -244,9 +247,7 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_SERVER_TIMEOUT: return (verdict){PUMP_ETIMEOUT, PUMP_RETRY, true};
   case PUMP_OUTCOME_NOT_READY: return (verdict){PUMP_ENOTREADY, PUMP_RETRY, true};
   case PUMP_OUTCOME_TOO_BUSY: return (verdict){PUMP_EBUSY, PUMP_RETRY, true};
-  case PUMP_OUTCOME_NOT_LEADER:
-    return (verdict){PUMP_ENOTLEADER, conversation->result.leader_host ? PUMP_MOVE : PUMP_DONE,
-                     true};
+  case PUMP_OUTCOME_NOT_LEADER: return (verdict){PUMP_ENOTLEADER, PUMP_MOVE, true};
   case PUMP_OUTCOME_READ_ONLY:
   case PUMP_OUTCOME_NOT_HANDLED: return (verdict){PUMP_ENOTHANDLED, PUMP_DONE, false};
   case PUMP_OUTCOME_DROPPED: return (verdict){PUMP_EDROPPED, PUMP_DONE, true};
@@ -317,7 +318,9 @@ bool pump_conversation_may_repeat(const pump_conversation *conversation) {
   case PUMP_PING:
   case PUMP_READ_EVENT:
   case PUMP_READ_STREAM:
-  case PUMP_READ_ALL: return true;
+  case PUMP_READ_ALL:
+  case PUMP_SUBSCRIBE:
+  case PUMP_CONSUME: return true;
   /* The same events with the same ids: a server that has them says so again. */
   case PUMP_APPEND: return true;
   default: return false;
@@ -328,5 +331,7 @@ void pump_conversation_fail(pump_conversation *conversation, int code, const cha
   conversation->decision = PUMP_DONE;
   if (code == PUMP_ETIMEOUT && conversation->result.status != 0) return;
   set_failure(conversation, code, pump_bytes_of(message));
-  conversation->result.retryable = code == PUMP_ETIMEOUT || code == PUMP_ECLOSED;
+  bool is_open_question = code == PUMP_ETIMEOUT || code == PUMP_ECLOSED;
+  conversation->result.retryable = is_open_question && (conversation->attempts == 0 ||
+                                                        pump_conversation_may_repeat(conversation));
 }

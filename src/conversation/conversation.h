@@ -89,13 +89,15 @@ typedef struct pump_reply {
   pump_page *page; /* reads: the conversation takes this reference over */
   pump_bytes leader_host;
   int leader_port;
+  pump_bytes secure_leader_host; /* for connections by TLS */
+  int secure_leader_port;
 } pump_reply;
 
 typedef enum pump_decision {
   PUMP_DONE,  /* result holds what became of it */
   PUMP_GO_ON, /* subscribed: it stays where it is, and more will come */
   PUMP_RETRY, /* ask the same again after a while; result says why, in case time runs out */
-  PUMP_MOVE   /* ask the leader; result says where it is */
+  PUMP_MOVE   /* ask the leader; result may say where it is */
 } pump_decision;
 
 /* Events that were pushed to a subscription and not handed on yet. */
@@ -110,6 +112,7 @@ struct pump_conversation {
   pump_result result;
   pump_decision decision;
   unsigned attempts; /* how often it was asked */
+  unsigned moves;    /* how often it was answered that somebody else is the leader */
   uint64_t order;    /* among all of its owner, by when it was let in */
   uint64_t deadline; /* on the owner's clock */
   pump_buffer words; /* what result.message points to */

@@ -68,6 +68,12 @@ static void on_choose(void *ud, pump_client *client, pump_members *members) {
   pump_lua_notice_members(self->child.loop, self->ticket, members);
 }
 
+static void on_resolve(void *ud, pump_client *client, const char *host, int port) {
+  const lua_client *self = ud;
+  (void)client;
+  pump_lua_notice_address(self->child.loop, self->ticket, host, port);
+}
+
 static void on_closed(void *ud) {
   lua_client *self = ud;
   if (self->closing) pump_lua_answer_with(self->closing, NULL);
@@ -146,7 +152,8 @@ static void read_options(lua_State *L, pump_options *options) {
 
 /* core.client(options[, node]) -> client, ticket of its notices. Options are named as in
  * pump_options, checked by the caller; times are milliseconds. With choose = true the notice
- * "choose" asks for client:choose. Or nil, code, message. */
+ * "choose" asks for client:choose, with resolve = true "resolve" for client:resolved. Or nil, code,
+ * message. */
 static int core_client(lua_State *L) {
   pump_lua_loop *loop = pump_lua_this_loop(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -170,10 +177,10 @@ static int core_client(lua_State *L) {
   }
   options.log = options.log_level > 0 ? on_log : NULL;
   options.log_ud = self;
-  lua_getfield(L, 1, "choose");
-  options.choose = lua_toboolean(L, -1) ? on_choose : NULL;
+  options.choose = boolean_option(L, 1, "choose", false) ? on_choose : NULL;
   options.choose_ud = self;
-  lua_pop(L, 1);
+  options.resolve = boolean_option(L, 1, "resolve", false) ? on_resolve : NULL;
+  options.resolve_ud = self;
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
@@ -292,6 +299,15 @@ static int client_choose(lua_State *L) {
   int index = (int)luaL_checkinteger(L, 2) - 1;
   const char *why = luaL_optstring(L, 3, NULL);
   if (self && self->client) pump_client_choose(self->client, index, why);
+  return 0;
+}
+
+/* client:resolved(host, port), or nothing: it cannot be reached. Nobody may be asking any more. */
+static int client_resolved(lua_State *L) {
+  lua_client *self = check_client(L);
+  const char *host = luaL_optstring(L, 2, NULL);
+  int port = (int)luaL_optinteger(L, 3, 0);
+  if (self && self->client) pump_client_resolved(self->client, host, port);
   return 0;
 }
 
@@ -500,6 +516,7 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"members", client_members},
       {"choose", client_choose},
       {"delete", client_delete},
+      {"resolved", client_resolved},
       {"read_event", client_read_event},
       {"read_stream", client_read_stream},
       {"read_all", client_read_all},

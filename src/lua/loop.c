@@ -179,6 +179,11 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushliteral(L, "choose");
     pump_lua_push_members(L, result->members);
     return 2;
+  case PUMP_LUA_RESOLVE:
+    lua_pushliteral(L, "resolve");
+    lua_pushstring(L, text);
+    lua_pushinteger(L, result->leader_port);
+    return 3;
   case PUMP_LUA_LIVE: lua_pushliteral(L, "live"); return 1;
   case PUMP_LUA_GAP:
   case PUMP_LUA_LOST:

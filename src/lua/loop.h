@@ -24,6 +24,7 @@ typedef enum pump_lua_kind {
   PUMP_LUA_CLOSED,       /* a notice: "closed", code, text */
   PUMP_LUA_LOG,          /* a notice: "log", level, text */
   PUMP_LUA_CHOOSE,       /* a notice: "choose", a list of members */
+  PUMP_LUA_RESOLVE,      /* a notice: "resolve", host, port */
   PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
   PUMP_LUA_LIVE,         /* a notice: "live" */
   PUMP_LUA_GAP,          /* a notice: "gap", code */
@@ -91,6 +92,8 @@ bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind
 /* The attempt begins in so many ms. */
 bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,
                              uint64_t delay);
+/* client:resolved is wanted for this address. */
+bool pump_lua_notice_address(pump_lua_loop *loop, lua_Integer ticket, const char *host, int port);
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
 bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members);
 

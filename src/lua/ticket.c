@@ -91,6 +91,15 @@ bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned a
   return true;
 }
 
+bool pump_lua_notice_address(pump_lua_loop *loop, lua_Integer ticket, const char *host, int port) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_RESOLVE);
+  if (!answer) return false;
+  answer->result.message = copy_text(host);
+  answer->result.leader_port = port;
+  enqueue(answer);
+  return true;
+}
+
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page,
                             size_t first) {
   pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_EVENTS);
