@@ -219,7 +219,8 @@ static int start(program *self) {
   pump_options_init(&options);
   options.port = server.port;
   options.timeout = 300;
-  options.reconnect_attempts = 0;
+  options.reconnect_delay = 20;
+  options.reconnect_attempts = 1;
   int code = pump_client_new(&self->client, &loop, &options);
   if (code == 0) code = pump_client_connect(self->client, on_result, self);
   while (code == 0 && self->ended == 0)
@@ -638,9 +639,20 @@ static void endings(void) {
   until(&self.lives, 1);
   push_now(0, 3, 0);
   until(&self.got, 3);
+  pump_consumer_ack(self.consumer, self.ids, 1);
+  fake_hang_up(&server);
+  until(&self.lives, 2);
+  tap_ok(self.ended == 0 && connections == 2 && self.losts == 1 && self.lost == PUMP_ECLOSED,
+         "with the next connection it connects again");
+  push_now(0, 3, 1);
+  until(&self.got, 6);
+  pump_consumer_ack(self.consumer, self.ids, 3);
+  until(&acked[2], 1);
+  tap_ok(total(acked, 3) == 3, "and answers there what came there");
+  fake_refuse(&server);
   fake_hang_up(&server);
   until(&self.ended, PUMP_ECLOSED);
-  tap_ok(self.ended == PUMP_ECLOSED, "a lost connection ends it: %s", self.message);
+  tap_ok(self.ended == PUMP_ECLOSED, "when there is no other one, that ends it: %s", self.message);
   pump_consumer_close(self.consumer);
   tap_ok(consume(&self, 10) == PUMP_ECLOSED, "and no other begins then");
   stop(&self);

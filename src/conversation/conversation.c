@@ -180,7 +180,7 @@ static void put_details(pump_conversation *conversation) {
   const pump_result *result = &conversation->result;
   pump_buffer *words = &conversation->words;
   if ((request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) ||
-      request->kind >= PUMP_SUBSCRIBE) {
+      request->kind == PUMP_SUBSCRIBE || pump_kind_is_of_group(request->kind)) {
     pump_buffer_text(words, ": stream \"");
     put_line(words, request->stream);
     pump_buffer_byte(words, '"');
@@ -254,7 +254,7 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_NO_GROUP: return (verdict){PUMP_ENOGROUP, PUMP_DONE, false};
   case PUMP_OUTCOME_FULL: return (verdict){PUMP_EMAXSUBSCRIBERS, PUMP_DONE, true};
   case PUMP_OUTCOME_ERROR:
-    if (conversation->request.kind >= PUMP_CREATE_GROUP)
+    if (pump_kind_is_of_group(conversation->request.kind))
       return (verdict){PUMP_ESUBSCRIBE, PUMP_DONE, false};
     return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
   case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
