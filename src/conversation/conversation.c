@@ -306,7 +306,9 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   } else {
     set_failure(conversation, judged.code, reply->text);
   }
-  conversation->decision = judged.decision;
+  /* A subscription that stood is over, whatever the reason: its owner decides how to go on. */
+  bool stood = conversation->was_confirmed || conversation->is_open;
+  conversation->decision = stood && judged.decision != PUMP_GO_ON ? PUMP_DONE : judged.decision;
   if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
   return conversation->decision;
 }
