@@ -285,6 +285,7 @@ static void step(run *self, pump_step what) {
   case PUMP_STEP_TELL_LOST:
   case PUMP_STEP_ANSWER: complain(self, "it took itself for a consumer"); break;
   case PUMP_STEP_WAIT: break;
+  default: complain(self, "a step that it has no use for");
   }
 }
 

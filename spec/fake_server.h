@@ -132,9 +132,15 @@ static inline void fake_start(fake_server *server, uv_loop_t *loop) {
   server->port = ntohs(address.sin_port);
 }
 
+/* Nobody can connect any more. */
+static inline void fake_refuse(fake_server *server) {
+  uv_handle_t *listener = (uv_handle_t *)&server->listener;
+  if (!uv_is_closing(listener)) uv_close(listener, NULL);
+}
+
 static inline void fake_stop(fake_server *server) {
   fake_hang_up(server);
-  uv_close((uv_handle_t *)&server->listener, NULL);
+  fake_refuse(server);
   pump_tcp_reader_free(&server->reader);
   pump_buffer_free(&server->out);
 }

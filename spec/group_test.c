@@ -1,284 +1,6 @@
-/* Groups and their consumers against a server that pushes what a spec tells it to: settings on the
- * wire, answers sent together, flow, and each way in which it ends or goes on. */
-#include "starve.h"
-
-#include <pump.h>
-#include <string.h>
-
-#include "base/bytes.h"
-#include "base/guid.h"
-#include "fake_server.h"
-#include "wire/protobuf.h"
-#include "wire/tcp/events.h"
-#include "wire/tcp/message.h"
-
-enum { MOST = 4096 };
-
-static uv_loop_t loop;
-static fake_server server;
-
-/* What the server has, and what it was told. */
-static pump_tcp_frame connected; /* the last ConnectToPersistentSubscription */
-static int connections, unsubscriptions, in_flight_allowed;
-static uint8_t answer_command; /* to what is asked of a group; 0: nothing */
-static const char *answer_body;
-static size_t answer_size;
-static bool confirms;
-static int push_in_answer;
-static pump_buffer asked; /* the last body that was asked of a group */
-static uint8_t asked_command;
-static int ack_frames, nack_frames;
-static int acked[MOST], nacked[MOST]; /* how often, by number */
-static int last_action;
-static char last_why[64], last_name[64];
-
-static pump_guid id_of(int number) {
-  pump_guid id = {{1}};
-  memcpy(id.bytes + 8, &number, sizeof number);
-  return id;
-}
-
-static void push(fake_server *to, int number, int retry_count, bool is_link) {
-  pump_record record = {.stream = {"ponies", 6},
-                        .type = {"Jumped", 6},
-                        .data = {"{\"n\":1}", 7},
-                        .number = number,
-                        .id = id_of(number),
-                        .is_json = true};
-  pump_record target = {.stream = {"others", 6}, .type = {"Jumped", 6}, .id = {{7}}};
-  pump_tcp_event event = {.record = is_link ? &target : &record, .link = is_link ? &record : NULL};
-  pump_buffer body = {0};
-  pump_tcp_encode_event(&body, 1, &event);
-  size_t size = pump_pb_number_size(2, (uint64_t)retry_count);
-  uint8_t *at = pump_buffer_reserve(&body, size);
-  pump_pb_put_number(at, 2, (uint64_t)retry_count);
-  pump_buffer_grew(&body, size);
-  fake_reply(to, &connected, PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED, (char *)body.data,
-             body.size);
-  pump_buffer_free(&body);
-}
-
-/* Out of a loop turn of the server's own, and with memory enough. */
-static void push_now(int from, int count, int retry_count) {
-  long at = starve_at, so_far = starve_count;
-  starve_at = 0;
-  for (int i = 0; i < count; i++)
-    push(&server, from + i, retry_count, false);
-  fake_flush(&server);
-  starve_at = at;
-  starve_count = so_far;
-}
-
-static void drop_now(const char *body, size_t size) {
-  fake_reply(&server, &connected, PUMP_TCP_SUBSCRIPTION_DROPPED, body, size);
-  fake_flush(&server);
-}
-
-static void count_ids(const ProtobufCBinaryData *ids, size_t count, int *times) {
-  for (size_t i = 0; i < count; i++) {
-    pump_guid id;
-    int number;
-    if (ids[i].len != 16) continue;
-    pump_guid_from_net(&id, ids[i].data);
-    memcpy(&number, id.bytes + 8, sizeof number);
-    if (number >= 0 && number < MOST) times[number]++;
-  }
-}
-
-static void keep(char *to, ProtobufCBinaryData text) {
-  snprintf(to, 64, "%.*s", (int)text.len, (const char *)text.data);
-}
-
-static void take_answers(const pump_tcp_frame *frame) {
-  ProtobufCMessage *message = pump_tcp_unpack(frame->command, frame->payload);
-  if (frame->command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS) {
-    const PumpTcp__PersistentSubscriptionAckEvents *acks = (const void *)message;
-    count_ids(acks->processed_event_ids, acks->n_processed_event_ids, acked);
-    keep(last_name, acks->subscription_id);
-    ack_frames++;
-  } else {
-    const PumpTcp__PersistentSubscriptionNakEvents *nacks = (const void *)message;
-    count_ids(nacks->processed_event_ids, nacks->n_processed_event_ids, nacked);
-    keep(last_name, nacks->subscription_id);
-    keep(last_why, nacks->message);
-    last_action = (int)nacks->action;
-    nack_frames++;
-  }
-  pump_tcp_unpack_free(message);
-}
-
-static void answer_connect(fake_server *to, const pump_tcp_frame *frame) {
-  static const char name[] = "\x08\x07\x12\x0aponies::g1";
-  connected = *frame;
-  connections++;
-  ProtobufCMessage *message = pump_tcp_unpack(frame->command, frame->payload);
-  in_flight_allowed = ((const PumpTcp__ConnectToPersistentSubscription *)(const void *)message)
-                          ->allowed_in_flight_messages;
-  pump_tcp_unpack_free(message);
-  if (answer_command != 0) fake_reply(to, frame, answer_command, answer_body, answer_size);
-  if (!confirms) return;
-  fake_reply(to, frame, PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION, name, sizeof name - 1);
-  for (int i = 0; i < push_in_answer; i++)
-    push(to, i, 0, false);
-}
-
-static void answer(fake_server *to, const pump_tcp_frame *frame) {
-  if (fake_handshake(to, frame)) return;
-  switch (frame->command) {
-  case PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION: answer_connect(to, frame); break;
-  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS:
-  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_NAK_EVENTS: take_answers(frame); break;
-  case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM:
-    unsubscriptions++;
-    fake_reply(to, frame, PUMP_TCP_SUBSCRIPTION_DROPPED, NULL, 0);
-    break;
-  default:
-    asked_command = frame->command;
-    pump_buffer_clear(&asked);
-    pump_buffer_append(&asked, frame->payload.data, frame->payload.size);
-    if (answer_command != 0) fake_reply(to, frame, answer_command, answer_body, answer_size);
-  }
-}
-
-static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
-  long at = starve_at, count = starve_count;
-  starve_at = 0;
-  answer(to, frame);
-  starve_at = at;
-  starve_count = count;
-}
-
-/* ---- The program -------------------------------------------------------------------------- */
-
-typedef struct program {
-  pump_client *client;
-  pump_consumer *consumer;
-  int got, pages, lives, losts, lost, ended, retries;
-  int numbers[MOST]; /* in the order in which they came */
-  pump_guid ids[MOST];
-  bool takes, acks, closes_itself;
-  char message[400];
-} program;
-
-static void on_events(pump_consumer *consumer, pump_page *page, size_t first, void *ud) {
-  program *self = ud;
-  for (size_t i = first; i < page->count && self->got < MOST; i++) {
-    const pump_event *event = &page->events[i];
-    self->ids[self->got] = pump_event_id(event);
-    memcpy(&self->numbers[self->got], self->ids[self->got].bytes + 8, sizeof(int));
-    self->retries = event->retry_count;
-    if (self->acks) pump_consumer_ack(consumer, &self->ids[self->got], 1);
-    self->got++;
-  }
-  self->pages++;
-  if (self->takes) pump_consumer_took(consumer, page->count - first);
-  if (!self->closes_itself) return;
-  pump_consumer_close(consumer);
-  self->consumer = NULL;
-}
-
-static void on_live(pump_consumer *consumer, void *ud) {
-  if (pump_consumer_state(consumer) == PUMP_SUBSCRIPTION_LIVE) ((program *)ud)->lives++;
-}
-
-static void on_lost(pump_consumer *consumer, int code, void *ud) {
-  program *self = ud;
-  (void)consumer;
-  self->losts++;
-  self->lost = code;
-}
-
-static void on_ended(pump_consumer *consumer, const pump_result *result, void *ud) {
-  program *self = ud;
-  (void)consumer;
-  self->ended = result->status;
-  snprintf(self->message, sizeof self->message, "%s", result->message);
-}
-
-static const pump_consumer_events callbacks = {on_events, on_live, on_lost, on_ended};
-
-static void on_result(pump_client *client, const pump_result *result, void *ud) {
-  program *self = ud;
-  (void)client;
-  self->ended = result->status == 0 ? 1 : result->status;
-  snprintf(self->message, sizeof self->message, "%s", result->message);
-}
-
-static int start(program *self) {
-  pump_options options;
-  uv_loop_init(&loop);
-  fake_start(&server, &loop);
-  server.on_frame = on_frame;
-  connections = unsubscriptions = push_in_answer = ack_frames = nack_frames = 0;
-  answer_command = 0;
-  confirms = true;
-  memset(acked, 0, sizeof acked);
-  memset(nacked, 0, sizeof nacked);
-  last_name[0] = last_why[0] = '\0';
-  *self = (program){.takes = true};
-  pump_options_init(&options);
-  options.port = server.port;
-  options.timeout = 300;
-  options.reconnect_attempts = 0;
-  int code = pump_client_new(&self->client, &loop, &options);
-  if (code == 0) code = pump_client_connect(self->client, on_result, self);
-  while (code == 0 && self->ended == 0)
-    uv_run(&loop, UV_RUN_ONCE);
-  if (self->ended != 1) return code != 0 ? code : self->ended;
-  self->ended = 0;
-  return 0;
-}
-
-static int consume(program *self, int buffer_size) {
-  return pump_client_consume(&self->consumer, self->client, pump_bytes_of("g1"),
-                             pump_bytes_of("ponies"), buffer_size, NULL, &callbacks, self);
-}
-
-static void on_closed(void *ud) {
-  *(bool *)ud = true;
-}
-
-static void stop(program *self) {
-  bool closed = false;
-  if (self->consumer) pump_consumer_close(self->consumer);
-  if (self->client) pump_client_close(self->client, on_closed, &closed);
-  fake_stop(&server);
-  uv_run(&loop, UV_RUN_DEFAULT);
-  if (uv_loop_close(&loop) != 0 || (self->client && !closed))
-    tap_ok(false, "closing leaves nothing open");
-}
-
-static void on_time(uv_timer_t *timer) {
-  *(bool *)timer->data = true;
-}
-
-static void turn(uint64_t ms) {
-  uv_timer_t timer;
-  bool over = false;
-  uv_timer_init(&loop, &timer);
-  timer.data = &over;
-  uv_update_time(&loop);
-  uv_timer_start(&timer, on_time, ms, 0);
-  while (!over)
-    uv_run(&loop, UV_RUN_ONCE);
-  uv_close((uv_handle_t *)&timer, NULL);
-  uv_run(&loop, UV_RUN_NOWAIT);
-}
-
-/* Turns until *what is that much, for two seconds at most. */
-static bool until(const int *what, int wanted) {
-  uint64_t deadline = uv_hrtime() + UINT64_C(2000000000);
-  while (*what != wanted && uv_hrtime() < deadline)
-    turn(1);
-  return *what == wanted;
-}
-
-static int total(const int *times, int count) {
-  int sum = 0;
-  for (int i = 0; i < count; i++)
-    sum += times[i];
-  return sum;
-}
+/* Groups, and the beginning and end of their consumers: settings on the wire, refusals, and each way
+ * in which a consumer ends or goes on. */
+#include "fake_group.h"
 
 /* ---- Groups ------------------------------------------------------------------------------- */
 
@@ -412,108 +134,6 @@ static void settings_that_make_no_sense(void) {
 
 /* ---- Consumers ---------------------------------------------------------------------------- */
 
-static void events_and_answers(void) {
-  program self;
-  start(&self);
-  push_in_answer = 10;
-  tap_ok(consume(&self, 0) == 0 && self.got == 0, "nothing is called from inside the call");
-  bool came = until(&self.got, 10);
-  tap_ok(came && in_flight_allowed == 10 && self.lives == 1 && self.pages == 1,
-         "events come with the confirmation, 10 in flight by default");
-  pump_consumer_ack(self.consumer, self.ids, 4);
-  turn(2);
-  int early = ack_frames;
-  turn(30);
-  tap_ok(early == 0 && ack_frames == 1 && total(acked, 10) == 4, "four acks wait for others");
-  pump_consumer_ack(self.consumer, self.ids + 4, 1);
-  pump_consumer_nack(self.consumer, self.ids + 5, 2, PUMP_NACK_PARK, pump_bytes_of("odd"));
-  pump_consumer_nack(self.consumer, self.ids + 7, 1, PUMP_NACK_PARK, pump_bytes_of("odd"));
-  pump_consumer_nack(self.consumer, self.ids + 8, 1, PUMP_NACK_RETRY, pump_bytes_of("later"));
-  bool sent = until(&nack_frames, 2);
-  tap_ok(sent && ack_frames == 2 && total(nacked, 10) == 4 && last_action == PUMP_NACK_RETRY &&
-             strcmp(last_why, "later") == 0 && strcmp(last_name, "ponies::g1") == 0,
-         "nacks that say the same share a message, under the server's name");
-  pump_consumer_ack(self.consumer, self.ids, 10);
-  until(&acked[9], 1);
-  tap_ok(total(acked, 10) == 6 && acked[9] == 1, "what was answered is not answered again");
-  push_now(20, 3, 2);
-  push(&server, 23, 1, true);
-  fake_flush(&server);
-  came = until(&self.got, 14);
-  tap_ok(came && self.retries == 1 && self.numbers[13] == 23,
-         "an event has its retry count, and a link its own id");
-  pump_consumer_ack(self.consumer, self.ids + 10, 3);
-  pump_consumer_ack(self.consumer, self.ids + 13, 1);
-  pump_consumer_close(self.consumer);
-  self.consumer = NULL;
-  until(&unsubscriptions, 1);
-  tap_ok(unsubscriptions == 1 && total(acked + 20, 4) == 4, "closing sends what waits");
-  push_now(30, 3, 0);
-  turn(5);
-  tap_ok(self.got == 14 && self.ended == 0, "what is pushed after that goes nowhere");
-  stop(&self);
-}
-
-static void flow(void) {
-  program self;
-  start(&self);
-  self.takes = false;
-  consume(&self, 4);
-  until(&self.lives, 1);
-  push_now(0, 2, 0);
-  until(&self.got, 2);
-  push_now(2, 2, 0);
-  turn(10);
-  tap_ok(self.got == 2, "who has not taken what he has gets no more");
-  /* The time of all four is over at the server, which sends them again, and others. */
-  push_now(0, 4, 1);
-  push_now(4, 2, 0);
-  turn(10);
-  pump_consumer_took(self.consumer, 2);
-  bool came = until(&self.got, 6);
-  tap_ok(came && self.numbers[2] == 2 && self.numbers[3] == 3 && self.numbers[4] == 4 &&
-             self.numbers[5] == 5,
-         "of more than its buffer it gets the newest");
-  pump_consumer_ack(self.consumer, self.ids, 6);
-  until(&acked[5], 1);
-  tap_ok(total(acked, 6) == 4 && acked[0] == 0 && acked[1] == 0,
-         "and what the server has given up is not answered");
-  for (int i = 0; i < 500; i++)
-    push(&server, i % MOST, 0, false);
-  fake_flush(&server);
-  turn(30);
-  self.takes = true;
-  pump_consumer_took(self.consumer, 4);
-  turn(30);
-  tap_ok(self.got <= 6 + 8 && self.numbers[self.got - 1] == 499,
-         "a server that keeps to nothing costs four events (%d came)", self.got - 6);
-  stop(&self);
-}
-
-static void many_answers(void) {
-  program self;
-  start(&self);
-  self.acks = true;
-  consume(&self, 3000);
-  until(&self.lives, 1);
-  push_now(0, 3000, 0);
-  bool came = until(&self.got, 3000);
-  turn(30);
-  tap_ok(came && total(acked, MOST) == 3000 && ack_frames <= 60,
-         "3000 acks in %d messages, each of them once", ack_frames);
-  stop(&self);
-
-  start(&self);
-  consume(&self, 3000);
-  until(&self.lives, 1);
-  push_now(0, 3000, 0);
-  until(&self.got, 3000);
-  pump_consumer_ack(self.consumer, self.ids, 3000);
-  turn(30);
-  tap_ok(total(acked, MOST) == 3000 && ack_frames == 2, "a message has 2000 ids at most");
-  stop(&self);
-}
-
 static void drops(void) {
   program self;
   start(&self);
@@ -594,6 +214,10 @@ static void refusals(void) {
       {"a bad request", PUMP_TCP_BAD_REQUEST, "what?", 5, PUMP_EBADREQUEST},
       {"nonsense", PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION, "\xff\xff", 2, PUMP_EPROTOCOL},
       {"another answer", PUMP_TCP_SUBSCRIPTION_CONFIRMATION, NULL, 0, PUMP_EPROTOCOL},
+      {"not the leader", PUMP_TCP_NOT_HANDLED,
+       "\x08\x02\x12\x0e\x0a\x09"
+       "127.0.0.1\x10\xd9\x08",
+       18, PUMP_ENOTLEADER},
       {"silence", PUMP_TCP_HEARTBEAT_RESPONSE, NULL, 0, PUMP_ETIMEOUT},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -616,12 +240,27 @@ static void refusals(void) {
 static void odd_pushes(void) {
   program self;
   start(&self);
+  push_before = 3;
+  push_in_answer = 2;
+  consume(&self, 10);
+  until(&self.got, 2);
+  turn(5);
+  tap_ok(self.got == 2 && self.numbers[0] == 0 && self.ended == 0,
+         "what is pushed before the confirmation is nobody's");
+  stop(&self);
+
+  start(&self);
   consume(&self, 10);
   until(&self.lives, 1);
   fake_reply(&server, &connected, PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED, NULL, 0);
   push_now(1, 1, 0);
   until(&self.got, 1);
   tap_ok(self.got == 1 && self.numbers[0] == 1, "a push without an event is none");
+  fake_reply(&server, &connected, PUMP_TCP_NOT_HANDLED, "\x08\x00", 2);
+  fake_flush(&server);
+  until(&self.lives, 2);
+  tap_ok(connections == 2 && self.losts == 1,
+         "of a server that is not ready any more it asks again");
   fake_reply(&server, &connected, PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED, "\x0a\x7f", 2);
   fake_flush(&server);
   until(&self.ended, PUMP_EPROTOCOL);
@@ -638,9 +277,20 @@ static void endings(void) {
   until(&self.lives, 1);
   push_now(0, 3, 0);
   until(&self.got, 3);
+  pump_consumer_ack(self.consumer, self.ids, 1);
+  fake_hang_up(&server);
+  until(&self.lives, 2);
+  tap_ok(self.ended == 0 && connections == 2 && self.losts == 1 && self.lost == PUMP_ECLOSED,
+         "with the next connection it connects again");
+  push_now(0, 3, 1);
+  until(&self.got, 6);
+  pump_consumer_ack(self.consumer, self.ids, 3);
+  until(&acked[2], 1);
+  tap_ok(total(acked, 3) == 3, "and answers there what came there");
+  fake_refuse(&server);
   fake_hang_up(&server);
   until(&self.ended, PUMP_ECLOSED);
-  tap_ok(self.ended == PUMP_ECLOSED, "a lost connection ends it: %s", self.message);
+  tap_ok(self.ended == PUMP_ECLOSED, "when there is no other one, that ends it: %s", self.message);
   pump_consumer_close(self.consumer);
   tap_ok(consume(&self, 10) == PUMP_ECLOSED, "and no other begins then");
   stop(&self);
@@ -667,62 +317,14 @@ static void endings(void) {
   stop(&self);
 }
 
-/* ---- Without memory ----------------------------------------------------------------------- */
-
-/* Says it again, as long as it was not heard. */
-static void ack_all(program *self, int wanted) {
-  for (int i = 0; i < 500 && self->ended == 0 && total(acked, wanted) < wanted; i++) {
-    turn(1);
-    if (self->ended == 0) pump_consumer_ack(self->consumer, self->ids, (size_t)self->got);
-  }
-}
-
-/* It ends, or goes on as if nothing was, or gets its events again; it never leaks. */
-static void without_memory(void) {
-  long allocations = 0, ended = 0, whole = 0, wrong = 0, growth = 0;
-  for (long at = 0; wrong == 0; at++) {
-    program self;
-    long alive = starve_alive;
-    int code = start(&self);
-    push_in_answer = 10;
-    self.acks = true;
-    starve_count = 0;
-    starve_at = at;
-    if (code == 0) code = consume(&self, 10);
-    if (code == 0) ack_all(&self, 10);
-    if (code == 0 && self.ended == 0) push_now(10, 3, 0);
-    if (code == 0) ack_all(&self, 13);
-    bool reached = starve_count >= at;
-    starve_at = 0;
-    bool is_whole = code == 0 && self.ended == 0 && total(acked, 10) >= 10;
-    if (code == 0 && self.ended == 0 && !is_whole) wrong = at;
-    whole += is_whole;
-    ended += self.ended != 0;
-    stop(&self);
-    if (at == 0)
-      growth = starve_alive - alive;
-    else if (starve_alive - alive != growth)
-      wrong = at;
-    allocations = at;
-    if (!reached && at > 0) break;
-  }
-  tap_ok(wrong == 0,
-         "of %ld allocations each failed in turn: %ld ended it, %ld did not (wrong: %ld)",
-         allocations, ended, whole, wrong);
-}
-
 int main(void) {
   settings_on_the_wire();
   outcomes_of_groups();
   settings_that_make_no_sense();
-  events_and_answers();
-  flow();
-  many_answers();
   drops();
   refusals();
   odd_pushes();
   endings();
-  without_memory();
   pump_buffer_free(&asked);
   return tap_done();
 }

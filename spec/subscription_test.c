@@ -21,7 +21,7 @@ static const char *subscribe_body;
 static size_t subscribe_size;
 static int push_in_answer; /* events in the same packet as the confirmation */
 static int64_t confirms;   /* PUMP_UNKNOWN: the last event written */
-static bool drops_in_answer;
+static bool drops_in_answer, pushes_before;
 
 static void put_number(pump_buffer *body, uint32_t number, int64_t value) {
   size_t size = pump_pb_number_size(number, (uint64_t)value);
@@ -98,6 +98,7 @@ static void answer_subscribe(fake_server *to, const pump_tcp_frame *frame) {
     return;
   }
   pump_buffer body = {0};
+  if (pushes_before) push(to, frame, written);
   put_number(&body, 1, 1000 + written);
   put_number(&body, 2, confirms == PUMP_UNKNOWN ? written - 1 : confirms);
   fake_reply(to, frame, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, (char *)body.data, body.size);
@@ -198,7 +199,7 @@ static int start(program *self, int64_t events) {
   subscriptions = unsubscriptions = reads = push_in_answer = 0;
   subscribe_answer = 0;
   confirms = PUMP_UNKNOWN;
-  drops_in_answer = false;
+  drops_in_answer = pushes_before = false;
   *self = (program){.last = -1, .in_order = true, .takes = true};
   pump_options_init(&options);
   options.port = server.port;
@@ -466,6 +467,10 @@ static void refusals(void) {
       {"a bad request", PUMP_TCP_BAD_REQUEST, "what?", 5, PUMP_EBADREQUEST},
       {"nonsense", PUMP_TCP_SUBSCRIPTION_CONFIRMATION, "\xff\xff", 2, PUMP_EPROTOCOL},
       {"another answer", PUMP_TCP_PONG, NULL, 0, PUMP_EPROTOCOL},
+      {"not the leader", PUMP_TCP_NOT_HANDLED,
+       "\x08\x02\x12\x0e\x0a\x09"
+       "127.0.0.1\x10\xd9\x08",
+       18, PUMP_ENOTLEADER},
       {"silence", PUMP_TCP_HEARTBEAT_RESPONSE, NULL, 0, PUMP_ETIMEOUT},
       {"a deleted stream", PUMP_TCP_SUBSCRIPTION_CONFIRMATION,
        "\x08\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 12, PUMP_EDELETED},
@@ -492,6 +497,13 @@ static void refusals(void) {
 static void odd_pushes(void) {
   program self;
   pump_subscribe how = defaults();
+  start(&self, 3);
+  pushes_before = true;
+  subscribe(&self, &how);
+  until_got(&self, 3);
+  turn(5);
+  tap_ok(self.lives == 1 && self.ended == 0, "a push before the confirmation is nobody's");
+  stop(&self);
   start(&self, 3);
   subscribe(&self, &how);
   until_got(&self, 3);

@@ -250,7 +250,8 @@ typedef struct pump_options {
    * lasted longer than that begins anew with n = 1. */
   uint64_t reconnect_delay;
   uint64_t reconnect_max_delay;
-  unsigned reconnect_attempts; /* in a row; default PUMP_NO_LIMIT; 0: a lost connection is the end */
+  unsigned
+      reconnect_attempts; /* in a row; default PUMP_NO_LIMIT; 0: a lost connection is the end */
   /* Instead of host and port: gives a connected stream socket, which the client owns from then
    * on. The embedded node connects clients through it (pump_node_opener). PUMP_ECLOSED: there will
    * never be another one. */

@@ -66,6 +66,24 @@ static void read_page(uint8_t command, pump_bytes bytes) {
   pump_page_unref(page.page);
 }
 
+/* Pushes that come together: all of them are read, or none is. */
+static void read_pushes(uint8_t command, pump_bytes body) {
+  pump_bytes twice[] = {body, body};
+  pump_tcp_page alone;
+  pump_page *page = NULL;
+  if (command != PUMP_TCP_STREAM_EVENT_APPEARED &&
+      command != PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED)
+    return;
+  int code = pump_tcp_decode_pushes(command, NULL, twice, 2, &page);
+  must(code == pump_tcp_decode_page(command, NULL, body, &alone));
+  if (code != 0) return;
+  must(page->count == 2 * alone.page->count);
+  for (size_t i = 0; i < page->count; i++)
+    must(page->events[i].record || page->events[i].link);
+  pump_page_unref(alone.page);
+  pump_page_unref(page);
+}
+
 static void read_write(pump_bytes body) {
   pump_tcp_write write, again;
   int code = pump_tcp_decode_write(body, &write);
@@ -99,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
   pump_bytes body = {(const char *)data + 1, size - 1};
   read_page(data[0], body);
+  read_pushes(data[0], body);
   read_write(body);
   read_message(data[0], body);
   return 0;

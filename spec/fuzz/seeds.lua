@@ -1,6 +1,6 @@
--- Writes the fuzzers' seeds into a folder that has the folders frame, gossip, json, message, node
--- and url: each body that was recorded once a length, behind its command; the same bodies as
--- frames; gossip as recorded; the corpus of JSON; and some URLs.
+-- Writes the fuzzers' seeds into a folder that has the folders frame, gossip, json, message,
+-- node, session and url: each body that was recorded once a length, behind its command; the same
+-- bodies as frames; gossip as recorded; the corpus of JSON; and some URLs.
 local folder = ...
 
 local function write(path, ...)
@@ -9,10 +9,10 @@ local function write(path, ...)
 end
 
 local recordings = {
-  "4.1.4/node", "4.1.4/probe", "5.0.8/node", "5.0.8/photonpump", "5.0.8/semantics",
-  "23.10.6/node", "23.10.6/semantics",
+  "4.1.4/node", "4.1.4/persistent", "4.1.4/probe", "5.0.8/node", "5.0.8/photonpump",
+  "5.0.8/semantics", "23.10.6/node", "23.10.6/semantics",
 }
-local seen, count, frames = {}, 0, {}
+local seen, count, frames, bodies = {}, 0, {}, {}
 for _, name in ipairs(recordings) do
   for line in io.lines("spec/recorded/" .. name .. ".jsonl") do
     for command, rest in line:gmatch('"cmd": "0x(%x%x)"([^{}]-"body": "%x*")') do
@@ -24,6 +24,7 @@ for _, name in ipairs(recordings) do
       if not seen[kind] and #body < 4096 and not rest:find('"size"') then
         seen[kind], count = true, count + 1
         write(("%s/message/%03d"):format(folder, count), command, body)
+        bodies[#bodies + 1] = command .. body
         frames[#frames + 1] = string.pack("<s4", command .. "\0" .. ("\17"):rep(16) .. body)
       end
     end
@@ -35,6 +36,25 @@ for first = 1, #frames, 5 do
 end
 write(folder .. "/frame/login", "\1", string.pack("<s4", "\xf2\1" .. ("\17"):rep(16) ..
   "\5admin\8changeit"))
+
+-- Answers as the fuzzer of the session takes them, each for one of its conversations.
+local whom = {
+  ["\x04"] = 0, ["\x83"] = 1, ["\x8b"] = 2, ["\xb1"] = 3, ["\xb3"] = 4, ["\xb7"] = 5, ["\xc1"] = 6,
+  ["\xc2"] = 6, ["\xc4"] = 6, ["\xc6"] = 7, ["\xc7"] = 7, ["\xc9"] = 8, ["\xcf"] = 9, ["\xcb"] = 10,
+}
+local answers = {}
+for _, one in ipairs(bodies) do
+  local number = whom[one:sub(1, 1)]
+  if number then
+    local body = one:sub(2)
+    answers[#answers + 1] = one:sub(1, 1) .. string.char(number) .. string.pack("<s2", body)
+  end
+end
+table.sort(answers, function(a, b) return a:sub(2, 2) .. a < b:sub(2, 2) .. b end)
+for first = 1, #answers, 8 do
+  local last = math.min(first + 15, #answers)
+  write(("%s/session/%03d"):format(folder, first), table.concat(answers, "", first, last))
+end
 
 -- Questions as the node's fuzzer takes them, some behind each other so that they find something.
 local row = {}

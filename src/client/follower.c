@@ -88,7 +88,7 @@ void pump_follower_end(pump_follower *self) {
 static void on_subscription(pump_client *client, const pump_result *result, void *ud) {
   pump_follower *self = ud;
   pump_conversation *conversation = self->subscribing;
-  bool is_over = conversation->decision == PUMP_DONE;
+  bool is_over = conversation->decision != PUMP_GO_ON;
   pump_page *page;
   (void)client;
   if (is_over) self->subscribing = NULL; /* the client frees it */

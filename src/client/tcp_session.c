@@ -309,7 +309,13 @@ static void end_run(pump_session *session) {
   conversation->result.retryable = code == PUMP_ENOMEM;
 }
 
+/* Before it is confirmed there is no subscription that something could be pushed to. */
 static void push(pump_session *session, pump_conversation *conversation, pump_bytes body) {
+  if (!conversation->was_confirmed && !conversation->is_open) {
+    say(session, PUMP_LOG_WARNING, "dropped an event of no subscription yet",
+        push_command(conversation));
+    return;
+  }
   if (session->running != conversation || session->run_length == LONGEST_RUN) end_run(session);
   if (conversation->slot == 0) return; /* the run before ended it */
   session->running = conversation;

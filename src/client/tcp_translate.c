@@ -437,7 +437,7 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
     translate_drop(frame->payload, reply);
   } else if (kind == PUMP_CONSUME) {
     translate_consumer(frame->payload, reply);
-  } else if (kind >= PUMP_CREATE_GROUP) {
+  } else if (pump_kind_is_of_group(kind)) {
     translate_group(frame->payload, kind, reply);
   } else if (kind >= PUMP_READ_EVENT) {
     translate_page(frame, block, kind, reply);

@@ -180,7 +180,7 @@ static void put_details(pump_conversation *conversation) {
   const pump_result *result = &conversation->result;
   pump_buffer *words = &conversation->words;
   if ((request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) ||
-      request->kind >= PUMP_SUBSCRIBE) {
+      request->kind == PUMP_SUBSCRIBE || pump_kind_is_of_group(request->kind)) {
     pump_buffer_text(words, ": stream \"");
     put_line(words, request->stream);
     pump_buffer_byte(words, '"');
@@ -255,7 +255,7 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_NO_GROUP: return (verdict){PUMP_ENOGROUP, PUMP_DONE, false};
   case PUMP_OUTCOME_FULL: return (verdict){PUMP_EMAXSUBSCRIBERS, PUMP_DONE, true};
   case PUMP_OUTCOME_ERROR:
-    if (conversation->request.kind >= PUMP_CREATE_GROUP)
+    if (pump_kind_is_of_group(conversation->request.kind))
       return (verdict){PUMP_ESUBSCRIBE, PUMP_DONE, false};
     return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
   case PUMP_OUTCOME_BAD_REQUEST: return (verdict){PUMP_EBADREQUEST, PUMP_DONE, false};
@@ -307,7 +307,9 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   } else {
     set_failure(conversation, judged.code, reply->text);
   }
-  conversation->decision = judged.decision;
+  /* A subscription that stood is over, whatever the reason: its owner decides how to go on. */
+  bool stood = conversation->was_confirmed || conversation->is_open;
+  conversation->decision = stood && judged.decision != PUMP_GO_ON ? PUMP_DONE : judged.decision;
   if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
   return conversation->decision;
 }

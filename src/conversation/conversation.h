@@ -28,6 +28,10 @@ typedef enum pump_kind {
   PUMP_CONSUME
 } pump_kind;
 
+static inline bool pump_kind_is_of_group(pump_kind kind) {
+  return kind >= PUMP_CREATE_GROUP && kind <= PUMP_CONSUME;
+}
+
 /* Of these more comes after the first answer. */
 static inline bool pump_kind_subscribes(pump_kind kind) {
   return kind == PUMP_SUBSCRIBE || kind == PUMP_CONSUME;
@@ -39,7 +43,7 @@ typedef struct pump_request {
   bool require_leader;
   bool resolve_links;
   bool backward;
-  bool is_hard; /* delete: for ever */
+  bool is_hard;        /* delete: for ever */
   int32_t max_count;   /* reads: events; consume: events in flight */
   pump_bytes stream;   /* identify: the connection's name */
   pump_bytes group;    /* persistent subscriptions */
