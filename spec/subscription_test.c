@@ -366,28 +366,6 @@ static void disorder(void) {
   stop(&self);
 }
 
-static void not_confirmed(void) {
-  program self;
-  pump_subscribe how = defaults();
-  start(&self, 5);
-  how.is_volatile = true;
-  subscribe_answer = PUMP_TCP_STREAM_EVENT_APPEARED;
-  subscribe(&self, &how);
-  until_ended(&self, PUMP_EPROTOCOL);
-  tap_ok(self.ended == PUMP_EPROTOCOL && self.got == 0,
-         "events in front of the confirmation end it: %s", self.message);
-  stop(&self);
-
-  start(&self, 5);
-  subscribe_answer = PUMP_TCP_NOT_HANDLED;
-  subscribe_body = "\x08\x02"; /* not the leader, and no word of who is */
-  subscribe_size = 2;
-  subscribe(&self, &how);
-  until_ended(&self, PUMP_ENOTLEADER);
-  tap_ok(self.ended == PUMP_ENOTLEADER, "so does who is not the leader: %s", self.message);
-  stop(&self);
-}
-
 static void slow_consumers(void) {
   program self;
   pump_subscribe how = defaults();
@@ -627,7 +605,6 @@ int main(void) {
   everything_in_one_packet();
   joining();
   disorder();
-  not_confirmed();
   slow_consumers();
   volatile_ones();
   refusals();

@@ -71,7 +71,6 @@ void pump_client_set_timer(pump_client *client) {
 
 /* The last word: the callback, once, and the end of a conversation that is in no place. */
 static void finish(pump_client *client, pump_conversation *conversation) {
-  conversation->decision = PUMP_DONE; /* whatever it was: nothing comes of it any more */
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
   conversation->cb(client, &conversation->result, conversation->ud);

@@ -278,16 +278,8 @@ static uint8_t push_command(const pump_conversation *conversation) {
              : PUMP_TCP_STREAM_EVENT_APPEARED;
 }
 
-/* Ends a subscription that cannot go on: nothing is lost without a word. */
-static void end_subscription(pump_session *session, pump_conversation *conversation, int code,
-                             const char *message) {
-  unsubscribe(session, conversation);
-  leave_registry(session, conversation);
-  pump_conversation_fail(conversation, code, message);
-  list(session, conversation);
-}
-
-/* What was pushed to one subscription since becomes one page. */
+/* What was pushed to one subscription since becomes one page. One that cannot be read, or kept,
+ * ends the subscription: nothing is lost without a word. */
 static void end_run(pump_session *session) {
   pump_conversation *conversation = session->running;
   if (!conversation) return;
@@ -300,13 +292,14 @@ static void end_run(pump_session *session) {
     pump_page_unref(page);
     code = PUMP_ENOMEM;
   }
-  if (code == 0) {
-    list(session, conversation);
-    return;
+  if (code != 0) {
+    unsubscribe(session, conversation);
+    leave_registry(session, conversation);
+    pump_conversation_fail(conversation, code,
+                           code == PUMP_EPROTOCOL ? "an event that cannot be read" : NULL);
+    conversation->result.retryable = code == PUMP_ENOMEM;
   }
-  end_subscription(session, conversation, code,
-                   code == PUMP_EPROTOCOL ? "an event that cannot be read" : NULL);
-  conversation->result.retryable = code == PUMP_ENOMEM;
+  list(session, conversation);
 }
 
 /* Before it is confirmed there is no subscription that something could be pushed to. */
@@ -351,13 +344,7 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
   }
   if (pump_kind_subscribes(conversation->request.kind) &&
       frame->command == push_command(conversation)) {
-    if (conversation->decision == PUMP_GO_ON) {
-      push(session, conversation, frame->payload);
-    } else {
-      end_subscription(session, conversation, PUMP_EPROTOCOL,
-                       "an event came before the subscription was confirmed");
-      conversation->result.retryable = true;
-    }
+    push(session, conversation, frame->payload);
     return 0;
   }
   end_run(session);
