@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/buffer.h"
 #include "base/bytes.h"
-#include "base/guid.h"
 #include "base/json.h"
 #include "node/password.h"
 
@@ -23,8 +22,7 @@ static void write(beginning *at, const char *stream, const char *type, const cha
   pump_store_written written;
   pump_new_event event = {
       .type = pump_bytes_of(type), .data = pump_bytes_of(data), .is_json = is_json};
-  sqlite3_randomness(sizeof event.id.bytes, event.id.bytes);
-  pump_guid_stamp(&event.id);
+  pump_store_make_id(&event.id);
   if (at->code == 0)
     at->code =
         pump_store_append(at->store, pump_bytes_of(stream), PUMP_ANY, &event, 1, at->now, &written);
