@@ -15,16 +15,10 @@ typedef struct left_out {
   const char *file; /* NULL: all of them */
 } left_out;
 
-#define HTTP "groups over HTTP are not there yet"
-
 static const left_out left_outs[] = {
     {"read $all forward from the start as admin", "4.1 writes its own events in another order",
      "4.1.4/semantics.jsonl"},
     {"info", "4.1 says that it is 4.1", "4.1.4/semantics.jsonl"},
-    {"info of the group over HTTP", HTTP, NULL},
-    {"replay what is parked over HTTP", HTTP, NULL},
-    {"what comes after replayParked", HTTP, NULL},
-    {"subscriptions", HTTP, NULL},
 };
 
 static const char *why_left_out(const char *file, const char *step) {
@@ -58,6 +52,8 @@ static const preparation preparations[] = {
     {"read links resolved after the target was hard-deleted", "target-", 0, NULL, NULL},
     {"what the subscriber gets after an append of 2", "live-", 2, "thing", "{\"n\":%d}"},
     {"what the subscriber gets after a hard delete", "live-", 0, NULL, NULL},
+    /* What flies before the replay runs out of time before what is replayed. */
+    {"replay what is parked over HTTP", NULL, 600, NULL, NULL},
     {"one event of 4 MiB", NULL, 600, NULL, NULL}, /* until checkpoints are written */
     {"create a group without credentials", "work-", 6, "thing", "{\"n\":%d}"},
 };
@@ -372,16 +368,19 @@ static char *unescape(char *text) {
   return text;
 }
 
-/* path: from the recorded one on, up to a quote. */
-static bool get_page(int port, const char *path, char *page, size_t room) {
+/* request: as it was recorded: GET", "/path"]. */
+static bool get_page(int port, const char *request, char *page, size_t room) {
   node_peer guest;
-  char request[256];
+  char head[512];
   size_t size = 0;
   ssize_t got;
-  snprintf(request, sizeof request, "GET %.*s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
-           (int)strcspn(path, "\""), path);
+  const char *path = strchr(request, '/');
+  snprintf(head, sizeof head,
+           "%.*s %.*s HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n"
+           "Authorization: Basic YWRtaW46Y2hhbmdlaXQ=\r\n\r\n",
+           (int)strcspn(request, "\""), request, (int)strcspn(path, "\""), path);
   bool is_there =
-      node_peer_connect(&guest, port) && node_peer_send_bytes(&guest, request, strlen(request));
+      node_peer_connect(&guest, port) && node_peer_send_bytes(&guest, head, strlen(head));
   while (is_there && (got = recv(guest.fd, page + size, room - 1 - size, 0)) > 0)
     size += (size_t)got;
   page[size] = '\0';
@@ -389,13 +388,23 @@ static bool get_page(int port, const char *path, char *page, size_t room) {
   return strstr(page, " 200 OK\r\n") != NULL && strstr(page, "\r\n\r\n") != NULL;
 }
 
-static void run_page(asking *at, const char *file, const char *step, const char *path) {
+/* 4.1 did not tell that yet. */
+static void cut_outstanding(char *page) {
+  char *line = strstr(page, "  \"outstandingMessagesCount\"");
+  if (line) memmove(line, strchr(line, '\n') + 1, strlen(strchr(line, '\n')));
+}
+
+static void run_page(asking *at, const char *file, const char *step, const char *request) {
   char page[8192];
-  char *reply = strstr(path, "\"reply\": \"");
-  bool is_same = reply && get_page(at->http_port, path, page, sizeof page);
+  char *reply = strstr(request, "\"reply\": \"");
+  bool is_same = prepare(at, file, step) && reply;
+  if (is_same) is_same = get_page(at->http_port, request, page, sizeof page);
+  if (strstr(file, "4.1.4")) cut_outstanding(page);
+  /* That server had groups of earlier questions too. */
+  bool has_others = strcmp(step, "subscriptions") == 0 && strstr(file, "23.10");
   if (is_same)
-    is_same = page_has_form(step, unescape(reply + strlen("\"reply\": \"")),
-                            strstr(page, "\r\n\r\n") + 4);
+    is_same = (has_others ? page_has_keys : page_has_form)(
+        step, unescape(reply + strlen("\"reply\": \"")), strstr(page, "\r\n\r\n") + 4);
   tap_ok(is_same, "%s: %s", file, step);
 }
 
@@ -411,9 +420,9 @@ static void replay_line(asking *at, const char *file, char *line) {
     tap_ok(true, "%s: %s # SKIP %s", file, step, why);
     return;
   }
-  const char *page = strstr(question, "\"http\": [\"GET\", \"");
+  const char *page = strstr(question, "\"http\": [\"");
   if (page) {
-    run_page(at, file, step, page + strlen("\"http\": [\"GET\", \""));
+    run_page(at, file, step, page + strlen("\"http\": [\""));
     return;
   }
   char *answers = strstr(question, "\"got\":");
@@ -429,6 +438,17 @@ static void replay_line(asking *at, const char *file, char *line) {
   run_step(at, file, step, question, answers);
 }
 
+/* As the recorded connections called themselves. */
+static bool identify(node_peer *peer) {
+  uint8_t body[32];
+  pump_tcp_correlation id = {{8}};
+  pump_tcp_frame answer;
+  uint8_t *end = pump_pb_put_bytes(pump_pb_put_number(body, 1, 1), 2, "semantics", 9);
+  return node_peer_send(peer, PUMP_TCP_IDENTIFY_CLIENT, &id, NULL, NULL,
+                        (pump_bytes){(char *)body, (size_t)(end - body)}) &&
+         node_peer_receive(peer, &answer) && answer.command == PUMP_TCP_CLIENT_IDENTIFIED;
+}
+
 static void replay_file(const char *file, const char *like) {
   pump_node_options options;
   pump_node_options_init(&options);
@@ -442,8 +462,8 @@ static void replay_file(const char *file, const char *like) {
   char path[128];
   snprintf(path, sizeof path, "spec/recorded/%s", file);
   FILE *input = fopen(path, "r");
-  if (!tap_ok(child.port && input && node_peer_connect(&at.peer, child.port), "%s can be replayed",
-              file))
+  if (!tap_ok(child.port && input && node_peer_connect(&at.peer, child.port) && identify(&at.peer),
+              "%s can be replayed", file))
     return;
   char *line = NULL;
   size_t room = 0;
