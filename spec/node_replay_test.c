@@ -7,62 +7,12 @@
 #include "replay.h"
 #include "wire/tcp/events.h"
 
-/* ---- What is left out, by the name of the step -------------------------------------------- */
-
-typedef struct left_out {
-  const char *step;
-  const char *why;
-} left_out;
-
-#define GROUPS "persistent subscriptions are not there yet"
-
-static const left_out left_outs[] = {
-    {"create a group without credentials", GROUPS},
-    {"create a group", GROUPS},
-    {"create it again", GROUPS},
-    {"create with an unknown strategy", GROUPS},
-    {"create on $all", GROUPS},
-    {"update a group that does not exist", GROUPS},
-    {"delete a group that does not exist", GROUPS},
-    {"connect to a group that does not exist", GROUPS},
-    {"connect, 3 in flight, 6 events there", GROUPS},
-    {"ack the first", GROUPS},
-    {"nak the second: retry", GROUPS},
-    {"nak the third: park", GROUPS},
-    {"what comes while nothing is acked (timeout 1.5 s, 2 retries)", GROUPS},
-    {"info of the group over HTTP", GROUPS},
-    {"read the parked stream, resolved", GROUPS},
-    {"replay what is parked over HTTP", GROUPS},
-    {"what comes after replayParked", GROUPS},
-    {"update the group while a consumer is connected", GROUPS},
-    {"what the consumer gets on update", GROUPS},
-    {"connect again after the update", GROUPS},
-    {"ack all of them", GROUPS},
-    {"delete the group while a consumer is connected", GROUPS},
-    {"what the consumer gets on delete", GROUPS},
-    {"RoundRobin: first consumer (3 in flight) after an append of 6", GROUPS},
-    {"RoundRobin: second consumer (3 in flight)", GROUPS},
-    {"DispatchToSingle: first consumer (3 in flight) after an append of 6", GROUPS},
-    {"DispatchToSingle: second consumer (3 in flight)", GROUPS},
-    {"Pinned: first consumer (3 in flight) after an append of 6", GROUPS},
-    {"Pinned: second consumer (3 in flight)", GROUPS},
-    {"connect beyond subscriber_max_count", GROUPS},
-    {"subscriptions", GROUPS},
-};
-
-static const char *why_left_out(const char *step) {
-  for (size_t i = 0; i < sizeof left_outs / sizeof *left_outs; i++) {
-    if (strcmp(left_outs[i].step, step) == 0) return left_outs[i].why;
-  }
-  return NULL;
-}
-
 /* ---- What had been done between the recorded questions ------------------------------------ */
 
 typedef struct preparation {
   const char *before; /* the step */
   const char *stream; /* less its suffix; NULL: only wait */
-  int events;
+  int events;         /* or milliseconds */
   const char *type;
   const char *data; /* %d: the event's number */
 } preparation;
@@ -72,7 +22,7 @@ static const preparation preparations[] = {
     {"set an ACL for admins", "acl-", 1, "thing", "{\"a\":1}"},
     {"read with $maxAge 1 s, at once", "$$age-", 1, "$metadata", "{\"$maxAge\":1}"},
     {"read with $maxAge 1 s, at once", "age-", 2, "thing", "{\"a\":1}"},
-    {"read with $maxAge 1 s, 2 s later", NULL, 0, NULL, NULL},
+    {"read with $maxAge 1 s, 2 s later", NULL, 2000, NULL, NULL},
     {"soft delete, wrong expected version", "soft-", 3, "thing", "{\"a\":1}"},
     {"hard delete", "hard-", 3, "thing", "{\"a\":1}"},
     {"write links: 0@, 2@, missing 9@, missing stream, malformed", "target-", 3, "thing",
@@ -80,6 +30,10 @@ static const preparation preparations[] = {
     {"read links resolved after the target was hard-deleted", "target-", 0, NULL, NULL},
     {"what the subscriber gets after an append of 2", "live-", 2, "thing", "{\"n\":%d}"},
     {"what the subscriber gets after a hard delete", "live-", 0, NULL, NULL},
+    /* What flies before the replay runs out of time before what is replayed. */
+    {"replay what is parked over HTTP", NULL, 600, NULL, NULL},
+    {"one event of 4 MiB", NULL, 600, NULL, NULL}, /* until checkpoints are written */
+    {"create a group without credentials", "work-", 6, "thing", "{\"n\":%d}"},
 };
 
 /* The ids of what was prepared are not known, nor those of metadata that a server writes itself. */
@@ -87,16 +41,23 @@ static bool was_prepared(pump_bytes stream) {
   for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
     if (preparations[i].stream && pump_bytes_starts(stream, preparations[i].stream)) return true;
   }
-  return pump_bytes_starts(stream, "$$soft-");
+  return pump_bytes_starts(stream, "$$soft-") || pump_bytes_starts(stream, "$persistent");
 }
 
 typedef struct asking {
   node_peer peer;
-  node_peer other; /* what is prepared goes over this one */
+  node_peer other; /* what is prepared goes over this one, new each time */
+  int port;
   uint8_t counter;
   int http_port;
   pump_tcp_correlation subscription;
+  pump_tcp_correlation second; /* of two consumers */
   char suffix[32];
+  struct {
+    pump_tcp_frame frame;
+    char *payload;
+  } kept[100]; /* what came to others than who was asked for */
+  size_t kept_count;
   replay replay;
 } asking;
 
@@ -119,6 +80,31 @@ static bool write_events(asking *at, const preparation *what, const char *stream
   return true;
 }
 
+/* The next frame for that one; others keep theirs. It is valid until the next call. */
+static bool receive_for(asking *at, const pump_tcp_correlation *id, pump_tcp_frame *frame) {
+  static char *last;
+  free(last);
+  last = NULL;
+  for (size_t i = 0; i < at->kept_count; i++) {
+    *frame = at->kept[i].frame;
+    if (memcmp(&frame->correlation, id, sizeof *id) != 0) continue;
+    last = at->kept[i].payload;
+    memmove(&at->kept[i], &at->kept[i + 1], (--at->kept_count - i) * sizeof *at->kept);
+    return true;
+  }
+  while (node_peer_receive(&at->peer, frame)) {
+    if (memcmp(&frame->correlation, id, sizeof *id) == 0) return true;
+    if (at->kept_count == sizeof at->kept / sizeof *at->kept) return false;
+    char *payload = malloc(frame->payload.size + 1);
+    if (!payload) abort();
+    memcpy(payload, frame->payload.data, frame->payload.size);
+    frame->payload.data = payload;
+    at->kept[at->kept_count].frame = *frame;
+    at->kept[at->kept_count++].payload = payload;
+  }
+  return false;
+}
+
 static bool hard_delete(asking *at, const char *stream) {
   uint8_t body[128] = {0x0a, (uint8_t)strlen(stream)};
   uint8_t *end = body + 2 + body[1];
@@ -134,20 +120,74 @@ static bool hard_delete(asking *at, const char *stream) {
          answer.command == PUMP_TCP_DELETE_STREAM_COMPLETED;
 }
 
-static bool prepare(asking *at, const char *step) {
-  bool is_good = true;
+/* Two consumers of a new group on connection `peer`, or one. */
+static bool connect_consumers(asking *at, const char *name, int start_from, int most, int count) {
+  char stream[64];
+  uint8_t body[256];
+  pump_tcp_frame answer;
+  pump_tcp_correlation id = {{++at->counter, 5}};
+  snprintf(stream, sizeof stream, "work-%s", at->suffix);
+  const int values[] = {0, start_from, 30000, 0, 500, 20, 500, 10, 0, 2000, 1000, 10, most};
+  uint8_t *end = pump_pb_put_bytes(body, 1, name, strlen(name));
+  end = pump_pb_put_bytes(end, 2, stream, strlen(stream));
+  for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
+    end = pump_pb_put_number(end, 3 + i, (uint64_t)(int64_t)values[i]);
+  if (start_from < 0) { /* field 16 is the strategy, which the group is called after */
+    *end++ = 0x82;
+    *end++ = 1;
+    *end++ = (uint8_t)strlen(name);
+    end = (uint8_t *)memcpy(end, name, strlen(name)) + strlen(name);
+  }
+  bool is_good = node_peer_send(&at->other, PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION, &id, "admin",
+                                "changeit", (pump_bytes){(char *)body, (size_t)(end - body)}) &&
+                 node_peer_receive(&at->other, &answer) &&
+                 answer.command == PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED;
+  for (int i = 0; is_good && i < count; i++) {
+    pump_tcp_correlation *consumer = i == 0 ? &at->subscription : &at->second;
+    *consumer = (pump_tcp_correlation){{++at->counter, 6}};
+    end = pump_pb_put_bytes(body, 1, name, strlen(name));
+    end = pump_pb_put_bytes(end, 2, stream, strlen(stream));
+    end = pump_pb_put_number(end, 3, 3);
+    is_good =
+        node_peer_send(&at->peer, PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION, consumer, "admin",
+                       "changeit", (pump_bytes){(char *)body, (size_t)(end - body)}) &&
+        receive_for(at, consumer, &answer) &&
+        answer.command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION;
+  }
+  return is_good;
+}
+
+/* Each strategy was tried with two consumers and an append of six events. */
+static bool prepare_strategy(asking *at, const char *step) {
+  static const preparation six = {"", "work-", 6, "thing", "{\"n\":%d}"};
+  char name[32], stream[64];
+  if (strcmp(step, "connect beyond subscriber_max_count") == 0)
+    return connect_consumers(at, "few", 0, 1, 1);
+  if (strstr(step, ": second consumer (3 in flight)")) at->subscription = at->second;
+  if (!strstr(step, ": first consumer (3 in flight) after an append of 6")) return true;
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(step, ":"), step);
+  snprintf(stream, sizeof stream, "work-%s", at->suffix);
+  return connect_consumers(at, name, -1, 0, 2) && write_events(at, &six, stream);
+}
+
+static bool prepare(asking *at, const char *file, const char *step) {
+  bool is_good = node_peer_connect(&at->other, at->port) && prepare_strategy(at, step);
+  /* As the clock of the older servers stood, the fourth event ran out of time before the second
+   * and the fifth did. */
+  if (strcmp(step, "nak the second: retry") == 0 && !strstr(file, "23.10")) usleep(600000);
   for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
     const preparation *what = &preparations[i];
     if (strcmp(what->before, step) != 0) continue;
     char stream[64];
     snprintf(stream, sizeof stream, "%s%s", what->stream ? what->stream : "", at->suffix);
     if (!what->stream)
-      sleep(2);
+      usleep((useconds_t)what->events * 1000);
     else if (what->events == 0)
       is_good = hard_delete(at, stream) && is_good;
     else
       is_good = write_events(at, what, stream) && is_good;
   }
+  node_peer_close(&at->other);
   return is_good;
 }
 
@@ -174,6 +214,11 @@ static bool big_body(asking *at, const char *step, pump_buffer *body) {
   return true;
 }
 
+static bool has_ids(uint8_t command) {
+  return command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS ||
+         command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_NAK_EVENTS;
+}
+
 /* How many fields of a question, from the first on, are positions: what an earlier answer gave. */
 static unsigned count_positions(uint8_t command) {
   switch (command) {
@@ -192,13 +237,23 @@ static uint64_t our_position(const replay *at, uint64_t theirs) {
   return theirs;
 }
 
-static void put_positions(asking *at, uint8_t command, pump_buffer *body, pump_bytes recorded) {
+static pump_bytes our_id(const replay *at, pump_bytes theirs) {
+  for (size_t i = 0; i < at->id_count; i++) {
+    if (pump_bytes_equal(theirs, (pump_bytes){(const char *)at->ids[i].theirs, 16}))
+      return (pump_bytes){(const char *)at->ids[i].ours, 16};
+  }
+  return theirs;
+}
+
+/* The question with our positions and ids in the place of theirs. */
+static void put_ours(asking *at, uint8_t command, pump_buffer *body, pump_bytes recorded) {
   unsigned count = count_positions(command);
-  if (count == 0) return;
+  if (count == 0 && !has_ids(command)) return;
   pump_pb_cursor cursor = pump_pb_start(recorded);
   pump_pb_field field;
   while (pump_pb_next(&cursor, &field)) {
     if (field.number <= count) field.value = our_position(&at->replay, field.value);
+    if (has_ids(command) && field.number == 2) field.bytes = our_id(&at->replay, field.bytes);
     uint8_t *to = pump_buffer_reserve(body, 16 + field.bytes.size);
     if (!to) abort();
     uint8_t *end = field.type == 2
@@ -208,6 +263,20 @@ static void put_positions(asking *at, uint8_t command, pump_buffer *body, pump_b
   }
 }
 
+/* Before the answer to a ping. */
+static bool nothing_comes(asking *at, const pump_tcp_correlation *id) {
+  pump_tcp_correlation ping = {{++at->counter, 7}};
+  pump_tcp_frame got;
+  usleep(100000);
+  if (!node_peer_send(&at->peer, PUMP_TCP_PING, &ping, NULL, NULL, (pump_bytes){0}) ||
+      !receive_for(at, &ping, &got))
+    return false;
+  for (size_t i = 0; i < at->kept_count; i++) {
+    if (memcmp(&at->kept[i].frame.correlation, id, sizeof *id) == 0) return false;
+  }
+  return true;
+}
+
 /* The answers to a question, or what comes without one, each with the right id. */
 static bool compare_answers(asking *at, const pump_tcp_correlation *id, const char *answers) {
   recorded_frame expected;
@@ -215,7 +284,7 @@ static bool compare_answers(asking *at, const pump_tcp_correlation *id, const ch
   int count = 0;
   for (; is_same && recorded_next(&answers, &expected); count++) {
     pump_tcp_frame got = {0};
-    is_same = node_peer_receive(&at->peer, &got) && memcmp(&got.correlation, id, sizeof *id) == 0;
+    is_same = receive_for(at, id, &got);
     if (is_same && got.command != expected.command) {
       snprintf(at->replay.why, sizeof at->replay.why, "command %02x there, %02x here",
                expected.command, got.command);
@@ -225,7 +294,20 @@ static bool compare_answers(asking *at, const pump_tcp_correlation *id, const ch
       is_same = same_message(&at->replay, message_of(got.command), expected.body, got.payload);
     free((char *)(uintptr_t)expected.body.data);
   }
-  return is_same && count > 0;
+  if (count == 0) return nothing_comes(at, id);
+  return is_same;
+}
+
+/* Whose answers come to this question: its own, or those of the subscription. */
+static pump_tcp_correlation id_for(asking *at, bool has_question, uint8_t command) {
+  pump_tcp_correlation id = {{++at->counter, 1, 2}};
+  bool is_of_subscription =
+      !has_question || has_ids(command) || command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM;
+  if (is_of_subscription) id = at->subscription;
+  if (command == PUMP_TCP_SUBSCRIBE_TO_STREAM ||
+      command == PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION)
+    at->subscription = id;
+  return id;
 }
 
 static void run_step(asking *at, const char *file, const char *step, const char *question,
@@ -240,12 +322,10 @@ static void run_step(asking *at, const char *file, const char *step, const char 
     sent.command = PUMP_TCP_WRITE_EVENTS;
     has_question = true;
   }
-  put_positions(at, sent.command, &large, sent.body);
+  put_ours(at, sent.command, &large, sent.body);
   pump_bytes body = large.size ? (pump_bytes){(char *)large.data, large.size} : sent.body;
-  pump_tcp_correlation id = {{++at->counter, 1, 2}};
-  if (!has_question || sent.command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM) id = at->subscription;
-  if (sent.command == PUMP_TCP_SUBSCRIBE_TO_STREAM) at->subscription = id;
-  bool is_same = prepare(at, step);
+  bool is_same = prepare(at, file, step);
+  pump_tcp_correlation id = id_for(at, has_question, sent.command);
   if (is_same && has_question)
     is_same =
         node_peer_send(&at->peer, sent.command, &id, is_admin ? "admin" : NULL, "changeit", body);
@@ -266,16 +346,19 @@ static char *unescape(char *text) {
   return text;
 }
 
-/* path: from the recorded one on, up to a quote. */
-static bool get_page(int port, const char *path, char *page, size_t room) {
+/* request: as it was recorded: GET", "/path"]. */
+static bool get_page(int port, const char *request, char *page, size_t room) {
   node_peer guest;
-  char request[256];
+  char head[512];
   size_t size = 0;
   ssize_t got;
-  snprintf(request, sizeof request, "GET %.*s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
-           (int)strcspn(path, "\""), path);
+  const char *path = strchr(request, '/');
+  snprintf(head, sizeof head,
+           "%.*s %.*s HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n"
+           "Authorization: Basic YWRtaW46Y2hhbmdlaXQ=\r\n\r\n",
+           (int)strcspn(request, "\""), request, (int)strcspn(path, "\""), path);
   bool is_there =
-      node_peer_connect(&guest, port) && node_peer_send_bytes(&guest, request, strlen(request));
+      node_peer_connect(&guest, port) && node_peer_send_bytes(&guest, head, strlen(head));
   while (is_there && (got = recv(guest.fd, page + size, room - 1 - size, 0)) > 0)
     size += (size_t)got;
   page[size] = '\0';
@@ -283,13 +366,23 @@ static bool get_page(int port, const char *path, char *page, size_t room) {
   return strstr(page, " 200 OK\r\n") != NULL && strstr(page, "\r\n\r\n") != NULL;
 }
 
-static void run_page(asking *at, const char *file, const char *step, const char *path) {
+/* 4.1 did not tell that yet. */
+static void cut_outstanding(char *page) {
+  char *line = strstr(page, "  \"outstandingMessagesCount\"");
+  if (line) memmove(line, strchr(line, '\n') + 1, strlen(strchr(line, '\n')));
+}
+
+static void run_page(asking *at, const char *file, const char *step, const char *request) {
   char page[8192];
-  char *reply = strstr(path, "\"reply\": \"");
-  bool is_same = reply && get_page(at->http_port, path, page, sizeof page);
+  char *reply = strstr(request, "\"reply\": \"");
+  bool is_same = prepare(at, file, step) && reply;
+  if (is_same) is_same = get_page(at->http_port, request, page, sizeof page);
+  if (strstr(file, "4.1.4")) cut_outstanding(page);
+  /* That server had groups of earlier questions too. */
+  bool has_others = strcmp(step, "subscriptions") == 0 && strstr(file, "23.10");
   if (is_same)
-    is_same = page_has_form(step, unescape(reply + strlen("\"reply\": \"")),
-                            strstr(page, "\r\n\r\n") + 4);
+    is_same = (has_others ? page_has_keys : page_has_form)(
+        step, unescape(reply + strlen("\"reply\": \"")), strstr(page, "\r\n\r\n") + 4);
   tap_ok(is_same, "%s: %s", file, step);
 }
 
@@ -300,14 +393,9 @@ static void replay_line(asking *at, const char *file, char *line) {
   char *end = strchr(step, '"');
   *end = '\0';
   char *question = end + 1;
-  const char *why = why_left_out(step);
-  if (why) {
-    tap_ok(true, "%s: %s # SKIP %s", file, step, why);
-    return;
-  }
-  const char *page = strstr(question, "\"http\": [\"GET\", \"");
+  const char *page = strstr(question, "\"http\": [\"");
   if (page) {
-    run_page(at, file, step, page + strlen("\"http\": [\"GET\", \""));
+    run_page(at, file, step, page + strlen("\"http\": [\""));
     return;
   }
   char *answers = strstr(question, "\"got\":");
@@ -323,6 +411,17 @@ static void replay_line(asking *at, const char *file, char *line) {
   run_step(at, file, step, question, answers);
 }
 
+/* As the recorded connections called themselves. */
+static bool identify(node_peer *peer) {
+  uint8_t body[32];
+  pump_tcp_correlation id = {{8}};
+  pump_tcp_frame answer;
+  uint8_t *end = pump_pb_put_bytes(pump_pb_put_number(body, 1, 1), 2, "semantics", 9);
+  return node_peer_send(peer, PUMP_TCP_IDENTIFY_CLIENT, &id, NULL, NULL,
+                        (pump_bytes){(char *)body, (size_t)(end - body)}) &&
+         node_peer_receive(peer, &answer) && answer.command == PUMP_TCP_CLIENT_IDENTIFIED;
+}
+
 static void replay_file(const char *file, const char *like) {
   pump_node_options options;
   pump_node_options_init(&options);
@@ -331,12 +430,13 @@ static void replay_file(const char *file, const char *like) {
   options.like = like;
   node_child child = node_child_start(&options);
   static asking at;
-  at = (asking){.http_port = child.http_port, .replay.is_id_unknown = was_prepared};
+  at = (asking){
+      .port = child.port, .http_port = child.http_port, .replay.is_id_unknown = was_prepared};
   char path[128];
   snprintf(path, sizeof path, "spec/recorded/%s", file);
   FILE *input = fopen(path, "r");
   if (!tap_ok(child.port && input && node_peer_connect(&at.peer, child.port) &&
-                  node_peer_identify(&at.peer, 1) && node_peer_connect(&at.other, child.port),
+                  identify(&at.peer) && node_peer_connect(&at.other, child.port),
               "%s can be replayed", file))
     return;
   char *line = NULL;
@@ -346,7 +446,6 @@ static void replay_file(const char *file, const char *like) {
   free(line);
   fclose(input);
   node_peer_close(&at.peer);
-  node_peer_close(&at.other);
   tap_ok(node_child_stop(&child), "%s: the node ends with nothing open", file);
 }
 

@@ -14,6 +14,10 @@ typedef struct replay {
     int64_t theirs, ours;
   } positions[1000];
   size_t position_count;
+  struct {
+    uint8_t theirs[16], ours[16];
+  } ids[200]; /* of events that were not recorded being written */
+  size_t id_count;
 } replay;
 
 typedef enum rule { EXACT, POSITION, TIME, ID, DATA, MESSAGE } rule;
@@ -28,6 +32,7 @@ typedef enum message {
   COMMITTED,
   CONFIRMED,
   PUSHED,
+  PUSHED_TO_GROUP,
   RESOLVED,
   RECORD
 } message;
@@ -56,12 +61,14 @@ static const struct {
     {COMMITTED, 7, POSITION, PLAIN},
     {CONFIRMED, 1, POSITION, PLAIN},
     {PUSHED, 1, MESSAGE, RESOLVED},
+    {PUSHED_TO_GROUP, 1, MESSAGE, RESOLVED},
     {RESOLVED, 1, MESSAGE, RECORD},
     {RESOLVED, 2, MESSAGE, RECORD},
     {RESOLVED, 3, POSITION, PLAIN},
     {RESOLVED, 4, POSITION, PLAIN},
     {RECORD, 3, ID, PLAIN},
     {RECORD, 7, DATA, PLAIN},
+    {RECORD, 8, DATA, PLAIN},
     {RECORD, 9, TIME, PLAIN},
     {RECORD, 10, TIME, PLAIN},
 };
@@ -78,8 +85,10 @@ static inline message message_of(uint8_t command) {
   case PUMP_TCP_TRANSACTION_START_COMPLETED:
   case PUMP_TCP_TRANSACTION_WRITE_COMPLETED: return IN_TRANSACTION;
   case PUMP_TCP_TRANSACTION_COMMIT_COMPLETED: return COMMITTED;
+  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION:
   case PUMP_TCP_SUBSCRIPTION_CONFIRMATION: return CONFIRMED;
   case PUMP_TCP_STREAM_EVENT_APPEARED: return PUSHED;
+  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED: return PUSHED_TO_GROUP;
   default: return PLAIN;
   }
 }
@@ -111,21 +120,43 @@ static inline bool is_id_unknown(const replay *at, pump_bytes record) {
          (at->is_id_unknown && at->is_id_unknown(field.bytes));
 }
 
-/* The salt of a password is random, and its hash with it. */
-static inline bool same_data(pump_bytes theirs, pump_bytes ours) {
-  if (theirs.size != ours.size) return false;
-  for (size_t i = 0; i < theirs.size; i++) {
-    pump_bytes rest = {theirs.data + i, theirs.size - i};
-    if (theirs.data[i] != ours.data[i]) return false;
-    if (pump_bytes_starts(rest, "\"salt\": \"") || pump_bytes_starts(rest, "\"hash\": \"")) {
-      size_t end = i + strlen("\"salt\": \"");
-      while (end < theirs.size && theirs.data[end] != '"')
-        end++;
-      if (memcmp(theirs.data + i, ours.data + i, strlen("\"salt\": \"")) != 0) return false;
-      i = end - 1;
-    }
+/* What was an unknown id before has to be the same now. */
+static inline bool same_unknown_id(replay *at, pump_bytes theirs, pump_bytes ours) {
+  if (theirs.size != 16) return false;
+  for (size_t i = 0; i < at->id_count; i++) {
+    if (memcmp(at->ids[i].theirs, theirs.data, 16) == 0)
+      return memcmp(at->ids[i].ours, ours.data, 16) == 0;
+  }
+  if (at->id_count < sizeof at->ids / sizeof *at->ids) {
+    memcpy(at->ids[at->id_count].theirs, theirs.data, 16);
+    memcpy(at->ids[at->id_count++].ours, ours.data, 16);
   }
   return true;
+}
+
+static inline void skip_text(pump_bytes *text) {
+  while (text->size > 0 && *text->data != '"') {
+    text->data++;
+    text->size--;
+  }
+}
+
+/* The salt of a password is random, and its hash with it; times are times. */
+static inline bool same_data(pump_bytes theirs, pump_bytes ours) {
+  static const char *const own[] = {"\"salt\": \"", "\"hash\": \"", "\"added\": \""};
+  while (theirs.size > 0 && ours.size > 0) {
+    size_t size = 1;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+      if (pump_bytes_starts(theirs, own[i])) size = strlen(own[i]);
+    }
+    if (ours.size < size || memcmp(theirs.data, ours.data, size) != 0) return false;
+    theirs = (pump_bytes){theirs.data + size, theirs.size - size};
+    ours = (pump_bytes){ours.data + size, ours.size - size};
+    if (size == 1) continue;
+    skip_text(&theirs);
+    skip_text(&ours);
+  }
+  return theirs.size == ours.size;
 }
 
 static inline bool same_message(replay *at, message in, pump_bytes theirs, pump_bytes ours);
@@ -143,8 +174,9 @@ static inline bool same_field(replay *at, message in, pump_bytes record,
   case POSITION: return same_position(at, (int64_t)theirs->value, (int64_t)ours->value);
   case TIME: return ours->value != 0;
   case ID:
-    return ours->bytes.size == 16 &&
-           (is_id_unknown(at, record) || pump_bytes_equal(theirs->bytes, ours->bytes));
+    if (ours->bytes.size != 16) return false;
+    return is_id_unknown(at, record) ? same_unknown_id(at, theirs->bytes, ours->bytes)
+                                     : pump_bytes_equal(theirs->bytes, ours->bytes);
   case DATA: return same_data(theirs->bytes, ours->bytes);
   case MESSAGE: return same_message(at, sub, theirs->bytes, ours->bytes);
   default: return theirs->value == ours->value && pump_bytes_equal(theirs->bytes, ours->bytes);

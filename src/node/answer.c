@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/bytes.h"
+#include "node/group_answer.h"
 #include "node/node_private.h"
 #include "node/write.h"
 #include "wire/protobuf.h"
@@ -22,7 +23,12 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_DELETE_STREAM:
   case PUMP_TCP_TRANSACTION_START:
   case PUMP_TCP_TRANSACTION_WRITE:
-  case PUMP_TCP_TRANSACTION_COMMIT: *is_write = true; return true;
+  case PUMP_TCP_TRANSACTION_COMMIT:
+  case PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION:
+  case PUMP_TCP_UPDATE_PERSISTENT_SUBSCRIPTION:
+  case PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION:
+  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS:
+  case PUMP_TCP_PERSISTENT_SUBSCRIPTION_NAK_EVENTS: *is_write = true; return true;
   case PUMP_TCP_READ_EVENT:
   case PUMP_TCP_READ_STREAM_FORWARD:
   case PUMP_TCP_READ_STREAM_BACKWARD:
@@ -30,6 +36,7 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_READ_ALL_BACKWARD:
   case PUMP_TCP_SCAVENGE_DATABASE:
   case PUMP_TCP_SUBSCRIBE_TO_STREAM:
+  case PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION:
   case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM: return true;
   default: return false;
   }
@@ -363,6 +370,10 @@ static void answer_read(pump_peer *peer, const pump_request *request) {
   pump_tcp_unpack_free(asked);
 }
 
+static void answer_unsubscribe(pump_peer *peer, const pump_request *request) {
+  if (!pump_group_answer_unsubscribe(peer, request)) pump_feed_answer_unsubscribe(peer, request);
+}
+
 void pump_answer(pump_peer *peer, const pump_request *request) {
   if (request->is_write)
     pump_write_answer(peer, request);
@@ -370,8 +381,10 @@ void pump_answer(pump_peer *peer, const pump_request *request) {
     pump_clean_answer(peer, request);
   else if (request->command == PUMP_TCP_SUBSCRIBE_TO_STREAM)
     pump_feed_answer_subscribe(peer, request);
+  else if (request->command == PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION)
+    pump_group_answer_connect(peer, request);
   else if (request->command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM)
-    pump_feed_answer_unsubscribe(peer, request);
+    answer_unsubscribe(peer, request);
   else
     answer_read(peer, request);
 }

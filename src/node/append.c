@@ -251,7 +251,7 @@ static int apply_settings(pump_store *store, pump_bytes settings) {
   return pump_store_run(store, row);
 }
 
-static void random_id(pump_guid *id) {
+void pump_store_make_id(pump_guid *id) {
   sqlite3_randomness(sizeof id->bytes, id->bytes);
   pump_guid_stamp(id);
 }
@@ -262,7 +262,7 @@ static int write_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   if (!meta) return PUMP_ESTORE;
   appending to = {.store = store, .name = {meta, name.size + 2}, .now = now};
   pump_new_event event = {.type = pump_bytes_of("$metadata"), .data = metadata, .is_json = true};
-  random_id(&event.id);
+  pump_store_make_id(&event.id);
   const pump_new_event *next = &event;
   int code = pump_store_find(store, to.name, &to.stream);
   if (code == 0) code = add_events(&to, 1, next_given, &next, &event);
@@ -412,7 +412,7 @@ int pump_store_append(pump_store *store, pump_bytes stream, int64_t expected,
 
 static int add_tombstone(appending *to) {
   pump_new_event event = {.type = pump_bytes_of("$streamDeleted")};
-  random_id(&event.id);
+  pump_store_make_id(&event.id);
   int code = to->stream.id == 0 ? add_stream(to) : 0;
   if (code == 0) code = add_event(to, PUMP_STORE_TOMBSTONE, &event);
   to->stream.last = PUMP_STORE_TOMBSTONE;
@@ -424,7 +424,7 @@ int pump_store_delete(pump_store *store, pump_bytes stream, int64_t expected, bo
   *out = (pump_store_written){PUMP_STORE_SUCCESS, -1, -1, -1, -1, true};
   appending to = {.store = store, .name = stream, .now = now};
   pump_new_event nothing_like_it; /* a deletion is a write that never happened before */
-  random_id(&nothing_like_it.id);
+  pump_store_make_id(&nothing_like_it.id);
   decision decided = WRITE;
   int code = pump_store_begin(store);
   if (code == 0) code = pump_store_find(store, stream, &to.stream);

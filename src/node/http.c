@@ -10,6 +10,7 @@
 #include "base/guid.h"
 #include "node/door.h"
 #include "node/faults_json.h"
+#include "node/group_pages.h"
 #include "node/node_private.h"
 #include "node/pages.h"
 
@@ -17,6 +18,8 @@
 #define GUEST_MEMORY ((size_t)16 * 1024) /* a request's head, and what MHD needs beside it */
 #define MAX_BODY     ((size_t)1024 * 1024)
 #define GUEST_TICKS  (10000 / PUMP_NODE_TICK)
+
+#define GROUPS "/subscriptions"
 
 #define JSON "application/json; charset=utf-8"
 #define TEXT "text/plain; charset=utf-8"
@@ -47,6 +50,7 @@ struct pump_http {
 typedef struct exchange {
   pump_http *http;
   struct MHD_Connection *connection;
+  const char *path;
   pump_buffer body; /* of the request */
   pump_buffer out;  /* of the answer */
 } exchange;
@@ -134,31 +138,130 @@ static unsigned post_drop(exchange *it) {
   return get_faults(it);
 }
 
+/* ---- Groups ------------------------------------------------------------------------------- */
+
+/* Where this guest reaches the node. */
+static const char *base_of(const exchange *it, char base[PUMP_ADDRESS_SIZE + 8]) {
+  char address[PUMP_ADDRESS_SIZE];
+  pump_listen_address(fd_of(it->connection), address);
+  snprintf(base, PUMP_ADDRESS_SIZE + 8, "http://%s", address);
+  return base;
+}
+
+static unsigned get_groups(exchange *it) {
+  char base[PUMP_ADDRESS_SIZE + 8];
+  pump_page_groups(&it->out, it->http->node, NULL, base_of(it, base));
+  return MHD_HTTP_OK;
+}
+
+static unsigned get_stream(exchange *it) {
+  char base[PUMP_ADDRESS_SIZE + 8];
+  pump_bytes stream = pump_bytes_of(it->path + strlen(GROUPS "/"));
+  if (pump_page_groups(&it->out, it->http->node, &stream, base_of(it, base))) return MHD_HTTP_OK;
+  return say(it, MHD_HTTP_NOT_FOUND, "Not Found: this stream has no groups");
+}
+
+/* "stream::name", as the path says it before `suffix`; a group's name has no slash. */
+static pump_kept_group *find_group(const exchange *it, const char *suffix, pump_buffer *key) {
+  const char *from = it->path + strlen(GROUPS "/");
+  size_t size = strlen(from) - strlen(suffix), stream = size - 1;
+  while (stream > 0 && from[stream] != '/')
+    stream--;
+  if (stream == 0) return NULL;
+  pump_buffer_append(key, from, stream);
+  pump_buffer_text(key, "::");
+  pump_buffer_append(key, from + stream + 1, size - stream - 1);
+  return pump_groups_find(it->http->node, (pump_bytes){(const char *)key->data, key->size});
+}
+
+static unsigned get_group(exchange *it) {
+  char base[PUMP_ADDRESS_SIZE + 8];
+  pump_buffer key;
+  pump_buffer_init(&key);
+  pump_kept_group *group = find_group(it, "/info", &key);
+  pump_buffer_free(&key);
+  if (!group) return say(it, MHD_HTTP_NOT_FOUND, "Not Found: there is no such group");
+  pump_page_group(&it->out, group, base_of(it, base));
+  return MHD_HTTP_OK;
+}
+
+/* ?stopAt=N: only what was parked before that one. */
+static bool take_stop(const exchange *it, int64_t *stop_at) {
+  const char *text = MHD_lookup_connection_value(it->connection, MHD_GET_ARGUMENT_KIND, "stopAt");
+  char *end;
+  *stop_at = INT64_MAX;
+  if (!text) return true;
+  *stop_at = strtoll(text, &end, 10);
+  return *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+static unsigned post_replay(exchange *it) {
+  int64_t stop_at;
+  pump_buffer key;
+  if (!take_stop(it, &stop_at))
+    return say(it, MHD_HTTP_BAD_REQUEST, "Bad Request: stopAt is to be a number from 0 on");
+  pump_buffer_init(&key);
+  pump_kept_group *group = find_group(it, "/replayParked", &key);
+  int code = group ? pump_groups_replay(group, stop_at) : 0;
+  pump_page_replay(&it->out, it->http->node, group, (pump_bytes){(const char *)key.data, key.size});
+  pump_buffer_free(&key);
+  if (code != 0)
+    return say(it, MHD_HTTP_INTERNAL_SERVER_ERROR, pump_store_error(it->http->node->store));
+  return group ? MHD_HTTP_OK : MHD_HTTP_NOT_FOUND;
+}
+
 /* ---- Finding the page --------------------------------------------------------------------- */
 
 typedef struct page {
   const char *path;
+  const char *suffix; /* NULL: the path is all; else something stands between them */
   const char *method;
   unsigned (*answer)(exchange *it);
+  enum { ANYBODY, SOMEBODY, OPERATOR, ADMIN } who;
   bool is_fault;
 } page;
 
 static const page pages[] = {
-    {"/gossip", "GET", get_gossip, false},  {"/info", "GET", get_info, false},
-    {"/ping", "GET", get_ping, false},      {"/faults", "GET", get_faults, true},
-    {"/faults", "POST", post_faults, true}, {"/faults/drop", "POST", post_drop, true},
+    {"/gossip", NULL, "GET", get_gossip, ANYBODY, false},
+    {"/info", NULL, "GET", get_info, ANYBODY, false},
+    {"/ping", NULL, "GET", get_ping, ANYBODY, false},
+    {GROUPS, NULL, "GET", get_groups, SOMEBODY, false},
+    {GROUPS "/", "/info", "GET", get_group, SOMEBODY, false},
+    {GROUPS "/", "/replayParked", "POST", post_replay, OPERATOR, false},
+    {GROUPS "/", "", "GET", get_stream, SOMEBODY, false},
+    {"/faults", NULL, "GET", get_faults, ADMIN, true},
+    {"/faults", NULL, "POST", post_faults, ADMIN, true},
+    {"/faults/drop", NULL, "POST", post_drop, ADMIN, true},
 };
+
+static bool is_at(const page *one, const char *path) {
+  if (!one->suffix) return strcmp(one->path, path) == 0;
+  size_t before = strlen(one->path), behind = strlen(one->suffix), size = strlen(path);
+  return size > before + behind && memcmp(path, one->path, before) == 0 &&
+         strcmp(path + size - behind, one->suffix) == 0;
+}
+
+/* The first that stands at a path says which page it is; others may be its other methods. */
+static bool is_same_page(const page *one, const page *other) {
+  return one->suffix == other->suffix && strcmp(one->path, other->path) == 0;
+}
 
 /* The right page, or one of its path with another method; NULL: there is no such path. */
 static const page *find_page(const char *path, const char *method) {
   const page *found = NULL;
   if (strcmp(method, "HEAD") == 0) method = "GET";
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-    if (strcmp(pages[i].path, path) != 0) continue;
-    found = &pages[i];
-    if (strcmp(found->method, method) == 0) break;
+    if (!is_at(&pages[i], path)) continue;
+    if (!found) found = &pages[i];
+    if (strcmp(pages[i].method, method) == 0 && is_same_page(found, &pages[i])) return &pages[i];
   }
   return found;
+}
+
+static const char *methods_of(const char *path) {
+  bool has_get = strcmp(find_page(path, "GET")->method, "GET") == 0;
+  bool has_post = strcmp(find_page(path, "POST")->method, "POST") == 0;
+  return has_get && has_post ? "GET, HEAD, POST" : has_get ? "GET, HEAD" : "POST";
 }
 
 static bool is_method(const page *found, const char *method) {
@@ -180,24 +283,37 @@ static bool identify(exchange *it, const pump_account **who) {
                                               MHD_HTTP_HEADER_AUTHORIZATION);
 }
 
+static bool is_for(const page *found, const pump_account *who) {
+  switch (found->who) {
+  case ADMIN: return pump_account_is_admin(who);
+  case OPERATOR: return pump_account_may_operate(who);
+  default: return true;
+  }
+}
+
 static unsigned answer(exchange *it, const char *path, const char *method) {
   const page *found = find_page(path, method);
   const pump_account *who;
   if (!identify(it, &who)) return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
   if (!found)
-    return say(it, MHD_HTTP_NOT_FOUND, "Not Found: this node has /gossip, /info and /ping");
+    return say(it, MHD_HTTP_NOT_FOUND,
+               "Not Found: this node has /gossip, /info, /ping and /subscriptions");
   if (found->is_fault && !it->http->with_faults)
     return say(it, MHD_HTTP_NOT_FOUND,
                "Not Found: faults were not allowed when the node was opened");
   if (!is_method(found, method)) return say(it, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed");
-  if (found->is_fault && !who)
-    return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized: faults are set by an admin");
-  if (found->is_fault && !pump_account_is_admin(who))
-    return say(it, MHD_HTTP_FORBIDDEN, "Forbidden: faults are set by an admin");
+  if (found->who != ANYBODY && !who) return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
+  if (!is_for(found, who)) return say(it, MHD_HTTP_FORBIDDEN, "Forbidden");
+  it->path = path;
   return found->answer(it);
 }
 
 /* ---- Requests ----------------------------------------------------------------------------- */
+
+/* Nothing else that is said here begins like this. */
+static bool is_json(const pump_buffer *text) {
+  return text->size > 0 && (text->data[0] == '{' || text->data[0] == '[');
+}
 
 static enum MHD_Result respond(exchange *it, unsigned status, const char *path) {
   bool is_lost = it->out.failed;
@@ -205,16 +321,12 @@ static enum MHD_Result respond(exchange *it, unsigned status, const char *path) 
       is_lost ? NULL
               : MHD_create_response_from_buffer(it->out.size, it->out.data, MHD_RESPMEM_MUST_COPY);
   if (!response) return MHD_NO;
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                          status == MHD_HTTP_OK ? JSON : TEXT);
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, is_json(&it->out) ? JSON : TEXT);
   MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
   if (status == MHD_HTTP_UNAUTHORIZED)
     MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"ES\"");
   if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
-                            strcmp(path, "/faults") == 0        ? "GET, HEAD, POST"
-                            : strcmp(path, "/faults/drop") == 0 ? "POST"
-                                                                : "GET, HEAD");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, methods_of(path));
   enum MHD_Result result = MHD_queue_response(it->connection, status, response);
   MHD_destroy_response(response);
   return result;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "node/answer.h"
+#include "node/group_answer.h"
 #include "node/listen.h"
 #include "node/system.h"
 #include "node/write.h"
@@ -48,8 +49,14 @@ static void execute_again(pump_node *node, pump_request *request) {
     request->status = PUMP_ESTORE;
 }
 
+static bool commit(pump_node *node) {
+  bool is_kept = pump_store_commit(node->store) == 0;
+  pump_groups_committed(node, is_kept);
+  return is_kept;
+}
+
 static void settle_writes(pump_node *node, const pump_peer *busy) {
-  bool is_lost = pump_store_commit(node->store) != 0;
+  bool is_lost = !commit(node);
   for (const pump_peer *peer = busy; peer; peer = peer->next_busy) {
     for (pump_request *request = peer->requests; request; request = request->next) {
       if (request->state != PUMP_REQUEST_EXECUTED) continue;
@@ -61,6 +68,7 @@ static void settle_writes(pump_node *node, const pump_peer *busy) {
 
 static void answer_peer(pump_peer *peer) {
   pump_feed_catch_up(peer);
+  pump_group_answer_catch_up(peer);
   do {
     while (peer->requests && pump_peer_unsent(peer) < PUMP_PEER_HIGH_WATER) {
       size_t start = peer->out.size;
@@ -81,10 +89,13 @@ static void on_idle(uv_idle_t *idle) {
 static void on_check(uv_check_t *check) {
   pump_node *node = (pump_node *)(void *)((char *)check - offsetof(pump_node, check));
   execute_writes(node, node->busy);
+  pump_groups_write(node);
   settle_writes(node, node->busy);
   pump_feed_publish(node); /* whoever gets something is busy from then on */
+  bool has_more = pump_groups_run(node);
   uv_check_stop(&node->check);
   uv_idle_stop(&node->idle);
+  if (has_more) pump_node_wake(node);
   pump_peer *busy = node->busy;
   node->busy = node->busy_tail = NULL;
   for (pump_peer *next; busy; busy = next) {
@@ -92,6 +103,12 @@ static void on_check(uv_check_t *check) {
     busy->is_busy = false;
     answer_peer(busy);
   }
+}
+
+void pump_node_wake(pump_node *node) {
+  if (node->is_closing) return;
+  uv_check_start(&node->check, on_check);
+  uv_idle_start(&node->idle, on_idle);
 }
 
 void pump_node_schedule(pump_node *node, pump_peer *peer) {
@@ -103,8 +120,7 @@ void pump_node_schedule(pump_node *node, pump_peer *peer) {
   else
     node->busy = peer;
   node->busy_tail = peer;
-  uv_check_start(&node->check, on_check);
-  uv_idle_start(&node->idle, on_idle);
+  pump_node_wake(node);
 }
 
 void pump_node_unschedule(pump_node *node, const pump_peer *peer) {
@@ -124,13 +140,17 @@ static void on_tick(uv_timer_t *timer) {
     pump_peer_tick(peer);
   }
   pump_feed_publish(node); /* what the store could not read when it was committed */
+  commit(node);            /* what groups wrote since the last turn must not hang on a scavenge */
   pump_clean_tick(node);
+  pump_groups_tick(node);
   if (node->http) pump_http_tick(node->http);
+  pump_node_watch(node);
 }
 
 void pump_node_watch(pump_node *node) {
   bool has_guests = node->http && pump_http_has_guests(node->http);
-  if (node->peer_count == 0 && !has_guests)
+  bool is_quiet = node->peer_count == 0 && !has_guests && !pump_groups_are_unwritten(node);
+  if (is_quiet || node->is_closing)
     uv_timer_stop(&node->timer);
   else if (!uv_is_active((uv_handle_t *)&node->timer))
     uv_timer_start(&node->timer, on_tick, PUMP_NODE_TICK, PUMP_NODE_TICK);
@@ -211,6 +231,7 @@ void pump_node_options_init(pump_node_options *options) {
 static void free_node(pump_node *node) {
   pump_faults_release(&node->faults.settings);
   pump_feed_close(node);
+  pump_groups_close(node);
   pump_store_close(node->store);
   pump_accounts_free(&node->accounts);
   pump_tls_context_free(node->tls);
@@ -278,11 +299,12 @@ static int open_store(pump_node *node, const pump_node_options *options, char *e
   if (code != 0) return code;
   node->accounts.store = node->store;
   code = pump_system_begin(&node->accounts, options, node->like, pump_node_time());
+  if (code == 0) code = pump_groups_open(node);
   if (code == 0) return 0;
   if (code != PUMP_ESTORE)
     return refuse(code, error, error_size,
                   code == PUMP_EINVALID ? "a user's name is no UTF-8" : "out of memory");
-  return refuse(PUMP_ESTORE, error, error_size, "%s: the store could not write: %s",
+  return refuse(PUMP_ESTORE, error, error_size, "%s: the store could not be begun: %s",
                 options->file ? options->file : "memory", pump_store_error(node->store));
 }
 
@@ -346,6 +368,7 @@ void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud) {
   node->is_closing = true;
   node->on_close = cb;
   node->close_ud = ud;
+  pump_groups_end(node);
   pump_node_drop_connections(node);
   uv_close((uv_handle_t *)&node->listener, on_listener_closed);
   uv_close((uv_handle_t *)&node->check, on_check_closed);

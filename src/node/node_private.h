@@ -10,6 +10,7 @@
 #include "node/clean.h"
 #include "node/faults.h"
 #include "node/feed.h"
+#include "node/groups.h"
 #include "node/http.h"
 #include "node/like.h"
 #include "node/listen.h"
@@ -40,6 +41,7 @@ struct pump_node {
   pump_http *http; /* NULL: none */
   pump_faults faults;
   pump_feed feed;
+  pump_groups groups;
   pump_clean clean;
   pump_like like;
   bool is_23; /* like EventStore 23.10 */
@@ -49,6 +51,8 @@ struct pump_node {
   void *close_ud;
 };
 
+/* There is something to do in the next turn. */
+void pump_node_wake(pump_node *node);
 /* The peer has something for the turn. */
 void pump_node_schedule(pump_node *node, pump_peer *peer);
 /* The peer has gone. */

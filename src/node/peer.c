@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "net/send.h"
 #include "node/answer.h"
+#include "node/group_answer.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/message.h"
 
@@ -20,6 +21,8 @@
 #define FRAME_PACE  512
 /* From then on a stranger makes room for others. */
 #define STRANGER_UNTIL (5000 / PUMP_NODE_TICK)
+/* What is kept of how a peer calls itself. */
+#define MAX_NAME 256
 /* A buffer that one large answer blew up is not kept. */
 #define KEEP_CAPACITY (256 * 1024)
 
@@ -32,10 +35,12 @@ static void on_closed(uv_handle_t *handle) {
   pump_peer *peer = (pump_peer *)(void *)handle;
   pump_node *node = peer->node;
   pump_feed_forget(peer);
+  pump_group_answer_forget(peer);
   pump_tcp_reader_free(&peer->reader);
   pump_tls_free(peer->tls);
   pump_buffer_free(&peer->out);
   pump_buffer_free(&peer->sending);
+  free(peer->name);
   free(peer);
   pump_node_handle_closed(node);
 }
@@ -129,7 +134,7 @@ static void on_sent(uv_write_t *request, int status) {
   pump_peer_flush(peer);
   if (peer->is_ending)
     shut_down(peer);
-  else if (peer->requests || peer->listener.is_behind)
+  else if (peer->requests || peer->listener.is_behind || peer->is_hungry)
     pump_node_schedule(peer->node, peer);
   else
     pump_peer_balance(peer);
@@ -241,6 +246,12 @@ static void authenticate(pump_peer *peer, const pump_tcp_frame *frame) {
   pump_peer_say(peer, PUMP_TCP_NOT_AUTHENTICATED, &frame->correlation, pump_bytes_of(why));
 }
 
+static void take_name(pump_peer *peer, const PumpTcp__IdentifyClient *said) {
+  pump_bytes name = pump_tcp_view(said->connection_name);
+  free(peer->name);
+  peer->name = name.size ? strndup(name.data, name.size < MAX_NAME ? name.size : MAX_NAME) : NULL;
+}
+
 static void identify(pump_peer *peer, const pump_tcp_frame *frame) {
   PumpTcp__IdentifyClient *client =
       (PumpTcp__IdentifyClient *)(void *)pump_tcp_unpack(frame->command, frame->payload);
@@ -248,6 +259,7 @@ static void identify(pump_peer *peer, const pump_tcp_frame *frame) {
     pump_answer_not_understood(peer, frame->command, &frame->correlation);
     return;
   }
+  take_name(peer, client);
   peer->version = (uint8_t)client->version;
   peer->is_old = peer->version == 0 && !peer->node->is_23;
   pump_peer_say(peer, PUMP_TCP_CLIENT_IDENTIFIED, &frame->correlation, no_bytes);

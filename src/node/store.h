@@ -81,6 +81,8 @@ int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t 
 int64_t pump_store_used(pump_store *store);
 /* Hands some of the space that a scavenge has freed back to the file system. */
 int pump_store_shrink(pump_store *store, bool *is_done);
+/* An id for an event that the node itself writes. */
+void pump_store_make_id(pump_guid *id);
 /* Ends the transaction that writes opened, if there is one. */
 int pump_store_commit(pump_store *store);
 void pump_store_rollback(pump_store *store);

@@ -6,7 +6,6 @@
 #include "base/base64.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
-#include "base/guid.h"
 #include "base/json.h"
 
 #define KNOWN "changeit"
@@ -36,8 +35,7 @@ int pump_system_write(pump_store *store, const char *before, const char *name, c
   pump_store_written written = {.first = -1};
   pump_buffer stream;
   pump_new_event event = {.type = pump_bytes_of(type), .data = data, .is_json = is_json};
-  sqlite3_randomness(sizeof event.id.bytes, event.id.bytes);
-  pump_guid_stamp(&event.id);
+  pump_store_make_id(&event.id);
   pump_buffer_init(&stream);
   pump_buffer_text(&stream, before);
   pump_buffer_text(&stream, name);

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/guid.h"
 #include "node/answer.h"
+#include "node/group_answer.h"
 #include "node/node_private.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/events.h"
@@ -154,6 +155,7 @@ static void execute_commit(pump_node *node, pump_request *request) {
 
 void pump_write_execute(pump_node *node, pump_request *request) {
   request->status = PUMP_EBADREQUEST;
+  if (pump_group_execute(node, request)) return;
   switch (request->command) {
   case PUMP_TCP_DELETE_STREAM: execute_delete(node, request); break;
   case PUMP_TCP_TRANSACTION_START: execute_start(node, request); break;
@@ -272,6 +274,7 @@ void pump_write_answer(pump_peer *peer, const pump_request *request) {
     pump_answer_not_understood(peer, request->command, &request->correlation);
     return;
   }
+  if (pump_group_answer(peer, request)) return;
   if (request->status == PUMP_ESTORE) {
     char text[320];
     snprintf(text, sizeof text, "the store could not write: %s",
