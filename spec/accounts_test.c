@@ -205,6 +205,10 @@ static void test_settings(void) {
   put(store, "$$s", "{\"$acl\":{\"$w\":\"$all\"}}");
   tap_ok(may(store, "", "s", PUMP_STORE_WRITE), "what a stream says of itself goes before");
   pump_store_written written;
+  put(store, "$$s", "{\"$acl\":{\"$r\":\"derpy\"}}");
+  pump_store_delete(store, pump_bytes_of("s"), PUMP_ANY, true, 1, &written);
+  tap_ok(may(store, "derpy", "s", PUMP_STORE_READ) && !may(store, "", "s", PUMP_STORE_READ),
+         "and still counts when the stream is deleted for good");
   pump_store_delete(store, pump_bytes_of("$settings"), PUMP_ANY, false, 1, &written);
   tap_ok(may(store, "", "t", PUMP_STORE_WRITE), "settings that are deleted say nothing");
   put(store, "$settings", "no JSON");

@@ -316,6 +316,42 @@ static void a_frame_too_large_is_not_written(void) {
   pump_buffer_free(&out);
 }
 
+static void a_large_frame_has_weight(void) {
+  enum { SIZE = 2 << 20 };
+  pump_tcp_reader reader;
+  pump_tcp_frame frame;
+  pump_buffer out;
+  pump_buffer_init(&out);
+  pump_tcp_reader_init(&reader, PUMP_MAX_FRAME);
+  char *body = calloc(1, SIZE);
+  pump_tcp_frame_write(&out, 3, &(pump_tcp_correlation){{7}}, (pump_bytes){0}, (pump_bytes){0},
+                       (pump_bytes){body, 100});
+  feed(&reader, out.data, out.size);
+  size_t small = pump_tcp_reader_weight(&reader);
+  pump_tcp_reader_next(&reader, &frame);
+  pump_buffer_clear(&out);
+  pump_tcp_frame_write(&out, 3, &(pump_tcp_correlation){{7}}, (pump_bytes){0}, (pump_bytes){0},
+                       (pump_bytes){body, SIZE});
+  feed(&reader, out.data, 10);
+  size_t expected = pump_tcp_reader_weight(&reader), had = reader.block->capacity;
+  tap_ok(small == 0 && expected == 4 + 18 + SIZE && had < SIZE,
+         "what a frame will take is known before there is room for it (%zu)", expected);
+  pump_tcp_reader_rest(&reader);
+  for (size_t at = 10, taken; at < out.size; at += taken)
+    taken = feed(&reader, out.data + at, out.size - at);
+  int code = pump_tcp_reader_next(&reader, &frame);
+  tap_ok(code == 1 && frame.payload.size == SIZE && pump_tcp_reader_weight(&reader) > SIZE,
+         "resting halfway loses nothing");
+  pump_tcp_reader_rest(&reader);
+  tap_ok(!reader.block && pump_tcp_reader_weight(&reader) == 0,
+         "at its end the room is given back");
+  feed(&reader, out.data, 10);
+  tap_ok(pump_tcp_reader_next(&reader, &frame) == 0 && reader.end == 10, "and taken anew");
+  free(body);
+  pump_buffer_free(&out);
+  pump_tcp_reader_free(&reader);
+}
+
 int main(void) {
   any_split_gives_the_same_frames();
   a_length_out_of_bounds_breaks_the_connection();
@@ -325,5 +361,6 @@ int main(void) {
   a_large_frame_is_skipped();
   random_bytes_never_hurt();
   a_frame_too_large_is_not_written();
+  a_large_frame_has_weight();
   return tap_done();
 }

@@ -198,6 +198,10 @@ describe("POST /faults", function()
     assert.equal(gossip, (select(2, curl(node.http_address .. "/gossip"))))
     post(node, "/faults", '{"gossip": "no JSON at all"}', "admin:changeit")
     assert.equal("no JSON at all", (select(2, curl(node.http_address .. "/gossip"))))
+    node.faults.gossip = "no \xff UTF-8"
+    assert.equal("no \xff UTF-8", (select(2, curl(node.http_address .. "/gossip"))))
+    local _, faults = curl(node.http_address .. "/faults", "-u admin:changeit")
+    assert.are.same({ gossip = pump.null }, pump.json.decode(faults))
     node.faults.gossip = { members = { { state = "Master" } } }
     assert.equal('{"members":[{"state":"Master"}]}',
       (select(2, curl(node.http_address .. "/gossip"))))

@@ -388,6 +388,34 @@ static void test_strangers(void) {
   tap_ok(node_child_stop(&child), "it ends with nothing open");
 }
 
+/* What a frame says that it will bring counts before it comes. */
+static void test_weight(node_child *child) {
+  enum { ALL = 9 };
+  node_peer peers[ALL], other;
+  pump_tcp_frame frame;
+  static const char head[] = {0, 0, (char)0xc0, 3, (char)0x82, 0}; /* 60 MiB */
+  for (int i = 0; i < ALL; i++) {
+    node_peer_connect(&peers[i], child->port);
+    node_peer_send_bytes(&peers[i], head, sizeof head);
+    usleep(20000);
+  }
+  bool is_refused = node_peer_receive(&peers[ALL - 1], &frame) &&
+                    frame.command == PUMP_TCP_BAD_REQUEST &&
+                    pump_bytes_is(frame.payload, "Too many bytes are in flight.");
+  tap_ok(is_refused, "of nine frames of 60 MiB at once one is too many");
+  node_peer_close(&peers[0]);
+  node_peer_close(&peers[ALL - 1]);
+  node_peer_connect(&other, child->port);
+  node_peer_send_bytes(&other, head, sizeof head);
+  usleep(50000);
+  char byte;
+  tap_ok(recv(other.fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN,
+         "where one is gone there is room for another");
+  for (int i = 1; i < ALL - 1; i++)
+    node_peer_close(&peers[i]);
+  node_peer_close(&other);
+}
+
 /* ---- In this process ---------------------------------------------------------------------- */
 
 static void refuses(pump_node_options options, const char *words) {
@@ -466,6 +494,7 @@ int main(void) {
   test_garbage(&child);
   test_slow_reader(&child);
   test_crowd(&child);
+  test_weight(&child);
   test_silence(&child);
   test_scavenge(&child);
   test_scavenges(&child);

@@ -137,18 +137,19 @@ static void free_details(details *of) {
   pump_buffer_free(&of->groups);
 }
 
-/* Of a user that can't be read nobody is let in. */
-static void read_user(pump_store *store, pump_bytes name, details *to) {
+/* Finds nothing where there is no such user. */
+static int read_user(pump_store *store, pump_bytes name, details *to) {
   pump_buffer stream;
-  pump_store_result result = PUMP_STORE_NO_STREAM;
+  pump_store_result result;
   pump_buffer_init(&stream);
   pump_buffer_text(&stream, "$user-");
   pump_buffer_append(&stream, name.data, name.size);
   pump_bytes text = {(const char *)stream.data, stream.size};
-  if (stream.failed ||
-      pump_store_read_event(store, text, PUMP_END, false, 0, on_user, to, &result) != 0)
-    to->is_good = false;
+  int code = stream.failed
+                 ? PUMP_ENOMEM
+                 : pump_store_read_event(store, text, PUMP_END, false, 0, on_user, to, &result);
   pump_buffer_free(&stream);
+  return code;
 }
 
 static void replace(char **text, pump_buffer *by) {
@@ -209,14 +210,14 @@ static pump_account *look(pump_accounts *accounts, pump_bytes name) {
     account = account->next;
   if (account && account->read_at == end) return account;
   details of = {0};
-  read_user(accounts->store, name, &of);
-  if (!account && of.is_good) account = add(accounts, name);
-  if (account) {
+  int code = read_user(accounts->store, name, &of);
+  if (code == 0 && !account && of.is_good) account = add(accounts, name);
+  if (code == 0 && account) {
     update(account, &of);
     account->read_at = end;
   }
   free_details(&of);
-  return account;
+  return code == 0 ? account : NULL; /* who can't be read can't come in now */
 }
 
 const pump_account *pump_accounts_look(pump_accounts *accounts, pump_bytes name) {

@@ -14,6 +14,8 @@
 /* The bodies of a page's events stay under this, so that the frame stays under what clients
  * take; the page ends early and says where it goes on. */
 #define MAX_PAGE_BYTES (60u * 1024 * 1024)
+/* The same while too much is left unread. */
+#define MAX_PRESSED_BYTES (1024u * 1024)
 static const pump_bytes no_bytes;
 
 bool pump_answer_knows(uint8_t command, bool *is_write) {
@@ -155,7 +157,8 @@ static bool take(void *ud, const pump_event *event) {
     return false;
   }
   size_t size = size_of(event->record) + size_of(event->link);
-  if (at->has_events && at->out->size - at->body + size > MAX_PAGE_BYTES) return false;
+  size_t most = at->peer->node->is_pressed ? MAX_PRESSED_BYTES : MAX_PAGE_BYTES;
+  if (at->has_events && at->out->size - at->body + size > most) return false;
   pump_answer_put_event(at->peer, at->out, at->number, event, at->with_position);
   at->has_events = true;
   return !at->out->failed;

@@ -166,9 +166,10 @@ static void on_timer(uv_timer_t *timer) {
     pump_peer *peer = late->peer;
     pump_node_faults how = late->how;
     size_t start = peer->out.size;
-    pump_buffer_append(&peer->out, late->bytes, late->size);
+    bool is_wanted = !peer->is_ending;
+    if (is_wanted) pump_buffer_append(&peer->out, late->bytes, late->size);
     remove_late(node, &node->faults.late);
-    if (peer->is_ending) continue;
+    if (!is_wanted) continue;
     deliver(peer, start, &how);
     pump_peer_flush(peer);
   }

@@ -189,8 +189,10 @@ static pump_buffer *put_name(writer *to, const char *name) {
   return to->out;
 }
 
+/* JSON has no words for what is no UTF-8. */
 static void put_text(writer *to, const char *name, const char *text) {
-  if (text) pump_json_write_string(put_name(to, name), pump_bytes_of(text));
+  if (text && pump_json_write_string(put_name(to, name), pump_bytes_of(text)) != 0)
+    pump_buffer_text(to->out, "null");
 }
 
 static void put_number(writer *to, const char *name, double number) {

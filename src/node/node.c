@@ -16,6 +16,9 @@
 /* Within a turn a peer's answers go out in lots of this size, not all at its end. */
 #define LOT (64 * 1024)
 
+/* What all peers together may leave unread before pages get smaller. */
+#define MAX_UNSENT ((size_t)256 * 1024 * 1024)
+
 int64_t pump_node_time(void) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -135,10 +138,13 @@ void pump_node_unschedule(pump_node *node, const pump_peer *peer) {
 
 static void on_tick(uv_timer_t *timer) {
   pump_node *node = (pump_node *)(void *)((char *)timer - offsetof(pump_node, timer));
+  size_t unsent = 0;
   for (pump_peer *peer = node->peers, *next; peer; peer = next) {
     next = peer->next;
+    unsent += pump_peer_unsent(peer);
     pump_peer_tick(peer);
   }
+  node->is_pressed = unsent > MAX_UNSENT;
   pump_feed_publish(node); /* what the store could not read when it was committed */
   commit(node);            /* what groups wrote since the last turn must not hang on a scavenge */
   pump_clean_tick(node);

@@ -36,6 +36,8 @@ struct pump_node {
   pump_tls_context *tls; /* NULL: plain */
   pump_peer *peers;
   size_t peer_count;
+  size_t weight;   /* of the large frames that peers bring */
+  bool is_pressed; /* peers have left so much unread that pages get smaller */
   pump_peer *busy; /* peers with requests that may be answered */
   pump_peer *busy_tail;
   pump_http *http; /* NULL: none */

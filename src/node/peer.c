@@ -19,6 +19,8 @@
 /* Until a frame has to be whole, and the bytes of it that earn it another tick. */
 #define FRAME_UNTIL (5000 / PUMP_NODE_TICK)
 #define FRAME_PACE  512
+/* What large frames may take together. */
+#define MAX_WEIGHT ((size_t)512 * 1024 * 1024)
 /* From then on a stranger makes room for others. */
 #define STRANGER_UNTIL (5000 / PUMP_NODE_TICK)
 /* What is kept of how a peer calls itself. */
@@ -54,6 +56,7 @@ void pump_peer_close(pump_peer *peer) {
     node->peers = peer->next;
   if (peer->next) peer->next->previous = peer->previous;
   node->peer_count--;
+  node->weight -= peer->weight;
   pump_node_watch(node);
   peer->is_ending = true;
   while (peer->requests)
@@ -203,6 +206,7 @@ void pump_peer_pop(pump_peer *peer) {
   pump_request *request = peer->requests;
   peer->requests = request->next;
   if (!peer->requests) peer->last_request = NULL;
+  peer->asked -= request->payload.size;
   pump_block_unref(request->block);
   free(request);
 }
@@ -227,6 +231,7 @@ static void push_request(pump_peer *peer, const pump_tcp_frame *frame, bool is_w
   else
     peer->requests = request;
   peer->last_request = request;
+  peer->asked += frame->payload.size;
   pump_node_schedule(peer->node, peer);
 }
 
@@ -341,6 +346,17 @@ static void handle_broken(pump_peer *peer, const char *format) {
   pump_peer_end(peer);
 }
 
+/* Before there is room for it: a large frame may be one too many. */
+static void weigh(pump_peer *peer) {
+  size_t weight = pump_tcp_reader_weight(&peer->reader);
+  if (peer->is_ending) return;
+  peer->node->weight += weight - peer->weight;
+  peer->weight = weight;
+  if (weight == 0 || peer->node->weight <= MAX_WEIGHT) return;
+  pump_peer_bad_request(peer, &nobody, "Too many bytes are in flight.");
+  pump_peer_end(peer);
+}
+
 static void hear(pump_peer *peer, size_t size) {
   pump_tcp_reader_filled(&peer->reader, size);
   pump_tcp_frame frame;
@@ -354,6 +370,7 @@ static void hear(pump_peer *peer, size_t size) {
     else
       handle_and_spoil(peer, &frame);
   }
+  weigh(peer);
 }
 
 static void hear_tls(pump_peer *peer, size_t size) {
@@ -384,11 +401,17 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
   else
     hear(peer, (size_t)size);
   pump_peer_flush(peer);
+  if (peer->asked >= PUMP_PEER_HIGH_WATER) pump_peer_balance(peer);
 }
 
 void pump_peer_balance(pump_peer *peer) {
   bool is_behind = peer->requests || pump_peer_unsent(peer) >= PUMP_PEER_HIGH_WATER;
-  if (peer->is_ending || is_behind == peer->is_paused) return;
+  if (peer->is_ending) return;
+  if (!peer->requests && peer->weight > 0) {
+    pump_tcp_reader_rest(&peer->reader);
+    weigh(peer);
+  }
+  if (is_behind == peer->is_paused) return;
   peer->is_paused = is_behind;
   if (is_behind)
     uv_read_stop(&peer->uv.stream);

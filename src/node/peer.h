@@ -61,6 +61,8 @@ typedef struct pump_peer {
   char *name;                          /* as it calls itself, NULL: it did not */
   const pump_account *who;             /* NULL: anonymous */
   size_t backlog;                      /* unsent at the last tick */
+  size_t asked;                        /* bytes of its requests */
+  size_t weight;                       /* of the large frame that it brings */
   unsigned silent_ticks;
   unsigned ticks;       /* that it has been here */
   unsigned frame_ticks; /* since its last whole frame, while there is a part of the next */

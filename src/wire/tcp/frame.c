@@ -103,6 +103,21 @@ void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size) {
   reader->end += size;
 }
 
+size_t pump_tcp_reader_weight(const pump_tcp_reader *reader) {
+  if (!reader->block) return 0;
+  size_t want = reader->end > reader->start ? wanted(reader) : 0;
+  size_t weight = want > reader->block->capacity ? want : reader->block->capacity;
+  return weight > LARGEST_BLOCK ? weight : 0;
+}
+
+void pump_tcp_reader_rest(pump_tcp_reader *reader) {
+  bool is_empty = reader->start == reader->end && reader->to_skip == 0;
+  if (!is_empty || !reader->block || reader->block->capacity <= LARGEST_BLOCK) return;
+  pump_block_unref(reader->block);
+  reader->block = NULL;
+  reader->start = reader->end = 0;
+}
+
 static int bad_length(pump_tcp_reader *reader, uint32_t length) {
   snprintf(reader->error, sizeof reader->error, "Package size is out of bounds: %d (max: %zu).",
            (int)length, reader->max_body);

@@ -56,6 +56,11 @@ void pump_tcp_reader_free(pump_tcp_reader *reader);
  * old one is full or has views into it. PUMP_ENOMEM. */
 int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size);
 void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size);
+/* What it takes, or will for the frame that it is in the middle of, where that is more than is
+ * common; else 0. */
+size_t pump_tcp_reader_weight(const pump_tcp_reader *reader);
+/* Gives back a large block that holds nothing more. */
+void pump_tcp_reader_rest(pump_tcp_reader *reader);
 /* 1: a frame. 0: more bytes are needed. PUMP_EPROTOCOL: the framing is broken, the connection is
  * of no more use. PUMP_EINVALID: this one frame is odd (its login does not fit into it); it was
  * skipped, and frame holds what could be read of it. PUMP_ETOOLARGE, where skips_large allows it:
