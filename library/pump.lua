@@ -67,6 +67,7 @@ function pump.client(url, options) end
 ---@class pump.Connection
 ---@field state "new"|"connecting"|"connected"|"closed"
 ---@field endpoint string
+---@field server_version? string "5.0.8.0"; nil where nobody tells: TCP has no word for it
 ---@field protocol "tcp"
 ---@field on_connected pump.Signal fun(conn)
 ---@field on_disconnected pump.Signal fun(err)

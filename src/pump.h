@@ -323,6 +323,13 @@ typedef struct pump_call {
  * PUMP_ENOTSUPPORTED: an embedded node. */
 PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb,
                                  void *ud);
+/* What the server says of itself, "23.10.6.0"; NULL where nobody has told so far. The TCP protocol has
+ * no word for it: gossip of the newest servers tells it, and /info, for which
+ * pump_client_ask_server_version asks the member that the client is connected to (PUMP_ENOTSUPPORTED:
+ * it was not found by gossip). */
+PUMP_API const char *pump_client_server_version(const pump_client *client);
+PUMP_API int pump_client_ask_server_version(pump_client *client, const pump_call *call,
+                                            pump_result_cb cb, void *ud);
 /* Answers options.choose: the index of a member; or -1 for none of these, and the seeds are asked
  * again; or -1 and words that end the attempt to connect. PUMP_EINVALID: nobody asks (any more). */
 PUMP_API int pump_client_choose(pump_client *client, int index, const char *why);

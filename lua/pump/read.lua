@@ -182,8 +182,8 @@ function M.iter_all(conn, given)
   local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
   local function send(count)
-    return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, filter, timeout,
-      username, password, require_leader))
+    return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, filter,
+      timeout, username, password, require_leader))
   end
   local function advance(page)
     local _, _, next_commit, next_prepare, is_end = page:positions()

@@ -293,6 +293,22 @@ static int client_members(lua_State *L) {
   return accepted(L, answer, pump_client_members(client, &call, on_result, answer));
 }
 
+/* client:server_version() -> "5.0.8.0", or nil as long as nobody told */
+static int client_server_version(lua_State *L) {
+  const lua_client *self = check_client(L);
+  lua_pushstring(L, self && self->client ? pump_client_server_version(self->client) : NULL);
+  return 1;
+}
+
+/* client:ask_server_version(timeout) */
+static int client_ask_server_version(lua_State *L) {
+  pump_call call = {.timeout = (uint64_t)luaL_optinteger(L, 2, 0)};
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_ask_server_version(client, &call, on_result, answer));
+}
+
 /* client:choose(number of a member[, why]): 0 for none. Nobody may be asking any more. */
 static int client_choose(lua_State *L) {
   lua_client *self = check_client(L);
@@ -536,6 +552,8 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"connect", client_connect},
       {"ping", client_ping},
       {"members", client_members},
+      {"server_version", client_server_version},
+      {"ask_server_version", client_ask_server_version},
       {"choose", client_choose},
       {"delete", client_delete},
       {"resolved", client_resolved},
