@@ -171,8 +171,8 @@ function getters.protocol()
   return "tcp"
 end
 
--- What the server says of itself, "5.0.8.0"; nil where nobody says: TCP has no word for it. A member
--- that was found by gossip is asked by HTTP, once, where gossip has not told.
+-- What the server says of itself, "5.0.8.0"; nil where nobody says: TCP has no word for it. Where
+-- gossip has not told, the member that it led to is asked by HTTP, once.
 function getters.server_version(conn)
   if not conn.core or conn.closed then return nil end
   if conn.node then return conn.node:version() end
