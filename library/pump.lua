@@ -67,6 +67,7 @@ function pump.client(url, options) end
 ---@class pump.Connection
 ---@field state "new"|"connecting"|"connected"|"closed"
 ---@field endpoint string
+---@field server_version? string "5.0.8.0"; nil where nobody tells: TCP has no word for it
 ---@field protocol "tcp"
 ---@field on_connected pump.Signal fun(conn)
 ---@field on_disconnected pump.Signal fun(err)
@@ -258,9 +259,18 @@ function Connection:set_metadata(stream, metadata, options) end
 ---@field batch_size? integer events a page, 500
 ---@field max_count? integer where to stop
 
+---Which events of $all are wanted: exactly one of the fields. EventStore 20.6 and newer.
+---@class pump.Filter
+---@field stream_prefix? string|string[]
+---@field stream_regex? string as .NET reads it
+---@field type_prefix? string|string[]
+---@field type_regex? string
+
 ---@class pump.ReadAllOptions: pump.GetEventOptions
 ---@field direction? pump.Direction "forward"
 ---@field from_position? pump.Position|"start"|"end" the start; backward the end
+---@field filter? pump.Filter
+---@field exclude_system? boolean leaves out what has a type with "$" in front
 
 ---@class pump.GetAllOptions: pump.ReadAllOptions
 ---@field max_count? integer 100

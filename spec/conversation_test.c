@@ -30,6 +30,34 @@ static int code_of(const pump_request *request) {
   return code;
 }
 
+static void filters_are_checked_and_copied(void) {
+  char first[] = "a-", second[] = "b";
+  pump_bytes texts[] = {{first, 2}, {second, 1}};
+  pump_request read = {
+      .kind = PUMP_READ_ALL, .max_count = 10, .filter = {.texts = texts, .count = 2}};
+  pump_conversation *conversation = NULL;
+  tap_ok(pump_conversation_new(&conversation, &read) == 0, "a filter of two prefixes");
+  first[0] = second[0] = 'x';
+  const pump_filter *copy = &conversation->request.filter;
+  tap_ok(copy->count == 2 && pump_bytes_is(copy->texts[0], "a-") &&
+             pump_bytes_is(copy->texts[1], "b"),
+         "is the conversation's own");
+  pump_reply reply = {.outcome = PUMP_OUTCOME_BAD_REQUEST, .text = pump_bytes_of("command 186")};
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(conversation->result.status == PUMP_ENOTSUPPORTED,
+         "who does not know filters does not support them: %s", conversation->result.message);
+  reply.text = pump_bytes_of("command FilteredReadAllEventsForward");
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(conversation->result.status == PUMP_EBADREQUEST, "who does finds fault with this one");
+  pump_conversation_free(conversation);
+  read.filter.is_regex = true;
+  tap_ok(code_of(&read) == PUMP_EINVALID, "two regular expressions are none");
+  read.filter.count = 1;
+  tap_ok(code_of(&read) == 0, "one is");
+  texts[0].size = 0;
+  tap_ok(code_of(&read) == PUMP_EINVALID, "an empty text is none");
+}
+
 static void questions_are_checked(void) {
   pump_new_event event = {.type = {"a", 1}};
   pump_request append = {
@@ -217,6 +245,7 @@ static void silence_is_watched(void) {
 
 int main(void) {
   questions_are_checked();
+  filters_are_checked_and_copied();
   a_question_is_copied();
   outcomes_decide();
   failures_speak();

@@ -257,7 +257,7 @@ static void check_living(void) {
   tap_ok(least >= 20, "each of them its share (%u at least)", least);
   tap_ok(slowest < MAX_LATENCY * slowness(), "and waited for none longer than %lld ms",
          (long long)slowest);
-  live_until(now() + 500);
+  live_until(now() + 500 * slowness());
   for (int i = 0; i < MEMBERS; i++)
     pongs += members[i].role == IDLE && members[i].answers == 1;
   tap_ok(pongs == IDLE_PEERS, "%d idle peers are there all the while", pongs);

@@ -350,3 +350,42 @@ describe("options of discovery", function()
     helper.fails("connect_failed", pump.connect "discover://h?selector=best")
   end)
 end)
+
+describe("the server's version", function()
+  it("is told by gossip, or by HTTP where that is silent", function()
+    for like, version in pairs { ["5.0"] = "5.0.8.0", ["23.10"] = "23.10.6.0" } do
+      local node <close> = helper.node { http = "127.0.0.1:0", like = like }
+      local conn <close> = assert(pump.connect("discover://" .. node.http_address,
+        { username = "admin", password = "changeit" }))
+      assert.equal(version, conn.server_version)
+      assert.equal(version, conn.server_version)
+    end
+  end)
+
+  it("is told by an embedded store", function()
+    local conn <close> = assert(pump.connect "memory:?like=4.1")
+    assert.equal("4.1.4.0", conn.server_version)
+    conn:close()
+    assert.is_nil(conn.server_version)
+  end)
+
+  it("is not known where TCP is all there is, or before there is a connection", function()
+    local node <close> = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. node.address))
+    assert.is_nil(conn.server_version)
+    local client <close> = assert(pump.client "discover://127.0.0.1:1")
+    assert.is_nil(client.server_version)
+  end)
+
+  it("that the server keeps to itself is asked for once", function()
+    local cluster = start(1)
+    local host, port = split(dead_address())
+    cluster:say({ "Leader" }, { { httpEndPointIp = host, httpEndPointPort = port } })
+    local conn <close> = assert(pump.connect { seeds = cluster.seeds })
+    assert.is_nil(conn.server_version)
+    local took, version = elapsed(function() return conn.server_version end)
+    assert.is_nil(version)
+    assert.is_true(took < 0.5)
+    cluster:close()
+  end)
+end)

@@ -270,6 +270,33 @@ static int parse_and_free(void *ud) {
   return code;
 }
 
+/* ---- The version -------------------------------------------------------------------------- */
+
+static bool tells(const char *text, const char *wanted) {
+  char version[16], error[160] = "";
+  int code = pump_info_parse(version, sizeof version, pump_bytes_of(text), error, sizeof error);
+  return wanted ? code == 0 && strcmp(version, wanted) == 0 : code == PUMP_EPROTOCOL && *error;
+}
+
+static void info_is_read(void) {
+  tap_ok(tells("{\"state\":\"master\",\"esVersion\":\"5.0.8.0\",\"x\":[{}]}", "5.0.8.0"),
+         "/info tells the version");
+  static const char *const wrong[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"esVersion\":5}",
+                                      "{\"esVersion\":\"\"}",
+                                      "{\"esVersion\":\"1",
+                                      "{\"esVersion\":\"longer than any version is\"}",
+                                      "{\"esVersion\":\"a\\nb\"}",
+                                      "{\"esVersion\":\"1\"} x",
+                                      "{\"x\":",
+                                      "null",
+                                      "<html>"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    tap_ok(tells(wrong[i], NULL), "%s tells none", wrong[i]);
+}
+
 int main(void) {
   test_recordings();
   test_fields();
@@ -279,5 +306,6 @@ int main(void) {
   test_refused();
   test_sizes();
   tap_ok(starve(parse_and_free, NULL, PUMP_ENOMEM) == 1, "one allocation, and it may fail");
+  info_is_read();
   return tap_done();
 }

@@ -81,7 +81,7 @@ describe("TLS", function()
       "tcps://localhost:" .. port .. "?ca=" .. ca .. "&server_name=a.pump.example",
       "tcps://" .. address .. "?verify=false",
     } do
-      assert(pump.connect(url)):close()
+      assert(pump.connect(url, { connect_timeout = 5 * helper.slow })):close()
     end
     local given = { host = "127.0.0.1", port = math.tointeger(port), tls = tls().tls }
     assert(pump.connect(given)):close()

@@ -323,6 +323,13 @@ typedef struct pump_call {
  * PUMP_ENOTSUPPORTED: an embedded node. */
 PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb,
                                  void *ud);
+/* What the server says of itself, "23.10.6.0"; NULL where nobody has told so far. The TCP protocol has
+ * no word for it: gossip of the newest servers tells it, and /info, for which
+ * pump_client_ask_server_version asks the member that the client is connected to (PUMP_ENOTSUPPORTED:
+ * it was not found by gossip). */
+PUMP_API const char *pump_client_server_version(const pump_client *client);
+PUMP_API int pump_client_ask_server_version(pump_client *client, const pump_call *call,
+                                            pump_result_cb cb, void *ud);
 /* Answers options.choose: the index of a member; or -1 for none of these, and the seeds are asked
  * again; or -1 and words that end the attempt to connect. PUMP_EINVALID: nobody asks (any more). */
 PUMP_API int pump_client_choose(pump_client *client, int index, const char *why);
@@ -371,12 +378,22 @@ PUMP_API int pump_client_read_event(pump_client *client, pump_bytes stream, int6
                                     bool resolve_links, const pump_call *call, pump_result_cb cb,
                                     void *ud);
 
+/* Which events of $all are wanted, by their stream or by their type. EventStore 20.6 and newer know
+ * filters; what older ones answer becomes PUMP_ENOTSUPPORTED. */
+typedef struct pump_filter {
+  bool by_type;            /* else by stream */
+  bool is_regex;           /* one text, as .NET reads it; else prefixes, one of which has to fit */
+  const pump_bytes *texts; /* none is empty */
+  size_t count;            /* 0: no filter */
+} pump_filter;
+
 typedef struct pump_read {
   int64_t from;           /* streams: first event number; PUMP_END backward: the last */
   pump_position position; /* $all: 0, 0 is the start, -1, -1 the end */
   int32_t max_count;      /* 1 to 4096 */
   bool backward;
   bool resolve_links;
+  pump_filter filter; /* $all. A page may be empty then, and not be the end */
 } pump_read;
 
 PUMP_API int pump_client_read_stream(pump_client *client, pump_bytes stream, const pump_read *read,

@@ -52,6 +52,8 @@ PUMP_API int pump_node_opener(void *node, int *fd);
 PUMP_API const char *pump_node_address(const pump_node *node);
 /* The same of HTTP. */
 PUMP_API const char *pump_node_http_address(const pump_node *node);
+/* The version that it answers as: "5.0.8.0". */
+PUMP_API const char *pump_node_version(const pump_node *node);
 
 /* Ends every connection and closes the store; cb (may be NULL) when all is closed and freed. */
 PUMP_API void pump_node_close(pump_node *node, void (*cb)(void *ud), void *ud);

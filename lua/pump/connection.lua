@@ -37,6 +37,9 @@ local tls_options = {
   ca = "string", cert = "string", key = "string", server_name = "string", verify = "boolean",
 }
 
+-- ms that a server may take to tell its version.
+local VERSION_TIMEOUT = 2000
+
 local log_levels = { "error", "warning", "info", "debug", "trace" }
 
 ---- Where to connect ------------------------------------------------------------------------------
@@ -166,6 +169,18 @@ end
 
 function getters.protocol()
   return "tcp"
+end
+
+-- What the server says of itself, "5.0.8.0"; nil where nobody says: TCP has no word for it. Where
+-- gossip has not told, the member that it led to is asked by HTTP, once.
+function getters.server_version(conn)
+  if not conn.core or conn.closed then return nil end
+  if conn.node then return conn.node:version() end
+  local version = conn.core:server_version()
+  if version or conn.asked_version_of == conn.endpoint then return version end
+  conn.asked_version_of = conn.endpoint
+  request.call(conn, { endpoint = conn.endpoint }, "ask_server_version", VERSION_TIMEOUT)
+  return conn.core:server_version()
 end
 
 function connection_class:__tostring()

@@ -1,6 +1,7 @@
 -- Reading: get_event, get, iter, get_all, iter_all.
 local core = require "pump.core"
 local errors = require "pump.error"
+local filters = require "pump.filter"
 local options = require "pump.options"
 local request = require "pump.request"
 
@@ -13,8 +14,9 @@ local get_options =
 local iter_options = options.list(options.call, range,
   { from_event = "event_number", batch_size = "page", max_count = "count" })
 local get_all_options =
-  options.list(options.call, range, { from_position = "position", max_count = "page" })
-local iter_all_options = options.list(options.call, range,
+  options.list(options.call, range, filters.options,
+    { from_position = "position", max_count = "page" })
+local iter_all_options = options.list(options.call, range, filters.options,
   { from_position = "position", batch_size = "page", max_count = "count" })
 
 local function resolve_links(given)
@@ -91,7 +93,8 @@ function M.get_all(conn, given)
   local backward = given.direction == "backward"
   local commit, prepare = first_position(given.from_position, backward)
   local page, err = request.call(conn, { stream = "$all" }, "read_all", commit, prepare,
-    given.max_count or 100, backward, resolve_links(given), request.call_arguments(conn, given))
+    given.max_count or 100, backward, resolve_links(given), filters.of(given, "get_all"),
+    request.call_arguments(conn, given))
   if not page then return nil, err end
   local slice = dress(conn, page):events()
   local at, at_prepare, next_commit, next_prepare, is_end = page:positions()
@@ -176,11 +179,11 @@ function M.iter_all(conn, given)
   local about = { stream = "$all" }
   local backward = given.direction == "backward"
   local commit, prepare = first_position(given.from_position, backward)
-  local resolve = resolve_links(given)
+  local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
   local function send(count)
-    return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, timeout,
-      username, password, require_leader))
+    return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, filter,
+      timeout, username, password, require_leader))
   end
   local function advance(page)
     local _, _, next_commit, next_prepare, is_end = page:positions()

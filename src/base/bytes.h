@@ -22,4 +22,10 @@ static inline bool pump_bytes_starts(pump_bytes bytes, const char *prefix) {
   return bytes.size >= size && memcmp(bytes.data, prefix, size) == 0;
 }
 
+static inline bool pump_bytes_have(pump_bytes bytes, const char *text) {
+  while (bytes.size > 0 && !pump_bytes_starts(bytes, text))
+    bytes = (pump_bytes){bytes.data + 1, bytes.size - 1};
+  return bytes.size > 0;
+}
+
 #endif

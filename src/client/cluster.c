@@ -7,6 +7,8 @@
 #include "client/client.h"
 #include "conversation/gossip.h"
 
+#define GOSSIP         "/gossip?format=json"
+#define HTTP_PORT      2113
 #define GOSSIP_TIMEOUT 2000 /* ms that a seed may take */
 #define REFUSED_FOR    1000 /* ms in which a member that could not be reached is passed over */
 
@@ -112,11 +114,14 @@ static int reach(pump_client *client, const pump_member *member) {
   return 0;
 }
 
-static bool on_told(void *ud, pump_members *members, char *why, size_t size) {
+static bool on_told(void *ud, pump_bytes body, char *why, size_t size) {
   pump_client *client = ud;
   pump_cluster *cluster = &client->cluster;
   uint64_t now = pump_client_now();
+  pump_members *members;
+  if (pump_gossip_parse(&members, body, why, size) != 0) return false;
   keep(&cluster->told, members);
+  pump_members_unref(members);
   if (client->options.choose) {
     cluster->is_choosing = true;
     client->options.choose(client->options.choose_ud, client, members);
@@ -175,6 +180,7 @@ int pump_cluster_find(pump_client *client) {
   pump_cluster *cluster = &client->cluster;
   uint64_t wait = client->options.connect_timeout;
   pump_discovery_options options = {.seeds = client->options.seeds,
+                                    .path = GOSSIP,
                                     .known = cluster->known,
                                     .tls = tls_of(client),
                                     .timeout = gossip_timeout(wait),
@@ -232,7 +238,7 @@ void pump_cluster_explain(const pump_client *client, char *text, size_t size) {
            cluster->is_choosing ? ", and none was chosen" : "", tried);
 }
 
-/* ---- Members ------------------------------------------------------------------------------ */
+/* ---- Questions of the program ------------------------------------------------------------- */
 
 typedef struct pump_census {
   struct pump_census *next;
@@ -260,10 +266,11 @@ static void end_census(pump_census *census, pump_result *result) {
   answer_census(census, result);
 }
 
-static bool on_members(void *ud, pump_members *members, char *why, size_t size) {
-  (void)why;
-  (void)size;
+static bool on_members(void *ud, pump_bytes body, char *why, size_t size) {
+  pump_members *members;
+  if (pump_gossip_parse(&members, body, why, size) != 0) return false;
   end_census(ud, &(pump_result){.message = "", .members = members});
+  pump_members_unref(members);
   return true;
 }
 
@@ -276,23 +283,17 @@ static void on_no_members(void *ud) {
              &(pump_result){.status = PUMP_EDISCOVERY, .message = message, .retryable = true});
 }
 
-int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
-  static const pump_discovery_events events = {on_members, on_no_members};
-  const char *host = client->options.host;
-  char own[300];
-  if (client->is_closing) return PUMP_ECLOSED;
-  if (!client->options.seeds && client->options.open) return PUMP_ENOTSUPPORTED;
-  if (!client->options.seeds) snprintf(own, sizeof own, strchr(host, ':') ? "[%s]" : "%s", host);
+static int start_census(pump_client *client, pump_discovery_options *options,
+                        const pump_discovery_events *events, const pump_call *call,
+                        pump_result_cb cb, void *ud) {
   uint64_t wait = call && call->timeout ? call->timeout : client->options.timeout;
   uint64_t now = pump_client_now();
-  pump_discovery_options options = {.seeds = client->options.seeds ? client->options.seeds : own,
-                                    .known = client->cluster.known,
-                                    .tls = tls_of(client),
-                                    .timeout = gossip_timeout(wait),
-                                    .deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX};
+  options->tls = tls_of(client);
+  options->timeout = gossip_timeout(wait);
+  options->deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX;
   pump_census *census = calloc(1, sizeof *census);
   if (!census) return PUMP_ENOMEM;
-  int code = pump_discovery_new(&census->discovery, client->loop, &options, &events, census);
+  int code = pump_discovery_new(&census->discovery, client->loop, options, events, census);
   if (code != 0) {
     free(census);
     return code;
@@ -304,6 +305,71 @@ int pump_client_members(pump_client *client, const pump_call *call, pump_result_
   census->next = client->cluster.censuses;
   client->cluster.censuses = census;
   return 0;
+}
+
+static void name_seed(char *text, size_t size, const char *host, int port) {
+  snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+}
+
+int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
+  static const pump_discovery_events events = {on_members, on_no_members};
+  pump_discovery_options options = {
+      .seeds = client->options.seeds, .path = GOSSIP, .known = client->cluster.known};
+  char own[300];
+  if (client->is_closing) return PUMP_ECLOSED;
+  if (!options.seeds && client->options.open) return PUMP_ENOTSUPPORTED;
+  if (!options.seeds) {
+    name_seed(own, sizeof own, client->options.host, HTTP_PORT);
+    options.seeds = own;
+  }
+  return start_census(client, &options, &events, call, cb, ud);
+}
+
+/* ---- Which version ------------------------------------------------------------------------ */
+
+/* The member that the client is connected to, where gossip has told of it. */
+static const pump_member *own_member(const pump_client *client) {
+  const pump_members *told = client->cluster.told;
+  for (size_t i = 0; told && i < told->count; i++) {
+    const pump_member *member = &told->members[i];
+    char endpoint[sizeof client->endpoint];
+    if (!member->tcp_host) continue;
+    name_seed(endpoint, sizeof endpoint, member->tcp_host, port_of(client, member));
+    if (strcmp(endpoint, client->endpoint) == 0) return member;
+  }
+  return NULL;
+}
+
+const char *pump_client_server_version(const pump_client *client) {
+  const pump_member *member = own_member(client);
+  if (member && member->version) return member->version;
+  return member && strcmp(client->cluster.version_of, client->endpoint) == 0
+             ? client->cluster.version
+             : NULL;
+}
+
+static bool on_info(void *ud, pump_bytes body, char *why, size_t size) {
+  pump_census *census = ud;
+  pump_client *client = census->client;
+  pump_cluster *cluster = &client->cluster;
+  char version[sizeof cluster->version];
+  if (pump_info_parse(version, sizeof version, body, why, size) != 0) return false;
+  memcpy(cluster->version, version, sizeof version);
+  memcpy(cluster->version_of, client->endpoint, sizeof cluster->version_of);
+  end_census(census, &(pump_result){.message = ""});
+  return true;
+}
+
+int pump_client_ask_server_version(pump_client *client, const pump_call *call, pump_result_cb cb,
+                                   void *ud) {
+  static const pump_discovery_events events = {on_info, on_no_members};
+  const pump_member *member = own_member(client);
+  char seed[300];
+  if (client->is_closing) return PUMP_ECLOSED;
+  if (!member || !member->http_host) return PUMP_ENOTSUPPORTED;
+  name_seed(seed, sizeof seed, member->http_host, member->http_port);
+  pump_discovery_options options = {.seeds = seed, .path = "/info"};
+  return start_census(client, &options, &events, call, cb, ud);
 }
 
 /* ---- Death -------------------------------------------------------------------------------- */

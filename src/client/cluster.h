@@ -22,7 +22,9 @@ typedef struct pump_cluster {
   pump_refusal refusals[PUMP_REFUSALS]; /* who could not be connected to, for a while */
   unsigned next_refusal;
   char verdict[256];            /* words of the program that ended the search */
-  struct pump_census *censuses; /* pump_client_members that wait */
+  char version[64];             /* as /info told it */
+  char version_of[300];         /* by which endpoint */
+  struct pump_census *censuses; /* questions of the program that wait */
 } pump_cluster;
 
 /* Looks for a member and connects to it. 0 or PUMP_ENOMEM. */

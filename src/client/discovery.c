@@ -6,14 +6,13 @@
 #include <uv.h>
 
 #include "client/client.h"
-#include "conversation/gossip.h"
 #include "net/http.h"
 #include "net/localhost.h"
 #include "net/random.h"
 
 #define MAX_TARGETS    64
 #define MAX_HOST       256
-#define MAX_GOSSIP     ((size_t)1024 * 1024)
+#define MAX_ANSWER     ((size_t)1024 * 1024)
 #define MOMENT         250 /* ms that one may take before the next one is asked too */
 #define FIRST_PAUSE    100 /* ms between two rounds, doubling */
 #define LONGEST_PAUSE  500
@@ -207,21 +206,18 @@ static void stop_asking(pump_discovery *self) {
   uv_timer_stop(&self->timer);
 }
 
-static void on_gossip(void *ud, int status, pump_bytes body, const char *message) {
+static void on_answer(void *ud, int status, pump_bytes body, const char *message) {
   target *one = ud;
   pump_discovery *self = one->discovery;
   char why[sizeof one->said];
-  pump_members *members = NULL;
   one->is_mute = status == PUMP_ETIMEOUT;
   snprintf(why, sizeof why, "%s", message);
-  if (status == 0) status = pump_gossip_parse(&members, body, why, sizeof why);
   fail_target(one, why);
   if (status == 0) {
     self->teller = (size_t)(one - self->targets);
     self->is_satisfied = true;
     stop_asking(self);
-    bool is_enough = self->events->told(self->ud, members, why, sizeof why);
-    pump_members_unref(members);
+    bool is_enough = self->events->told(self->ud, body, why, sizeof why);
     if (self->is_closing || is_enough) return;
     self->is_satisfied = false;
     fail_target(one, why);
@@ -235,12 +231,12 @@ static void ask(pump_discovery *self, target *one) {
       .host = tls && tls->server_name ? tls->server_name : one->host,
       .address = *one->address ? one->address : one->host,
       .port = one->port,
-      .path = "/gossip?format=json",
+      .path = self->options.path,
       .tls = tls,
       .timeout = self->options.timeout,
-      .max_size = MAX_GOSSIP,
+      .max_size = MAX_ANSWER,
   };
-  int code = pump_fetch_start(&one->get, self->http, &request, on_gossip, one);
+  int code = pump_fetch_start(&one->get, self->http, &request, on_answer, one);
   if (code == 0)
     one->state = ASKING;
   else

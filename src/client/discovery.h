@@ -1,6 +1,6 @@
-/* Asking the members of a cluster for gossip, until one tells what is of use.
+/* Asking the members of a cluster by HTTP, until one tells what is of use.
  *
- * Rounds: in each every seed, every address that its name has, and every member of earlier gossip
+ * Rounds: in each every seed, every address that its name has, and every member that is known
  * is asked once, in random order. The next one is asked when one has failed, or has let us wait
  * for a moment: so neither dead seeds nor slow ones cost much. Between rounds is a pause. */
 #ifndef PUMP_CLIENT_DISCOVERY_H
@@ -13,6 +13,7 @@ typedef struct pump_discovery pump_discovery;
 
 typedef struct pump_discovery_options {
   const char *seeds;           /* "HOST[:PORT],…" */
+  const char *path;            /* "/gossip?format=json"; the caller keeps it */
   pump_members *known;         /* from before, or NULL; copied */
   const pump_tls_options *tls; /* for HTTPS, or NULL: plain HTTP; the caller keeps it */
   uint64_t timeout;            /* of one answer, ms */
@@ -21,9 +22,9 @@ typedef struct pump_discovery_options {
 
 /* Called from the loop, never from inside a function of this header. */
 typedef struct pump_discovery_events {
-  /* Somebody told who the members are. True: that was it, nobody else is asked for now. False: it
-   * is of no use, and why (a few words to write) is noted. */
-  bool (*told)(void *ud, pump_members *members, char *why, size_t size);
+  /* Somebody answered. True: that was it, nobody else is asked for now. False: it is of no use,
+   * and why (a few words to write) is noted. */
+  bool (*told)(void *ud, pump_bytes body, char *why, size_t size);
   /* The deadline has come; only close may follow. */
   void (*gave_up)(void *ud);
 } pump_discovery_events;

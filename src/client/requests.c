@@ -96,6 +96,7 @@ static pump_request read_request(pump_kind kind, pump_bytes stream, const pump_r
                         .position = read->position,
                         .max_count = read->max_count,
                         .backward = read->backward,
+                        .filter = read->filter,
                         .resolve_links = read->resolve_links};
 }
 

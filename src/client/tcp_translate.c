@@ -1,5 +1,7 @@
 #include "client/tcp_translate.h"
 
+#include <stdlib.h>
+
 #include "base/bytes.h"
 #include "base/guid.h"
 #include "wire/protobuf.h"
@@ -76,6 +78,52 @@ static int encode_read_stream(pump_buffer *out, const pump_request *request,
   return pump_tcp_pack(
       out, request->backward ? PUMP_TCP_READ_STREAM_BACKWARD : PUMP_TCP_READ_STREAM_FORWARD,
       correlation, request->username, request->password, &message.base);
+}
+
+/* Events that a server looks at for one page, however few of them are wanted. */
+#define SEARCH_WINDOW PUMP_MAX_PAGE
+
+/* texts: room for as many as the filter has. */
+static void fill_filter(PumpTcp__Filter *message, ProtobufCBinaryData *texts,
+                        const pump_filter *filter) {
+  pump_tcp__filter__init(message);
+  message->has_context = message->has_type = true;
+  message->context = filter->by_type ? PUMP_TCP__FILTER_CONTEXT__FILTER_EVENT_TYPE
+                                     : PUMP_TCP__FILTER_CONTEXT__FILTER_STREAM_ID;
+  message->type =
+      filter->is_regex ? PUMP_TCP__FILTER_TYPE__FILTER_REGEX : PUMP_TCP__FILTER_TYPE__FILTER_PREFIX;
+  for (size_t i = 0; i < filter->count; i++)
+    texts[i] = pump_tcp_binary(filter->texts[i]);
+  message->n_data = filter->count;
+  message->data = texts;
+}
+
+static int encode_filtered_read_all(pump_buffer *out, const pump_request *request,
+                                    const pump_tcp_correlation *correlation) {
+  PumpTcp__FilteredReadAllEvents message = PUMP_TCP__FILTERED_READ_ALL_EVENTS__INIT;
+  PumpTcp__Filter filter;
+  ProtobufCBinaryData *texts = malloc(request->filter.count * sizeof *texts);
+  if (!texts) return PUMP_ENOMEM;
+  fill_filter(&filter, texts, &request->filter);
+  message.filter = &filter;
+  message.has_commit_position = true;
+  message.commit_position = request->position.commit;
+  message.has_prepare_position = true;
+  message.prepare_position = request->position.prepare;
+  message.has_max_count = true;
+  message.max_count = request->max_count;
+  message.has_max_search_window = true;
+  message.max_search_window = SEARCH_WINDOW;
+  message.has_resolve_link_tos = true;
+  message.resolve_link_tos = request->resolve_links;
+  message.has_require_leader = true;
+  message.require_leader = request->require_leader;
+  int code = pump_tcp_pack(out,
+                           request->backward ? PUMP_TCP_FILTERED_READ_ALL_BACKWARD
+                                             : PUMP_TCP_FILTERED_READ_ALL_FORWARD,
+                           correlation, request->username, request->password, &message.base);
+  free(texts);
+  return code;
 }
 
 static int encode_read_all(pump_buffer *out, const pump_request *request,
@@ -173,7 +221,9 @@ int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
   case PUMP_DELETE: return encode_delete(out, request, correlation);
   case PUMP_READ_EVENT: return encode_read_event(out, request, correlation);
   case PUMP_READ_STREAM: return encode_read_stream(out, request, correlation);
-  case PUMP_READ_ALL: return encode_read_all(out, request, correlation);
+  case PUMP_READ_ALL:
+    if (request->filter.count > 0) return encode_filtered_read_all(out, request, correlation);
+    return encode_read_all(out, request, correlation);
   case PUMP_SUBSCRIBE: return encode_subscribe(out, request, correlation);
   case PUMP_CREATE_GROUP:
     return encode_group(out, PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION, request, correlation);
@@ -227,9 +277,11 @@ static bool answers(uint8_t command, pump_kind kind) {
   case PUMP_READ_STREAM:
     return command == PUMP_TCP_READ_STREAM_FORWARD_COMPLETED ||
            command == PUMP_TCP_READ_STREAM_BACKWARD_COMPLETED;
-  case PUMP_READ_ALL:
+  case PUMP_READ_ALL: /* a filtered one that is refused gets the answer of a plain one */
     return command == PUMP_TCP_READ_ALL_FORWARD_COMPLETED ||
-           command == PUMP_TCP_READ_ALL_BACKWARD_COMPLETED;
+           command == PUMP_TCP_READ_ALL_BACKWARD_COMPLETED ||
+           command == PUMP_TCP_FILTERED_READ_ALL_FORWARD_COMPLETED ||
+           command == PUMP_TCP_FILTERED_READ_ALL_BACKWARD_COMPLETED;
   case PUMP_SUBSCRIBE:
     return command == PUMP_TCP_SUBSCRIPTION_CONFIRMATION ||
            command == PUMP_TCP_SUBSCRIPTION_DROPPED;

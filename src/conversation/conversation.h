@@ -51,6 +51,7 @@ typedef struct pump_request {
   pump_bytes password;
   int64_t number; /* append, delete: expected version; reads of a stream: event number */
   pump_position position;
+  pump_filter filter; /* $all */
   const pump_new_event *events;
   size_t count;
   const pump_group_settings *settings; /* create and update a group */
@@ -79,6 +80,7 @@ typedef enum pump_outcome {
   PUMP_OUTCOME_FULL,        /* the group has all the subscribers it allows */
   PUMP_OUTCOME_ERROR,       /* it refused and said why */
   PUMP_OUTCOME_BAD_REQUEST, /* it did not understand */
+  PUMP_OUTCOME_NOT_SUPPORTED,
   PUMP_OUTCOME_TOO_LARGE,   /* its answer was larger than any client takes */
   PUMP_OUTCOME_UNREADABLE   /* we did not understand: text says what came */
 } pump_outcome;
@@ -141,7 +143,8 @@ struct pump_conversation {
 };
 
 /* Checks and copies the request. Ids that are all zero stay so: the caller has made them.
- * PUMP_EINVALID (an empty stream or type, a page over 4096, a login over 255 bytes),
+ * PUMP_EINVALID (an empty stream or type, a page over 4096, a login over 255 bytes, an empty text
+ * of a filter),
  * PUMP_ETOOLARGE (an event no server takes), PUMP_ENOMEM. */
 int pump_conversation_new(pump_conversation **conversation, const pump_request *request);
 void pump_conversation_free(pump_conversation *conversation); /* NULL is fine */

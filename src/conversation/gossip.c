@@ -306,3 +306,38 @@ int pump_gossip_parse(pump_members **members, pump_bytes text, char *error, size
     free(it.gossip);
   return code;
 }
+
+/* ---- The version -------------------------------------------------------------------------- */
+
+/* Of the key "esVersion", whose value comes next. */
+static int read_version(reading *it, char *version, size_t size) {
+  int token = next(it);
+  if (token < 0) return token;
+  if (token != PUMP_JSON_STRING || it->json.string.size >= size) {
+    snprintf(it->error, it->error_size, "esVersion is no version");
+    return PUMP_EPROTOCOL;
+  }
+  version[pump_json_unescape(it->json.string, version)] = '\0';
+  return 0;
+}
+
+int pump_info_parse(char *version, size_t version_size, pump_bytes text, char *error,
+                    size_t error_size) {
+  reading it = {.error = error, .error_size = error_size};
+  *version = '\0';
+  pump_json_reader_init(&it.json, text);
+  int token = next(&it), code = 0;
+  if (token == PUMP_JSON_OBJECT) {
+    while (code == 0 && (token = next(&it)) == PUMP_JSON_KEY) {
+      if (pump_bytes_is(it.json.string, "esVersion"))
+        code = read_version(&it, version, version_size);
+      else
+        code = (token = next(&it)) < 0 ? token : skip(&it, token);
+    }
+  }
+  if (code == 0 && token == PUMP_JSON_OBJECT_END) token = next(&it);
+  if (code != 0 || token < 0) return code != 0 ? code : token;
+  if (*version && is_plain(version)) return 0;
+  snprintf(error, error_size, "no object with esVersion in it");
+  return PUMP_EPROTOCOL;
+}

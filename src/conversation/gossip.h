@@ -11,6 +11,10 @@
 /* On failure *members is NULL and error holds one line. PUMP_EPROTOCOL, PUMP_ENOMEM. */
 int pump_gossip_parse(pump_members **members, pump_bytes text, char *error, size_t error_size);
 
+/* The version that /info tells. Likewise. */
+int pump_info_parse(char *version, size_t version_size, pump_bytes text, char *error,
+                    size_t error_size);
+
 /* Whether a client may connect to a member: it is alive, ready to serve, and has an address of
  * that kind. A state that nobody knows is no hindrance. If not, *why is a few words. */
 bool pump_gossip_is_usable(const pump_member *member, bool is_secure, const char **why);

@@ -293,6 +293,22 @@ static int client_members(lua_State *L) {
   return accepted(L, answer, pump_client_members(client, &call, on_result, answer));
 }
 
+/* client:server_version() -> "5.0.8.0", or nil as long as nobody told */
+static int client_server_version(lua_State *L) {
+  const lua_client *self = check_client(L);
+  lua_pushstring(L, self && self->client ? pump_client_server_version(self->client) : NULL);
+  return 1;
+}
+
+/* client:ask_server_version(timeout) */
+static int client_ask_server_version(lua_State *L) {
+  pump_call call = {.timeout = (uint64_t)luaL_optinteger(L, 2, 0)};
+  pump_lua_answer *answer;
+  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
+  if (!client) return 3;
+  return accepted(L, answer, pump_client_ask_server_version(client, &call, on_result, answer));
+}
+
 /* client:choose(number of a member[, why]): 0 for none. Nobody may be asking any more. */
 static int client_choose(lua_State *L) {
   lua_client *self = check_client(L);
@@ -397,15 +413,37 @@ static int client_read_stream(lua_State *L) {
                   pump_client_read_stream(client, stream, &read, &call, on_result, answer));
 }
 
-/* client:read_all(commit, prepare, max_count, backward, resolve_links, call…) */
+/* The filter at an index, none for nil: { by_type =, is_regex =, text… }. The list of its texts is
+ * pushed. */
+static pump_filter filter_at(lua_State *L, int index) {
+  pump_filter filter = {0};
+  if (lua_isnoneornil(L, index)) return filter;
+  luaL_checktype(L, index, LUA_TTABLE);
+  filter.count = (size_t)luaL_len(L, index);
+  lua_getfield(L, index, "by_type");
+  filter.by_type = lua_toboolean(L, -1);
+  lua_getfield(L, index, "is_regex");
+  filter.is_regex = lua_toboolean(L, -1);
+  pump_bytes *texts = lua_newuserdatauv(L, filter.count * sizeof *texts, 0);
+  filter.texts = texts;
+  for (size_t i = 0; i < filter.count; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    texts[i] = bytes_at(L, -1); /* which the table keeps */
+    lua_pop(L, 1);
+  }
+  return filter;
+}
+
+/* client:read_all(commit, prepare, max_count, backward, resolve_links, filter, call…) */
 static int client_read_all(lua_State *L) {
   pump_read read = {
+      .filter = filter_at(L, 7),
       .position = {luaL_checkinteger(L, 2), luaL_checkinteger(L, 3)},
       .max_count = (int32_t)luaL_checkinteger(L, 4),
       .backward = lua_toboolean(L, 5),
       .resolve_links = lua_toboolean(L, 6),
   };
-  pump_call call = call_at(L, 7);
+  pump_call call = call_at(L, 8);
   pump_lua_answer *answer;
   pump_client *client = begin(L, PUMP_LUA_PAGE, &answer);
   if (!client) return 3;
@@ -514,6 +552,8 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"connect", client_connect},
       {"ping", client_ping},
       {"members", client_members},
+      {"server_version", client_server_version},
+      {"ask_server_version", client_ask_server_version},
       {"choose", client_choose},
       {"delete", client_delete},
       {"resolved", client_resolved},

@@ -115,6 +115,13 @@ static int node_http_address(lua_State *L) {
   return 1;
 }
 
+/* node:version() -> "5.0.8.0" */
+static int node_version(lua_State *L) {
+  const pump_lua_node *self = pump_lua_to_node(L, 1);
+  lua_pushstring(L, self && self->node ? pump_node_version(self->node) : NULL);
+  return 1;
+}
+
 /* node:close() -> ticket, or nil when it is closing already */
 static int node_close(lua_State *L) {
   pump_lua_node *self = pump_lua_to_node(L, 1);
@@ -137,6 +144,7 @@ int luaopen_pump_core_node(lua_State *L) {
       {"drop", pump_lua_node_drop},
       {"faults", pump_lua_node_faults},
       {"http_address", node_http_address},
+      {"version", node_version},
       {"set_faults", pump_lua_node_set_faults},
       {"__gc", node_gc},
       {NULL, NULL},

@@ -66,6 +66,7 @@ static int code_of(CURLcode code) {
   case CURLE_RECV_ERROR: return PUMP_ECONNECT;
   case CURLE_SSL_CONNECT_ERROR:
   case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CERTPROBLEM:
   case CURLE_SSL_CACERT_BADFILE: return PUMP_ETLS;
   default: return PUMP_EPROTOCOL;
   }

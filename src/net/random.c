@@ -26,22 +26,30 @@ static uint64_t next(uint64_t state[4]) {
   return result;
 }
 
-/* Asking who we are, and the system for sixteen bytes, costs more than all the rest of an event. */
 static int seed(pump_random *pool) {
-  long self = (long)uv_os_getpid();
-  if (pool->owner == self) return 0;
   int code = pump_random_take(pool->state, sizeof pool->state);
-  pool->owner = code == 0 ? self : 0;
+  pool->left = code == 0 ? PUMP_IDS_A_SEED : 0;
   return code;
 }
 
+static int make_id(pump_random *pool, pump_guid *id) {
+  int code = pool->left == 0 ? seed(pool) : 0;
+  if (code != 0) return code;
+  uint64_t halves[] = {next(pool->state), next(pool->state)};
+  memcpy(id->bytes, halves, sizeof halves);
+  pump_guid_stamp(id);
+  pool->left--;
+  return 0;
+}
+
+/* Who we are is asked once a request, as that is a call of the system. */
 int pump_random_ids(pump_random *pool, pump_new_event *events, size_t count) {
-  int code = count > 0 ? seed(pool) : 0;
-  for (size_t i = 0; code == 0 && i < count; i++) {
-    if (!pump_guid_is_zero(&events[i].id)) continue;
-    uint64_t halves[] = {next(pool->state), next(pool->state)};
-    memcpy(events[i].id.bytes, halves, sizeof halves);
-    pump_guid_stamp(&events[i].id);
-  }
+  if (count == 0) return 0;
+  long self = (long)uv_os_getpid();
+  if (pool->owner != self) pool->left = 0;
+  pool->owner = self;
+  int code = 0;
+  for (size_t i = 0; code == 0 && i < count; i++)
+    if (pump_guid_is_zero(&events[i].id)) code = make_id(pool, &events[i].id);
   return code;
 }

@@ -8,6 +8,10 @@
 #include "net/localhost.h"
 #include "net/send.h"
 
+/* ms that an address may take as long as there is another one to try: behind a network that swallows
+ * what it does not forward, the first of them would use up all the time there is. */
+#define PATIENCE 1000
+
 /* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed
  * meanwhile need not wait for it. */
 typedef struct lookup {
@@ -29,7 +33,7 @@ struct pump_stream {
   struct addrinfo *addresses, *next_address;
   struct sockaddr_storage literal; /* a host that needs no look-up */
   uv_connect_t connect;
-  uv_timer_t later; /* reports what failed at once, outside of the call */
+  uv_timer_t later; /* reports what failed at once, outside of the call; ends an attempt */
   uv_write_t write;
   pump_tls *tls;
   pump_buffer cipher; /* what of TLS is being written */
@@ -236,13 +240,20 @@ static void on_attempt_closed(uv_handle_t *handle) {
 
 static void on_connect(uv_connect_t *request, int code) {
   pump_stream *stream = of(request, connect);
-  if (stream->is_closing) return;
+  if (uv_is_closing(&stream->socket.handle)) return;
+  uv_timer_stop(&stream->later);
   if (code == 0) {
     uv_tcp_nodelay(&stream->socket.tcp, 1);
     start(stream);
     return;
   }
   remember(stream, code);
+  uv_close(&stream->socket.handle, on_attempt_closed);
+}
+
+static void on_impatience(uv_timer_t *timer) {
+  pump_stream *stream = of(timer, later);
+  remember(stream, UV_ETIMEDOUT);
   uv_close(&stream->socket.handle, on_attempt_closed);
 }
 
@@ -253,7 +264,10 @@ static void attempt(pump_stream *stream, const struct sockaddr *address) {
     stream->socket.handle.data = NULL;
     code = uv_tcp_connect(&stream->connect, &stream->socket.tcp, address, on_connect);
   }
-  if (code == 0) return;
+  if (code == 0) {
+    if (stream->next_address) uv_timer_start(&stream->later, on_impatience, PATIENCE, 0);
+    return;
+  }
   remember(stream, code);
   if (stream->is_open)
     uv_close(&stream->socket.handle, on_attempt_closed);

@@ -79,8 +79,8 @@ static int fail_by_queue(pump_tls *tls) {
   unsigned long code = ERR_peek_error();
   int reason = ERR_GET_REASON(code);
   ERR_clear_error();
-  if (ERR_GET_LIB(code) != ERR_LIB_SSL)
-    return fail(tls, "TLS: %s", code ? ERR_reason_error_string(code) : "it failed");
+  const char *text = ERR_reason_error_string(code); /* NULL: it has none */
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return fail(tls, "TLS: %s", text ? text : "it failed");
   if (tls->doubt.error && reason == SSL_R_CERTIFICATE_VERIFY_FAILED) return fail_doubt(tls);
   if (reason > SSL_AD_REASON_OFFSET) return fail_alert(tls, reason - SSL_AD_REASON_OFFSET);
   switch (reason) {
@@ -88,10 +88,7 @@ static int fail_by_queue(pump_tls *tls) {
   case SSL_R_WRONG_SSL_VERSION: return fail(tls, "TLS: the other side speaks no TLS from 1.2 on");
   case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     return fail(tls, "TLS: the client showed no certificate");
-  default: {
-    const char *text = ERR_reason_error_string(code);
-    return fail(tls, "TLS: what came is not right: %s", text ? text : "unknown");
-  }
+  default: return fail(tls, "TLS: what came is not right: %s", text ? text : "unknown");
   }
 }
 

@@ -77,6 +77,7 @@ static int load_own(SSL_CTX *ssl, const pump_tls_options *options, char *error, 
   SSL_CTX_set_default_passwd_cb_userdata(ssl, &is_locked);
   int is_read = SSL_CTX_use_PrivateKey_file(ssl, options->key, SSL_FILETYPE_PEM);
   SSL_CTX_set_default_passwd_cb(ssl, NULL);
+  SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
   if (is_read == 1) return 0;
   if (is_locked)
     return refuse(PUMP_ETLS, error, size, "TLS: the key in %s wants a passphrase: say one without",

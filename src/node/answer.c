@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/bytes.h"
+#include "node/filter.h"
 #include "node/group_answer.h"
 #include "node/node_private.h"
 #include "node/write.h"
@@ -38,6 +39,8 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_READ_ALL_BACKWARD:
   case PUMP_TCP_SCAVENGE_DATABASE:
   case PUMP_TCP_SUBSCRIBE_TO_STREAM:
+  case PUMP_TCP_FILTERED_READ_ALL_FORWARD:
+  case PUMP_TCP_FILTERED_READ_ALL_BACKWARD:
   case PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION:
   case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM: return true;
   default: return false;
@@ -81,10 +84,18 @@ void pump_answer_put_event(const pump_peer *peer, pump_buffer *out, uint32_t num
   pump_tcp_encode_event(out, number, &encoded);
 }
 
+/* Old servers have no name for what they do not know. */
+static const char *name_of(const pump_node *node, uint8_t command) {
+  bool is_new = command == PUMP_TCP_FILTERED_READ_ALL_FORWARD ||
+                command == PUMP_TCP_FILTERED_READ_ALL_BACKWARD ||
+                command == PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM;
+  return is_new && !node->is_23 ? NULL : pump_tcp_command_name(command);
+}
+
 void pump_answer_not_understood(pump_peer *peer, uint8_t command,
                                 const pump_tcp_correlation *correlation) {
   char text[128], number[8];
-  const char *name = pump_tcp_command_name(command);
+  const char *name = name_of(peer->node, command);
   snprintf(number, sizeof number, "%u", command);
   snprintf(text, sizeof text, "Could not unwrap network package for command %s.\n",
            name ? name : number);
@@ -105,6 +116,9 @@ typedef struct page {
   bool has_events;
   bool is_denied; /* a link led to what this user may not read */
   bool leave_out_defaults;
+  const pump_node_filter *filter; /* NULL: none */
+  int32_t wanted;                 /* with a filter: events that may still go in */
+  int32_t examined;
 } page;
 
 static void put_number(const page *at, uint32_t number, int64_t value) {
@@ -152,6 +166,11 @@ static bool may_read(const pump_peer *peer, const pump_request *request, pump_by
 
 static bool take(void *ud, const pump_event *event) {
   page *at = ud;
+  if (at->filter && !pump_node_filter_wants(at->filter, event)) {
+    at->examined++;
+    return true;
+  }
+  if (at->filter && at->wanted == 0) return false;
   if (event->link && event->record && !may_read(at->peer, at->request, event->record->stream)) {
     at->is_denied = true;
     return false;
@@ -161,6 +180,8 @@ static bool take(void *ud, const pump_event *event) {
   if (at->has_events && at->out->size - at->body + size > most) return false;
   pump_answer_put_event(at->peer, at->out, at->number, event, at->with_position);
   at->has_events = true;
+  at->examined++;
+  at->wanted--;
   return !at->out->failed;
 }
 
@@ -303,55 +324,122 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
 
 /* ---- Reading $all ------------------------------------------------------------------------- */
 
-static void answer_read_all(pump_peer *peer, const pump_request *request,
-                            const PumpTcp__ReadAllEvents *asked) {
-  bool is_backward = request->command == PUMP_TCP_READ_ALL_BACKWARD;
-  pump_store *store = peer->node->store;
-  pump_position from = {asked->commit_position, asked->prepare_position};
-  if (from.commit == -1 && from.prepare == -1)
-    from.commit = from.prepare = pump_store_end_position(store);
-  pump_read read = {.position = from,
-                    .max_count = asked->max_count,
-                    .backward = is_backward,
-                    .resolve_links = asked->resolve_link_tos};
-  page at;
-  begin_page(&at, peer, request,
-             is_backward ? PUMP_TCP_READ_ALL_BACKWARD_COMPLETED
-                         : PUMP_TCP_READ_ALL_FORWARD_COMPLETED);
-  at.number = 3;
-  at.with_position = true;
-  put_positions(&at, 1, from);
+/* What both kinds of questions have in common. */
+typedef struct all_read {
+  pump_position from;
+  int32_t max_count;
+  int32_t window; /* events that are looked at */
+  bool backward;
+  bool resolve_links;
+  const pump_node_filter *filter; /* NULL: not a filtered one */
+} all_read;
 
-  char text[320];
-  PumpTcp__ReadAllResult result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ERROR;
-  pump_position next = {-1, -1};
-  const char *error = check_count(asked->max_count);
-  if (!error && (from.commit < 0 || from.prepare < 0)) error = "Invalid position.";
-  if (!error && !may_read(peer, request, pump_bytes_of("$all"))) {
-    result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED;
-  } else if (!error) {
-    pump_store_page found;
-    if (pump_store_read_all(store, &read, pump_node_time(), take, &at, &found) != 0) {
-      error = read_failure(peer, text);
-    } else if (at.is_denied) {
-      result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED;
-    } else {
-      result = PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS;
-      /* A server's prepare position says 0 behind the last event of a page that goes forward. */
-      bool is_behind = !is_backward && at.has_events;
-      next = (pump_position){found.next, is_behind ? 0 : found.next};
-    }
-  }
-  if (result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED) error = denial(peer);
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) {
-    pump_buffer_truncate(at.out, at.body);
-    bool says_nothing = result == PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED && error;
-    put_positions(&at, 1, says_nothing ? next : from);
-  }
-  put_positions(&at, 4, next);
-  if (result != PUMP_TCP__READ_ALL_RESULT__READ_ALL_SUCCESS) put_number(&at, 6, result);
+/* A filtered read that is refused gets the answer of a plain one. */
+static uint8_t command_of(const all_read *asked, bool is_refused) {
+  if (!asked->filter || is_refused)
+    return asked->backward ? PUMP_TCP_READ_ALL_BACKWARD_COMPLETED
+                           : PUMP_TCP_READ_ALL_FORWARD_COMPLETED;
+  return asked->backward ? PUMP_TCP_FILTERED_READ_ALL_BACKWARD_COMPLETED
+                         : PUMP_TCP_FILTERED_READ_ALL_FORWARD_COMPLETED;
+}
+
+static void refuse_all(pump_peer *peer, const pump_request *request, const all_read *asked) {
+  page at;
+  const char *error = denial(peer);
+  pump_position nowhere = {-1, -1};
+  begin_page(&at, peer, request, command_of(asked, true));
+  put_positions(&at, 1, error ? nowhere : asked->from);
+  put_positions(&at, 4, nowhere);
+  put_number(&at, 6, PUMP_TCP__READ_ALL_RESULT__READ_ALL_ACCESS_DENIED);
   if (error) put_text(&at, 7, error);
   end_page(&at);
+}
+
+/* Puts the events, and where the next page begins. False where a link led to what this user may
+ * not read. */
+static bool put_all(page *at, const all_read *asked, pump_position *next, bool *is_end,
+                    const char **error, char text[320]) {
+  pump_store *store = at->peer->node->store;
+  pump_read read = {.position = asked->from,
+                    .max_count = asked->window,
+                    .backward = asked->backward,
+                    .resolve_links = asked->resolve_links};
+  pump_store_page found;
+  if (pump_store_read_all(store, &read, pump_node_time(), take, at, &found) != 0) {
+    *error = read_failure(at->peer, text);
+  } else if (!at->is_denied) {
+    /* A server's prepare position says 0 behind the last event of a page that goes forward. */
+    bool is_behind = !asked->backward && at->has_events;
+    *next = (pump_position){found.next, is_behind ? 0 : found.next};
+    *is_end = at->wanted > 0 && at->examined < asked->window;
+  }
+  return !at->is_denied;
+}
+
+static void answer_all(pump_peer *peer, const pump_request *request, all_read *asked) {
+  if (asked->from.commit == -1 && asked->from.prepare == -1)
+    asked->from.commit = asked->from.prepare = pump_store_end_position(peer->node->store);
+  char text[320];
+  pump_position next = {-1, -1};
+  bool is_end = true;
+  const char *error = check_count(asked->max_count);
+  if (!error && (asked->from.commit < 0 || asked->from.prepare < 0)) error = "Invalid position.";
+  if (!error && !may_read(peer, request, pump_bytes_of("$all"))) {
+    refuse_all(peer, request, asked);
+    return;
+  }
+  page at;
+  begin_page(&at, peer, request, command_of(asked, false));
+  at.number = 3;
+  at.with_position = true;
+  at.filter = asked->filter;
+  at.wanted = asked->max_count;
+  put_positions(&at, 1, asked->from);
+  if (!error && !put_all(&at, asked, &next, &is_end, &error, text)) {
+    pump_buffer_truncate(at.out, at.frame);
+    refuse_all(peer, request, asked);
+    return;
+  }
+  if (error) {
+    pump_buffer_truncate(at.out, at.body);
+    put_positions(&at, 1, asked->from);
+  }
+  put_positions(&at, 4, next);
+  if (at.filter) put_number(&at, 6, is_end);
+  uint32_t result = at.filter ? 7 : 6;
+  if (error) {
+    put_number(&at, result, PUMP_TCP__READ_ALL_RESULT__READ_ALL_ERROR);
+    put_text(&at, result + 1, error);
+  }
+  end_page(&at);
+}
+
+static void answer_read_all(pump_peer *peer, const pump_request *request,
+                            const PumpTcp__ReadAllEvents *asked) {
+  all_read read = {.from = {asked->commit_position, asked->prepare_position},
+                   .max_count = asked->max_count,
+                   .window = asked->max_count,
+                   .backward = request->command == PUMP_TCP_READ_ALL_BACKWARD,
+                   .resolve_links = asked->resolve_link_tos};
+  answer_all(peer, request, &read);
+}
+
+static void answer_filtered_read_all(pump_peer *peer, const pump_request *request,
+                                     const PumpTcp__FilteredReadAllEvents *asked) {
+  pump_node_filter *filter;
+  if (!peer->node->is_23 || pump_node_filter_new(&filter, asked->filter) != 0) {
+    pump_answer_not_understood(peer, request->command, &request->correlation);
+    return;
+  }
+  all_read read = {.from = {asked->commit_position, asked->prepare_position},
+                   .max_count = asked->max_count,
+                   .window =
+                       asked->max_search_window > 0 ? asked->max_search_window : asked->max_count,
+                   .backward = request->command == PUMP_TCP_FILTERED_READ_ALL_BACKWARD,
+                   .resolve_links = asked->resolve_link_tos,
+                   .filter = filter};
+  answer_all(peer, request, &read);
+  pump_node_filter_free(filter);
 }
 
 static void answer_read(pump_peer *peer, const pump_request *request) {
@@ -367,6 +455,11 @@ static void answer_read(pump_peer *peer, const pump_request *request) {
   case PUMP_TCP_READ_STREAM_FORWARD:
   case PUMP_TCP_READ_STREAM_BACKWARD:
     answer_read_stream(peer, request, (const PumpTcp__ReadStreamEvents *)(const void *)asked);
+    break;
+  case PUMP_TCP_FILTERED_READ_ALL_FORWARD:
+  case PUMP_TCP_FILTERED_READ_ALL_BACKWARD:
+    answer_filtered_read_all(peer, request,
+                             (const PumpTcp__FilteredReadAllEvents *)(const void *)asked);
     break;
   default: answer_read_all(peer, request, (const PumpTcp__ReadAllEvents *)(const void *)asked);
   }

@@ -10,6 +10,7 @@
 #include "node/answer.h"
 #include "node/group_answer.h"
 #include "node/listen.h"
+#include "node/pages.h"
 #include "node/system.h"
 #include "node/write.h"
 
@@ -359,6 +360,10 @@ int pump_node_opener(void *ud, int *fd) {
   }
   *fd = ends[1];
   return 0;
+}
+
+const char *pump_node_version(const pump_node *node) {
+  return pump_page_version(node->like);
 }
 
 const char *pump_node_address(const pump_node *node) {

@@ -2,6 +2,12 @@
 
 #include <time.h>
 
+const char *pump_page_version(pump_like like) {
+  static const char *const versions[] = {
+      [PUMP_LIKE_4] = "4.1.4.0", [PUMP_LIKE_5] = "5.0.8.0", [PUMP_LIKE_23] = "23.10.6.0"};
+  return versions[like];
+}
+
 static void put_time(pump_buffer *out, int64_t now) {
   time_t seconds = (time_t)(now / 1000000);
   struct tm utc;
@@ -55,27 +61,29 @@ void pump_page_gossip(pump_buffer *out, const pump_self *self) {
   put_guid(out, "epochId", &self->epoch);
   pump_buffer_text(out, "      \"nodePriority\": 0");
   if (self->like == PUMP_LIKE_23)
-    pump_buffer_text(out, ",\n      \"isReadOnlyReplica\": false,\n"
-                          "      \"esVersion\": \"23.10.6.0\"");
+    pump_buffer_printf(out, ",\n      \"isReadOnlyReplica\": false,\n      \"esVersion\": \"%s\"",
+                       pump_page_version(self->like));
   pump_buffer_printf(out, "\n    }\n  ],\n  \"serverIp\": \"%s\",\n  \"serverPort\": %d\n}",
                      self->http_host, self->http_port);
 }
 
 void pump_page_info(pump_buffer *out, pump_like like) {
   if (like == PUMP_LIKE_23)
-    pump_buffer_text(out, "{\n"
-                          "  \"esVersion\": \"23.10.6.0\",\n"
-                          "  \"state\": \"leader\",\n"
-                          "  \"features\": {\n"
-                          "    \"projections\": false,\n"
-                          "    \"userManagement\": true,\n"
-                          "    \"atomPub\": true\n"
-                          "  },\n"
-                          "  \"authentication\": {\n"
-                          "    \"type\": \"internal\",\n"
-                          "    \"properties\": null\n"
-                          "  }\n"
-                          "}");
+    pump_buffer_printf(out,
+                       "{\n"
+                       "  \"esVersion\": \"%s\",\n"
+                       "  \"state\": \"leader\",\n"
+                       "  \"features\": {\n"
+                       "    \"projections\": false,\n"
+                       "    \"userManagement\": true,\n"
+                       "    \"atomPub\": true\n"
+                       "  },\n"
+                       "  \"authentication\": {\n"
+                       "    \"type\": \"internal\",\n"
+                       "    \"properties\": null\n"
+                       "  }\n"
+                       "}",
+                       pump_page_version(like));
   else
     pump_buffer_printf(out,
                        "{\n"
@@ -83,7 +91,7 @@ void pump_page_info(pump_buffer *out, pump_like like) {
                        "  \"state\": \"master\",\n"
                        "  \"projectionsMode\": \"None\"\n"
                        "}",
-                       like == PUMP_LIKE_4 ? "4.1.4.0" : "5.0.8.0");
+                       pump_page_version(like));
 }
 
 void pump_page_ping(pump_buffer *out) {

@@ -21,6 +21,8 @@ typedef struct pump_self {
 } pump_self;
 
 void pump_page_gossip(pump_buffer *out, const pump_self *self);
+/* "5.0.8.0" */
+const char *pump_page_version(pump_like like);
 void pump_page_info(pump_buffer *out, pump_like like);
 void pump_page_ping(pump_buffer *out);
 

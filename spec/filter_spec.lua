@@ -1,0 +1,135 @@
+-- Filters on $all: what they let through, page by page, and what servers without them say.
+local helper = require "helper"
+local pump = require "pump"
+
+helper.leaves_nothing(after_each)
+
+local admin = { username = "admin", password = "changeit" }
+
+local function types(events)
+  local list = {}
+  for i, event in ipairs(events) do list[i] = event.type end
+  return table.concat(list, " ")
+end
+
+local function all_types(conn, options)
+  local list = {}
+  for event in conn:iter_all(options) do list[#list + 1] = event.type end
+  return table.concat(list, " ")
+end
+
+describe("a filter", function()
+  local conn
+
+  before_each(function()
+    conn = assert(pump.connect("memory:?like=23.10", admin))
+    for i = 1, 4 do
+      assert(conn:publish_event("cats-" .. i, "Meowed" .. i))
+      assert(conn:publish_event("dogs-" .. i, "Barked" .. i))
+    end
+    assert(conn:publish_event("links", "$>", "0@cats-1"))
+  end)
+
+  after_each(function() conn:close() end)
+
+  it("goes by the stream or by the type, by prefixes or an expression", function()
+    for filter, wanted in pairs {
+      [{ stream_prefix = "cats-" }] = "Meowed1 Meowed2 Meowed3 Meowed4",
+      [{ stream_prefix = { "cats-1", "dogs-3", "nobody" } }] = "Meowed1 Barked3",
+      [{ stream_regex = "^(cats|dogs)-[23]$" }] = "Meowed2 Barked2 Meowed3 Barked3",
+      [{ type_prefix = { "Bark" } }] = "Barked1 Barked2 Barked3 Barked4",
+      [{ type_regex = "[4]$" }] = "Meowed4 Barked4",
+      [{ type_prefix = "$>" }] = "Meowed1", -- links are judged themselves
+    } do
+      assert.equal(wanted, types(assert(conn:get_all { filter = filter })))
+      for _, batch_size in ipairs { 1, 3, 500 } do
+        assert.equal(wanted, all_types(conn, { filter = filter, batch_size = batch_size }))
+      end
+    end
+  end)
+
+  it("goes backward too", function()
+    assert.equal("Barked4 Barked3 Barked2 Barked1", all_types(conn,
+      { filter = { stream_prefix = "dogs" }, direction = "backward", batch_size = 3 }))
+  end)
+
+  it("leaves out what is the system's", function()
+    local everything = all_types(conn)
+    assert.truthy(everything:find("$", 1, true))
+    assert.equal("Meowed1 Barked1 Meowed2 Barked2 Meowed3 Barked3 Meowed4 Barked4",
+      all_types(conn, { exclude_system = true }))
+    assert.equal(everything, all_types(conn, { exclude_system = false }))
+  end)
+
+  it("says where a page goes on, and when it was the last one", function()
+    local filter = { stream_prefix = "cats-" }
+    local slice = assert(conn:get_all { filter = filter, max_count = 3 })
+    assert.equal("Meowed1 Meowed2 Meowed3", types(slice))
+    assert.is_false(slice.is_end_of_stream)
+    slice = assert(conn:get_all { filter = filter, from_position = slice.next_position })
+    assert.equal("Meowed4", types(slice))
+    assert.is_true(slice.is_end_of_stream)
+  end)
+
+  it("may find nothing for pages on end", function()
+    local many = {}
+    for i = 1, 5000 do many[i] = pump.new_event "Chirped" end
+    assert(conn:publish("birds", many))
+    assert(conn:publish_event("cats-9", "Meowed9"))
+    local filter = { type_regex = "^Meowed[59]$" }
+    local slice = assert(conn:get_all { filter = filter })
+    assert.equal(0, #slice)
+    assert.is_false(slice.is_end_of_stream)
+    assert.equal("Meowed9", all_types(conn, { filter = filter }))
+    assert.equal("Meowed9", all_types(conn, { filter = filter, direction = "backward" }))
+  end)
+
+  it("is refused where $all is", function()
+    local ok, err = conn:get_all { filter = { type_prefix = "x" }, username = "admin",
+      password = "wrong" }
+    helper.fails("not_authenticated", ok, err)
+    local node <close> = helper.node { like = "23.10" }
+    local nobody <close> = assert(pump.connect("tcp://" .. node.address))
+    helper.fails("access_denied", nobody:get_all { filter = { type_prefix = "x" } })
+  end)
+
+  it("is sent over a socket as well", function()
+    local node <close> = helper.node { like = "23.10" }
+    local guest <close> = assert(pump.connect("tcp://admin:changeit@" .. node.address))
+    assert(guest:publish_event("cats-1", "Meowed"))
+    assert.equal("Meowed", all_types(guest, { filter = { stream_prefix = "cats" } }))
+  end)
+
+  it("that the server cannot read is a bad request", function()
+    local err = helper.fails("bad_request", conn:get_all { filter = { type_regex = "(" } })
+    assert.matches("FilteredReadAllEventsForward", err.message)
+  end)
+
+  it("is checked before it is sent", function()
+    for _, filter in ipairs {
+      {}, { stream_prefix = {} }, { stream_prefix = "" }, { type_prefix = { "a", 1 } },
+      { type_regex = { "a" } }, { type_prefix = "a", stream_prefix = "b" }, { typo = "x" },
+      { type_prefix = "a", type_regex = "b" },
+    } do
+      helper.misuses("bad option 'filter' to 'get_all' %(a table with one of stream_prefix",
+        conn.get_all, conn, { filter = filter })
+    end
+    helper.misuses("there is a filter already", conn.iter_all, conn,
+      { filter = { type_prefix = "x" }, exclude_system = true })
+  end)
+end)
+
+describe("where the server knows no filters", function()
+  for _, like in ipairs { "4.1", "5.0" } do
+    it("they are not supported, says a node like " .. like, function()
+      local conn <close> = assert(pump.connect("memory:?like=" .. like, admin))
+      local err = helper.fails("not_supported", conn:get_all { exclude_system = true })
+      assert.matches("EventStore 20%.6", err.message)
+      local ok, raised = pcall(function()
+        for _ in conn:iter_all { filter = { type_prefix = "x" } } do end
+      end)
+      assert.is_false(ok)
+      assert.equal("not_supported", raised.code)
+    end)
+  end
+end)
