@@ -1,7 +1,9 @@
 -- A program on the Lua module as its user would write it, measured. Says one line of name=value,
 -- CPU being this process's own, user and system.
 --
---   lua5.4 client.lua PORT|URL WHAT EVENTS [IN_FLIGHT]
+--   lua5.4 client.lua PORT|URL WHAT EVENTS [IN_FLIGHT [REQUESTS]]
+--
+-- REQUESTS is the connection's max_in_flight.
 local pump = require "pump"
 local hrtime = require "pump.core".hrtime
 
@@ -192,6 +194,7 @@ function kinds.idle()
   return function() pump.sleep(0.2) end
 end
 
-local conn = assert(pump.connect(where:find ":" and where or "tcp://127.0.0.1:" .. where))
+local conn = assert(pump.connect(where:find ":" and where or "tcp://127.0.0.1:" .. where,
+  { max_in_flight = tonumber(arg[5]) }))
 measured(kinds[what](conn), count)
 conn:close()

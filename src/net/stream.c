@@ -42,6 +42,8 @@ struct pump_stream {
   bool is_securing;   /* the handshake goes on */
   bool is_connected;  /* and has said so, until it ended */
   bool has_heard;
+  size_t burst; /* bytes that came without a pause */
+  bool rests;   /* until the next turn of the loop */
   const pump_stream_events *events;
   void *ud;
   int open_handles;
@@ -164,12 +166,18 @@ bool pump_stream_is_securing(const pump_stream *stream) {
 
 /* ---- Reading ------------------------------------------------------------------------------ */
 
+/* libuv reads up to 32 times before anybody can look at what came: after so much it is told that
+ * there is no room for now, so that pages are used while they are in the processor's cache. */
+#define BURST ((size_t)256 * 1024)
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   pump_stream *stream = of(handle, socket);
   uint8_t *to;
   size_t size;
   (void)suggested;
   *buffer = uv_buf_init(NULL, 0); /* libuv turns this into UV_ENOBUFS */
+  stream->rests = stream->burst >= BURST;
+  if (stream->rests) return;
   if (stream->tls) {
     pump_tls_space(stream->tls, &to, &size);
     *buffer = uv_buf_init((char *)to, (unsigned)size);
@@ -188,6 +196,8 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   pump_stream *stream = of(handle, socket);
   (void)handle;
   bool is_first = !stream->has_heard;
+  stream->burst = size > 0 && (size_t)size == buffer->len ? stream->burst + buffer->len : 0;
+  if (size == UV_ENOBUFS && stream->rests) return;
   stream->has_heard |= size > 0;
   if (size > 0 && stream->tls)
     decrypt(stream, (size_t)size);

@@ -18,7 +18,7 @@ enum {
   PUMP_TCP_HEAD_SIZE = 22, /* length, command, flags, correlation id */
   PUMP_TCP_MIN_BODY = 18,  /* what the length counts at least */
   PUMP_TCP_MAX_LOGIN = 255,
-  PUMP_TCP_SPARE_BLOCKS = 4
+  PUMP_TCP_SPARE_BLOCKS = 16
 };
 
 /* Sixteen bytes that come back as they were sent; on the wire and here in the same order. */
@@ -37,10 +37,10 @@ typedef struct pump_tcp_frame {
 
 typedef struct pump_tcp_reader {
   pump_block *block;
-  pump_block
-      *spares[PUMP_TCP_SPARE_BLOCKS]; /* those before, to be used again: fresh memory is dear */
-  size_t start;                       /* first byte that belongs to no frame taken out yet */
-  size_t end;                         /* behind the last byte that came */
+  /* Those before, to be used again: fresh memory is dear. As many as Lua's collector leaves in use. */
+  pump_block *spares[PUMP_TCP_SPARE_BLOCKS];
+  size_t start; /* first byte that belongs to no frame taken out yet */
+  size_t end;   /* behind the last byte that came */
   size_t max_body;
   size_t block_size; /* of the next block */
   size_t expected;   /* what the next frame may take */
