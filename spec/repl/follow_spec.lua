@@ -6,7 +6,6 @@ local run = support.run
 
 local key, look, shows, ends = terminal.key, terminal.look, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
-local with_editor = terminal.with_editor(it, pending)
 
 -- A command line with a server behind $url that ends with it.
 local function with_server(shell)
@@ -114,27 +113,6 @@ terminal.describe(describe, pending)("tail in a terminal", function()
     line "\\untail"
     assert.matches("nothing is followed", line "\\untail")
     assert.matches("untail: ponies is not followed", line "\\untail ponies")
-  end)
-
-  with_editor("leaves the typed line whole while a thousand events a second come", function()
-    open()
-    line "\\tail ticks"
-    typed [[x = pump.spawn(function() for i = 1, 3000 do conn:publish_event("ticks", "Tick", i)]]
-    line " if i % 2 == 0 then pump.sleep(0.001) end end end)"
-    for char in ("'typed while it rains 日本'"):gmatch(utf8.charpattern) do
-      terminal.send(char)
-      os.execute("sleep 0.02")
-    end
-    shows "ticks@2999"
-    local view = ends(prompt .. " 'typed while it rains 日本'")
-    for row in view:gmatch("([^\n]+)\n") do assert.matches("^ticks@%d+ +Tick ", row) end
-    local count = 0
-    for number in terminal.tmux("capture-pane -p -S -"):gmatch("\nticks@(%d+)") do
-      if tonumber(number) == count then count = count + 1 end
-    end
-    assert.equal(3000, count)
-    key "Enter"
-    shows '\n"typed while it rains 日本"\n'
   end)
 
   it("ends on Ctrl-C where nothing is typed, and goes on where something is", function()
