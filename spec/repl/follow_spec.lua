@@ -140,9 +140,15 @@ terminal.describe(describe, pending)("tail in a terminal", function()
 end)
 
 terminal.describe(describe, pending)("the prompt", function()
+  local server
+
   setup(terminal.setup)
   teardown(support.clean)
-  after_each(terminal.close)
+  after_each(function()
+    terminal.close()
+    if server then server.stop() end
+    server = nil
+  end)
 
   it("tells where one is", function()
     terminal.open("-q -u tcp://derpy:muffins@127.0.0.1")
@@ -150,5 +156,28 @@ terminal.describe(describe, pending)("the prompt", function()
     typed "\\connect memory:"
     key "Enter"
     ends(prompt)
+  end)
+
+  it("tells that the connection is lost, and there again, beside what is typed", function()
+    local store = "file:" .. support.path(".db")
+    server = support.serve(store)
+    local address = server.address
+    terminal.open("-q -u " .. server.url)
+    ends("pump " .. address .. ">")
+    typed "\\tail ponies"
+    key "Enter"
+    ends("pump " .. address .. ">")
+    typed "1 +"
+    server.stop()
+    ends "pump (reconnecting)> 1 +"
+    shows "connection lost: "
+    server = support.serve(store, address)
+    ends("pump " .. address .. "> 1 +")
+    support.run { "-u", server.url, "publish", "ponies", "PonyJumped" }
+    shows "ponies@0"
+    ends("pump " .. address .. "> 1 +")
+    typed "1"
+    key "Enter"
+    shows "\n2\n"
   end)
 end)
