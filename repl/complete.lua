@@ -4,6 +4,7 @@
 local commands = require "repl.commands"
 local format = require "repl.format"
 local names = require "repl.names"
+local system = require "repl.system"
 
 local complete = {}
 
@@ -64,12 +65,13 @@ local function command_names()
   return set_of(commands.names("shell"))
 end
 
--- What may stand for an argument, by its name in the table of commands.
+-- What may stand for an argument, by its name in the table of commands, where so much is typed.
 local arguments = {
   STREAM = names.streams,
   TYPE = names.types,
   COMMAND = command_names,
   FORMAT = function() return set_of(format.names) end,
+  FILE = function(typed) return set_of(system.files(typed)) end,
 }
 
 local function option_names(command)
@@ -85,7 +87,7 @@ local function wants_value(command, word)
   end
 end
 
--- The words of a command's line, for its argument or option `typed`; nil for a file's name.
+-- The words of a command's line, for its argument or option `typed`.
 local function of_command(line, typed, start)
   local name, before = line:match("^%s*\\(%S*)%s+(.*)$")
   local command = commands.find(name, "shell")
@@ -98,10 +100,8 @@ local function of_command(line, typed, start)
     if not is_value and not word:find("^%-") then at = at + 1 end
   end
   if option then return that_begin(set_of(option.one_of or {}), typed, start) end
-  local argument = ((command.arguments or {})[at] or ""):match("%u+")
-  if argument == "FILE" then return nil end
-  local set = arguments[argument]
-  return set and that_begin(set(), typed, start) or {}
+  local offered = arguments[((command.arguments or {})[at] or ""):match("%u+")]
+  return offered and that_begin(offered(typed), typed, start) or {}
 end
 
 -- Where the string begins that a piece of Lua ends in, nil where it ends outside of one.
@@ -120,8 +120,8 @@ local function open_string(source)
   end
 end
 
--- What the word may become that starts at `first` of a line, for readline to replace it; nil: the
--- name of a file. env: the globals; more: values under names that are not among them (conn).
+-- What the word may become that starts at `first` of a line. env: the globals; more: values under
+-- names that are not among them (conn).
 function complete.words(line, first, word, env, more)
   local before = line:sub(1, first - 1)
   if line:find("^%s*\\") then

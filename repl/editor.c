@@ -146,8 +146,7 @@ static int remember(lua_State *L) {
   return 0;
 }
 
-/* completion(fn): fn(line, first, word) -> a list of words, or nil for names of files; first is
- * where the word starts. */
+/* completion(fn): fn(line, first, word) -> a list of words; first is where the word starts. */
 static int completion(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -185,10 +184,8 @@ static char **complete(const char *text, int first, int last) {
   lua_pushstring(L, rl_line_buffer);
   lua_pushinteger(L, first + 1);
   lua_pushstring(L, text);
-  if (lua_pcall(L, 3, 1, 0) == LUA_OK) {
-    rl_attempted_completion_over = !lua_isnil(L, -1);
-    if (lua_istable(L, -1)) words = rl_completion_matches(text, next_word);
-  }
+  if (lua_pcall(L, 3, 1, 0) == LUA_OK && lua_istable(L, -1))
+    words = rl_completion_matches(text, next_word);
   lua_settop(L, top);
   return words;
 }

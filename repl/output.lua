@@ -66,14 +66,20 @@ local function check(self, ok, message, number)
   error("cannot write the output: " .. message, 0)
 end
 
+local piece = 8192
+
 function output:write(s)
   if s == "" then return end
   if self.file then
     check(self, self.file:write(s))
   else
     if self.terminal then self:make_way() end
+    -- Piece by piece: Ctrl-C is heard in between, however slow the terminal is.
+    for at = 1, #s, piece do
+      self.fresh = false
+      check(self, io.stdout:write(s:sub(at, at + piece - 1)))
+    end
     self.fresh = s:sub(-1) == "\n"
-    check(self, io.stdout:write(s))
   end
 end
 

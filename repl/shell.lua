@@ -163,10 +163,12 @@ end
 
 ---- The terminal --------------------------------------------------------------------------------
 
+-- Readline, unless it is not built in or PUMPSH_EDITOR=own wants the shell's own editor; none
+-- where the terminal cannot move its cursor.
 local function choose_editor()
+  if not system.is_terminal(1) or os.getenv("TERM") == "dumb" then return require "repl.plain" end
   local found, editor = pcall(require, "repl.editor")
-  if found and system.is_terminal(1) and os.getenv("TERM") ~= "dumb" then return editor end
-  return require "repl.plain"
+  return found and os.getenv("PUMPSH_EDITOR") ~= "own" and editor or require "repl.lines"
 end
 
 function shell:prompt()

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <lauxlib.h>
 #include <poll.h>
 #include <signal.h>
@@ -60,12 +61,14 @@ static int wait_for(lua_State *L) {
   return 2;
 }
 
-/* read() -> what stands ready on standard input, "" at its end */
+/* read([most]) -> what stands ready on standard input, "" at its end */
 static int read_input(lua_State *L) {
   static char bytes[65536];
+  lua_Integer most = luaL_optinteger(L, 1, sizeof bytes);
+  luaL_argcheck(L, most > 0 && most <= (lua_Integer)sizeof bytes, 1, "out of range");
   ssize_t got;
   do
-    got = read(STDIN_FILENO, bytes, sizeof bytes);
+    got = read(STDIN_FILENO, bytes, (size_t)most);
   while (got < 0 && errno == EINTR);
   if (got < 0) return failure(L, errno);
   lua_pushlstring(L, bytes, (size_t)got);
@@ -109,6 +112,28 @@ static int monotonic(lua_State *L) {
 static int make_folder(lua_State *L) {
   if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) return failure(L, errno);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* files(start) -> the paths that begin like that, folders with a slash behind them */
+static int files(lua_State *L) {
+  const char *start = luaL_checkstring(L, 1);
+  glob_t found;
+  luaL_Buffer pattern;
+  luaL_buffinit(L, &pattern);
+  for (; *start; start++) {
+    if (strchr("*?[\\", *start)) luaL_addchar(&pattern, '\\');
+    luaL_addchar(&pattern, *start);
+  }
+  luaL_addchar(&pattern, '*');
+  luaL_pushresult(&pattern);
+  lua_newtable(L);
+  if (glob(lua_tostring(L, -2), GLOB_MARK, NULL, &found) != 0) return 1;
+  for (size_t i = 0; i < found.gl_pathc; i++) {
+    lua_pushstring(L, found.gl_pathv[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  globfree(&found);
   return 1;
 }
 
@@ -202,6 +227,33 @@ static int password(lua_State *L) {
   return 1;
 }
 
+static struct termios cooked; /* the terminal as it was found */
+static volatile sig_atomic_t is_raw;
+
+static void give_terminal_back(void) {
+  static const char no_bracketed_paste[] = "\33[?2004l\r\n";
+  if (!is_raw) return;
+  tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  tell(STDOUT_FILENO, no_bracketed_paste);
+}
+
+/* raw(yes): each key comes as it is typed, and unseen; but ^C and ^Z are signals as ever. */
+static int raw(lua_State *L) {
+  int wanted = lua_toboolean(L, 1);
+  if (!is_raw && tcgetattr(STDIN_FILENO, &cooked) != 0) return 0;
+  struct termios mode = cooked;
+  if (wanted) {
+    mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    mode.c_iflag &= ~(tcflag_t)(ICRNL | INLCR | IXON);
+    mode.c_cc[VMIN] = 1;
+    mode.c_cc[VTIME] = 0;
+  }
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+  is_raw = wanted;
+  pumpsh_before_death = give_terminal_back;
+  return 0;
+}
+
 /* As many open files as this process may have at all: each peer of a server is one. */
 static int allow_files(lua_State *L) {
   struct rlimit files;
@@ -221,10 +273,12 @@ int luaopen_repl_system(lua_State *L) {
                                        {"width", width},
                                        {"clock", monotonic},
                                        {"mkdir", make_folder},
+                                       {"files", files},
                                        {"append_private", append_private},
                                        {"spawn", spawn},
                                        {"reap", reap},
                                        {"password", password},
+                                       {"raw", raw},
                                        {"allow_files", allow_files},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);

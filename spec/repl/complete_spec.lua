@@ -4,7 +4,6 @@ local terminal = dofile(here .. "/terminal.lua")
 local support = terminal.support
 local key, ends, shows = terminal.key, terminal.ends, terminal.shows
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
-local with_editor = terminal.with_editor(it, pending)
 
 -- Types, and waits until the tab key made that of it: what is known comes when it comes.
 local function becomes(text, wanted)
@@ -29,7 +28,7 @@ terminal.describe(describe, pending)("the tab key", function()
     ends(prompt)
   end
 
-  with_editor("completes commands, their options and what options take", function()
+  it("completes commands, their options and what options take", function()
     open()
     becomes("\\conni", "\\conninfo")
     becomes("\\read news --foll", "\\read news --follow")
@@ -38,7 +37,7 @@ terminal.describe(describe, pending)("the tab key", function()
     becomes("\\nothing like", "\\nothing like")
   end)
 
-  with_editor("completes globals, and methods of conn before it is used", function()
+  it("completes globals, and methods of conn before it is used", function()
     open()
     becomes("pump.new_", "pump.new_event")
     line "x = conn"
@@ -46,7 +45,7 @@ terminal.describe(describe, pending)("the tab key", function()
     becomes("x = tabl", "x = table")
   end)
 
-  with_editor("completes streams and types that were seen, or found in the background", function()
+  it("completes streams and types that were seen, or found in the background", function()
     local store = "file:" .. support.path(".db")
     for _, stream in ipairs { "ponies-Äpfel", "$odd-one" } do
       support.run { "-u", store, "publish", stream, "PonyJumped" }
@@ -65,7 +64,7 @@ terminal.describe(describe, pending)("the tab key", function()
     prompt = terminal.prompt
   end)
 
-  with_editor("completes names of files", function()
+  it("completes names of files", function()
     local path = support.path(".lua")
     support.write_file(path, "1 + 1")
     open()
@@ -74,7 +73,7 @@ terminal.describe(describe, pending)("the tab key", function()
     shows "\n2\n"
   end)
 
-  with_editor("shows a hundred of many, and does not ask", function()
+  it("shows a hundred of many, and does not ask", function()
     open()
     line "for i = 1, 300 do conn:publish_event('many-' .. i, 'T') end"
     line "\\format raw"
@@ -85,7 +84,7 @@ terminal.describe(describe, pending)("the tab key", function()
     ends(prompt .. " \\read many-")
   end)
 
-  with_editor("waits for no network", function()
+  it("waits for no network", function()
     terminal.open("-q -u tcp://192.0.2.1:1113")
     ends "pump 192.0.2.1:1113>"
     typed "\\read some"

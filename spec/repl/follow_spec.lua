@@ -6,7 +6,6 @@ local run = support.run
 
 local key, look, shows, ends = terminal.key, terminal.look, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
-local with_editor = terminal.with_editor(it, pending)
 
 -- A command line with a server behind $url that ends with it.
 local function with_server(shell)
@@ -116,27 +115,6 @@ terminal.describe(describe, pending)("tail in a terminal", function()
     assert.matches("untail: ponies is not followed", line "\\untail ponies")
   end)
 
-  with_editor("leaves the typed line whole while a thousand events a second come", function()
-    open()
-    line "\\tail ticks"
-    typed [[x = pump.spawn(function() for i = 1, 3000 do conn:publish_event("ticks", "Tick", i)]]
-    line " if i % 2 == 0 then pump.sleep(0.001) end end end)"
-    for char in ("'typed while it rains 日本'"):gmatch(utf8.charpattern) do
-      terminal.send(char)
-      os.execute("sleep 0.02")
-    end
-    shows "ticks@2999"
-    local view = ends(prompt .. " 'typed while it rains 日本'")
-    for row in view:gmatch("([^\n]+)\n") do assert.matches("^ticks@%d+ +Tick ", row) end
-    local count = 0
-    for number in terminal.tmux("capture-pane -p -S -"):gmatch("\nticks@(%d+)") do
-      if tonumber(number) == count then count = count + 1 end
-    end
-    assert.equal(3000, count)
-    key "Enter"
-    shows '\n"typed while it rains 日本"\n'
-  end)
-
   it("ends on Ctrl-C where nothing is typed, and goes on where something is", function()
     open()
     line "\\tail ponies"
@@ -162,9 +140,15 @@ terminal.describe(describe, pending)("tail in a terminal", function()
 end)
 
 terminal.describe(describe, pending)("the prompt", function()
+  local server
+
   setup(terminal.setup)
   teardown(support.clean)
-  after_each(terminal.close)
+  after_each(function()
+    terminal.close()
+    if server then server.stop() end
+    server = nil
+  end)
 
   it("tells where one is", function()
     terminal.open("-q -u tcp://derpy:muffins@127.0.0.1")
@@ -172,5 +156,28 @@ terminal.describe(describe, pending)("the prompt", function()
     typed "\\connect memory:"
     key "Enter"
     ends(prompt)
+  end)
+
+  it("tells that the connection is lost, and there again, beside what is typed", function()
+    local store = "file:" .. support.path(".db")
+    server = support.serve(store)
+    local address = server.address
+    terminal.open("-q -u " .. server.url)
+    ends("pump " .. address .. ">")
+    typed "\\tail ponies"
+    key "Enter"
+    ends("pump " .. address .. ">")
+    typed "1 +"
+    server.stop()
+    ends "pump (reconnecting)> 1 +"
+    shows "connection lost: "
+    server = support.serve(store, address)
+    ends("pump " .. address .. "> 1 +")
+    support.run { "-u", server.url, "publish", "ponies", "PonyJumped" }
+    shows "ponies@0"
+    ends("pump " .. address .. "> 1 +")
+    typed "1"
+    key "Enter"
+    shows "\n2\n"
   end)
 end)

@@ -52,11 +52,11 @@ function terminal.send(text)
   terminal.tmux("send-keys -l -- " .. support.quote(text))
 end
 
--- Types a text, and sees to it that it has arrived.
+-- Types a text, and sees to it that it has arrived: blanks at the end of a row are not seen.
 function terminal.typed(text)
   terminal.send(text)
-  local tail = text:sub(-20)
-  terminal.look(function(view) return view:gsub("\n", ""):find(tail, 1, true) end)
+  local tail = text:gsub("%s", ""):sub(-20)
+  terminal.look(function(view) return view:gsub("%s", ""):sub(-#tail) == tail end)
 end
 
 -- One line, and the prompt after it.
@@ -99,15 +99,6 @@ function terminal.describe(describe, pending)
   if select(2, terminal.shell("command -v tmux")) then return describe end
   return function(name)
     describe(name, function() pending("tmux is not installed") end)
-  end
-end
-
--- it, for what is not asked of a build without the line editor.
-function terminal.with_editor(it, pending)
-  local probe = support.run { "-e", "print((pcall(require, 'repl.editor')))" }
-  if probe.out == "true\n" then return it end
-  return function(name)
-    pending(name .. " (built without readline)")
   end
 end
 

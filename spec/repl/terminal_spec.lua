@@ -5,10 +5,9 @@ local support = terminal.support
 
 local shell, key, screen, look = terminal.shell, terminal.key, terminal.screen, terminal.look
 local shows, ends, typed, line = terminal.shows, terminal.ends, terminal.typed, terminal.line
-local start, open, close = terminal.start, terminal.open, terminal.close
+local open, close = terminal.open, terminal.close
 local prompt = terminal.prompt
 local describe_here = terminal.describe(describe, pending)
-local with_editor = terminal.with_editor(it, pending)
 
 describe_here("in a terminal", function()
   setup(terminal.setup)
@@ -34,50 +33,6 @@ describe_here("in a terminal", function()
     assert.matches("\nponies@0 PonyJumped\nid  ", line "\\read ponies")
   end)
 
-  with_editor("continues a line, and recalls it whole", function()
-    open()
-    ends(prompt)
-    typed "{ 1,"
-    key "Enter"
-    ends "           .."
-    line "2 }"
-    assert.matches("\n{ 1, 2 }\n", screen())
-    key "Up"
-    shows("{ 1,\n2 }")
-    key("Enter")
-    look(function(view) return select(2, view:gsub("\n{ 1, 2 }\n", "")) == 2 end)
-  end)
-
-  with_editor("leaves the line alone that is typed while a thousand a second arrive", function()
-    open()
-    ends(prompt)
-    line "function tick() for i = 1, 1500 do print('tick ' .. i) pump.sleep(0.001) end end"
-    typed "x = pump.spawn(tick)"
-    key "Enter"
-    for char in ("'typed meanwhile'"):gmatch(".") do
-      terminal.send(char)
-      os.execute("sleep 0.02")
-    end
-    shows "tick 1500"
-    ends(prompt .. " 'typed meanwhile'")
-    key "Enter"
-    shows '\n"typed meanwhile"\n'
-  end)
-
-  it("takes a paste of fifty lines", function()
-    open()
-    ends(prompt)
-    local lines = {}
-    for i = 1, 50 do lines[i] = "local v" .. i .. " = " .. i end
-    local path = support.path()
-    support.write_file(path, table.concat(lines, "\n"))
-    terminal.tmux("load-buffer " .. path)
-    terminal.tmux("paste-buffer -p")
-    shows "v50 = 50"
-    key "Enter"
-    assert.matches("\n51\n", line "v1 + v50")
-  end)
-
   it("shows control characters harmlessly, and wide ones", function()
     open()
     ends(prompt)
@@ -91,7 +46,7 @@ describe_here("in a terminal", function()
     assert.matches('\n"日本é"\n', line '"日本é"')
   end)
 
-  with_editor("keeps a history that others cannot read and that holds no password", function()
+  it("keeps a history that others cannot read and that holds no password", function()
     open()
     ends(prompt)
     line "111"
@@ -143,24 +98,6 @@ describe_here("in a terminal", function()
       end
       assert.is_true(gone, chunk)
     end
-  end)
-
-  with_editor("survives a change of the terminal's size and a stop", function()
-    start("env HOME=" .. terminal.home .. " PS1='shell$ ' bash --norc --noprofile -i")
-    ends "shell$"
-    typed(support.binary .. " -q -X")
-    key "Enter"
-    ends(prompt)
-    typed "'kept'"
-    terminal.tmux("resize-window -x 60 -y 20")
-    os.execute("sleep 0.2")
-    key "C-z"
-    ends "shell$"
-    typed "fg"
-    key "Enter"
-    ends(prompt .. " 'kept'")
-    key "Enter"
-    shows '\n"kept"\n'
   end)
 
   it("runs the init file, unless it is told not to", function()
