@@ -5,6 +5,8 @@
 local driver = require "repl.driver"
 local follow = require "repl.follow"
 local format = require "repl.format"
+local serve = require "repl.serve"
+local streams = require "repl.streams"
 local system = require "repl.system"
 local text = require "repl.text"
 local transfer = require "repl.transfer"
@@ -115,50 +117,17 @@ local function conninfo(session)
 end
 
 local function members(session)
+  local rows = session:rows()
+  local names = session.format == "table"
+    and { "state", "is_alive", "host", "port", "http_host", "http_port", "version" }
+    or { "state", "is_alive", "host", "port", "secure_port", "http_host", "http_port", "version",
+      "epoch_number", "last_commit_position", "is_read_only_replica", "instance_id" }
   for _, member in ipairs(check(session:connection():members())) do
     local row = {}
-    for _, name in ipairs { "state", "is_alive", "host", "port", "secure_port", "http_host",
-      "http_port", "version", "epoch_number", "last_commit_position", "is_read_only_replica",
-      "instance_id" } do
-      if member[name] ~= nil then row[#row + 1] = { name, member[name] } end
-    end
-    session:record(row)
+    for i, name in ipairs(names) do row[i] = { name, member[name] } end
+    rows:add(row)
   end
-end
-
-local function serve(session, given)
-  local place = given.STORE or "memory:"
-  local file = place:match("^file:(.+)$")
-  if not file and place ~= "memory:" then
-    error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
-      text.safe(place)), 0)
-  end
-  local cert, key = given["tls-cert"], given["tls-key"]
-  if (cert == nil) ~= (key == nil) then
-    error("serve: a certificate and its key belong together: say --tls-cert and --tls-key", 0)
-  end
-  system.allow_files()
-  if given.faults and not given.http then
-    error("serve: faults are set over HTTP: say --http HOST:PORT, too", 0)
-  end
-  local users = session.password and { [session.username or "admin"] = session.password } or nil
-  local node = check(pump.node {
-    file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
-    insecure_listen = given["insecure-listen"], users = users,
-    http = given.http, faults = given.faults, tls = cert and { cert = cert, key = key },
-  })
-  local scheme = cert and "tcps://" or "tcp://"
-  local closing <close> = setmetatable({}, { __close = function() node:close() end })
-  session.out:write(scheme .. tostring(node.address) .. "\n")
-  if node.http_address then
-    session.out:write((cert and "https://" or "http://") .. node.http_address .. "\n")
-  end
-  if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at %s%s; Ctrl-C ends it", place, scheme,
-      node.address))
-  end
-  pump.sleep(math.huge)
-  return closing
+  rows:finish()
 end
 
 local function settings(session, given)
@@ -258,6 +227,9 @@ local function count(what)
   return { "count", "N", integer = 1, help = what }
 end
 
+local expected = { "expected", "VERSION", help = "only at this version: an event number, any, "
+  .. "no_stream or stream_exists" }
+
 commands.list = {
   { name = "read", arguments = { "STREAM" }, help = "the events of a stream, or of $all",
     options = {
@@ -282,6 +254,17 @@ commands.list = {
   { name = "untail", arguments = { "[STREAM]" }, only = "shell", run = follow.untail,
     help = "follow a stream no more, or none" },
   { name = "tails", only = "shell", run = follow.tails, help = "what is followed" },
+  { name = "streams", arguments = { "[PATTERN]" }, run = streams.list,
+    help = "the streams there are; PATTERN as in a shell: order-*" },
+  { name = "meta", arguments = { "STREAM", "[JSON]" }, rest = true, run = streams.meta,
+    help = "a stream's metadata; with JSON it is replaced", options = { expected } },
+  { name = "delete", arguments = { "STREAM" }, run = streams.delete,
+    help = "delete a stream; who writes to it again goes on with its numbers",
+    options = {
+      { "hard", help = "for ever, and nobody can use the name again" },
+      { "yes", help = "without asking" },
+      expected,
+    } },
   { name = "ping", options = { count "so often, once a second" }, run = ping,
     help = "how long a round trip takes" },
   { name = "conninfo", help = "where we are connected", run = conninfo },

@@ -1,4 +1,4 @@
--- Events and records in the four formats: table (for people), json, jsonl, raw.
+-- Events in the four formats: table (for people), json, jsonl, raw.
 --
 -- In JSON an event has the keys stream, type, id, event_number, data, metadata, created (seconds
 -- since 1970), is_json and position. A body that is JSON stands there as it was written; other
@@ -230,31 +230,6 @@ function format.events(out, options)
     return plain_writer(out, function(event) return live_line(event, out:width()) end)
   end
   return table_writer(out, options.with_stream)
-end
-
--- One answer that is no event: members is a list of { name, value }, sentence what people read
--- instead of it (a table of the members, if it is nil).
-function format.record(out, name, members, sentence)
-  if name == "json" or name == "jsonl" then
-    local pieces = {}
-    for i, member in ipairs(members) do
-      local value = member[2]
-      value = type(value) == "string" and quote(value) or json.encode(value)
-      pieces[i] = quote(member[1]) .. ":" .. value
-    end
-    local line = "{" .. table.concat(pieces, ",") .. "}"
-    if name == "json" then line = json_text.indent(line, 80, out:painter()) end
-    return out:write(on_terminal(out, line) .. "\n")
-  elseif name == "table" and sentence then
-    return out:print(sentence)
-  end
-  local widest = 0
-  for _, member in ipairs(members) do widest = math.max(widest, #member[1]) end
-  for _, member in ipairs(members) do
-    local value = text.safe(tostring(member[2]))
-    if name == "raw" then out:write(value .. "\n")
-    else out:write(out:painter()(text.pad(member[1], widest + 2), "dim") .. value .. "\n") end
-  end
 end
 
 return format

@@ -6,6 +6,7 @@ local text = require "repl.text"
 text.width = system.width
 
 local pump = require "pump"
+local task = require "pump.task"
 local args = require "repl.args"
 local commands = require "repl.commands"
 local driver = require "repl.driver"
@@ -85,8 +86,8 @@ local function set_globals(session)
     end
     return io.stdout
   end)
-  require("pump.task").on_error = function(task, err)
-    out:error(string.format("%s: %s", task.name, status.line(err)))
+  task.on_error = function(failed, err)
+    out:error(string.format("%s: %s", failed.name, status.line(err)))
   end
 end
 
@@ -190,6 +191,8 @@ local function program(out, argv)
   end
   local session <close> = open_session(out, given)
   set_globals(session)
+  -- That tasks which still run find the connection closed in the end is no error of theirs.
+  local _ <close> = setmetatable({}, { __close = function() task.on_error = function() end end })
   local code = status.fine
   if given.execute then code = run_chunks(session, given.execute) end
   if code ~= status.fine and not given.interactive then return code end

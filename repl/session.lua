@@ -6,6 +6,7 @@ local names = require "repl.names"
 local pretty = require "repl.pretty"
 local status = require "repl.status"
 local text = require "repl.text"
+local record = require "repl.record"
 local pump = require "pump"
 
 local session = {}
@@ -150,8 +151,14 @@ function session:tell_time(seconds)
   if self.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
 end
 
+-- One answer that is no event, as repl/record.lua tells.
 function session:record(members, sentence)
-  format.record(self.out, self.format, members, sentence)
+  record.write(self.out, self.format, members, sentence)
+end
+
+-- The same for rows of them: add(members), then finish().
+function session:rows()
+  return record.rows(self.out, self.format)
 end
 
 return session

@@ -3,32 +3,10 @@ local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 local json = require("pump").json
-local run = support.run
+local run, fine, fails, objects = support.run, support.fine, support.fails, support.objects
 local store
 
 local function on(...) return run { "-u", store, ... } end
-
--- The lines of JSON that a run printed.
-local function objects(result)
-  local list = {}
-  for line in result.out:gmatch("([^\n]*)\n") do list[#list + 1] = assert(json.decode(line)) end
-  return list
-end
-
-local function fine(result)
-  assert.equal("", result.err)
-  assert.equal(0, result.status)
-  return result
-end
-
--- One line on standard error, nothing on standard output, and that status.
-local function fails(status, pattern, result)
-  assert.equal("", result.out)
-  assert.matches(pattern, result.err)
-  assert.equal(1, support.lines(result.err))
-  assert.is_nil(result.err:find("stack traceback", 1, true))
-  assert.equal(status, result.status)
-end
 
 setup(function() store = "file:" .. support.path(".db") end)
 teardown(support.clean)
