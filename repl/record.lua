@@ -2,6 +2,7 @@
 --
 -- A member is { name, value }; with { name, value, json = true } the value is JSON text.
 
+local columns = require "repl.columns"
 local json_text = require "repl.json_text"
 local text = require "repl.text"
 local json = require("pump").json
@@ -64,50 +65,21 @@ function record.write(out, name, members, sentence)
   end
 end
 
-local measured = 100 -- rows that decide how wide the columns are
-
-local function line_of(row, widths)
-  local cells = {}
-  for i, cell in ipairs(row) do
-    cells[i] = i < #row and text.pad(text.clip(cell, widths[i]), widths[i]) or cell
-  end
-  return table.concat(cells, "  "):gsub("%s+$", "")
-end
-
-local function measure(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, text.width(cell)) end
-  end
-  return widths
-end
-
--- Columns under a head; a single column needs none.
 local function table_writer(out)
-  local rows, widths, names = {}, nil, nil
-  local function write(row, kind)
-    local line = line_of(row, widths)
-    if out:is_terminal() then line = text.clip(line, out:width()) end
-    out:write((kind and out:painter()(line, kind) or line) .. "\n")
-  end
-  local function settle()
-    if widths or #rows == 0 then return end
-    if #names > 1 then table.insert(rows, 1, names) end
-    widths = measure(rows)
-    for i, row in ipairs(rows) do write(row, row == names and i == 1 and "title" or nil) end
-  end
+  local rows
   return {
     add = function(_, members)
-      local row, row_names = {}, {}
+      local row, head = {}, {}
       for i, member in ipairs(members) do
-        row[i], row_names[i] = text.safe(plain(member[2])), member[1]
+        row[i], head[i] = text.safe(plain(member[2])), member[1]
       end
-      names = names or row_names
-      if widths then return write(row) end
-      rows[#rows + 1] = row
-      if #rows >= measured or #row == 1 then settle() end
+      local is_number = math.type(members[1][2])
+      rows = rows or columns.writer(out, head, is_number and 1 or nil)
+      rows:add(row)
     end,
-    finish = settle,
+    finish = function()
+      if rows then rows.settle() end
+    end,
   }
 end
 

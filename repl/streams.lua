@@ -78,11 +78,8 @@ local function shower(conn, rows, is_raw)
     local name, task = table.unpack(table.remove(asked, 1))
     local last, err = task:join()
     if not last and (err.code == "stream_not_found" or err.code == "stream_deleted") then return end
-    local members = { { "stream", name } }
-    if not is_raw then
-      members[2] = { "last_event_number", last and last.event_number }
-    end
-    rows:add(members)
+    if is_raw then return rows:add { { "stream", name } } end
+    rows:add { { "last_event_number", last and last.event_number }, { "stream", name } }
   end
   return setmetatable({
     add = function(_, name)

@@ -71,10 +71,11 @@ describe("streams", function()
     assert.equal("[]\n", fine(on("--format", "json", "streams")).out)
     assert.equal("", fine(on("--format", "table", "streams")).out)
     publish("a", 2)
-    publish "long-name"
-    assert.equal("stream     last_event_number\na          1\nlong-name  0\n",
-      fine(on("--format", "table", "streams")).out)
-    assert.equal("a\nlong-name\n", fine(on("--format", "raw", "streams")).out)
+    local long = ("long"):rep(20)
+    publish(long)
+    assert.equal("last_event_number  stream\n" .. (" "):rep(16) .. "1  a\n" .. (" "):rep(16) .. "0  "
+      .. long .. "\n", fine(on("--format", "table", "streams")).out)
+    assert.equal("a\n" .. long .. "\n", fine(on("--format", "raw", "streams")).out)
     assert.equal(2, #assert(json.decode(fine(on("--format", "json", "streams")).out)))
   end)
 
@@ -107,7 +108,7 @@ describe("streams", function()
     fine(on("-e", 'for i = 1, 500 do conn:publish_event("s" .. i, "T") end'))
     local result = run({}, { env = { "STORE=" .. store }, shell =
       [["$PUMPSH" -u "$STORE" streams | head -1]] })
-    assert.equal('{"stream":"a","last_event_number":0}\n', result.out)
+    assert.equal('{"last_event_number":0,"stream":"a"}\n', result.out)
     assert.equal("", result.err)
   end)
 
