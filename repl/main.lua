@@ -103,7 +103,8 @@ local function run(out, fn, ends_well)
 end
 
 local function run_command(session, command, given)
-  return run(session.out, function() command.run(session, given) end, command.name == "serve")
+  return run(session.out, function() commands.run(command, session, given) end,
+    command.name == "serve")
 end
 
 local function run_script(session, path, source, argv)

@@ -4,6 +4,8 @@
 local text = require "repl.text"
 local system = require "repl.system"
 local paint = require "repl.paint"
+local pump = require "pump"
+local scheduler = require "pump.scheduler"
 
 local output = {}
 output.__index = output
@@ -66,11 +68,38 @@ local function check(self, ok, message, number)
   error("cannot write the output: " .. message, 0)
 end
 
+-- The terminal is another program's for a while (see repl/programs.lua).
+function output:lend()
+  self.lent, self.held = true, {}
+end
+
+function output:take_back()
+  local held = self.held
+  self.lent, self.held, self.fresh = nil, nil, true
+  for _, note in ipairs(held) do self:note(note.text, note.kind) end
+  if held.left_out then
+    self:note(string.format("… and %s lines more", text.count(held.left_out)))
+  end
+end
+
+local most_held = 100
+
+local function hold(held, s, kind)
+  if #held < most_held then
+    held[#held + 1] = { text = s, kind = kind }
+  else
+    held.left_out = (held.left_out or 0) + 1
+  end
+end
+
 function output:write(s)
   if s == "" then return end
-  if self.file then
+  if self.pager and scheduler.running() == self.pager.task then
+    self.pager:write(s)
+  elseif self.file then
     check(self, self.file:write(s))
   else
+    while self.lent do pump.sleep(0.05) end
     if self.terminal then self:make_way() end
     self.fresh = s:sub(-1) == "\n"
     check(self, io.stdout:write(s))
@@ -84,6 +113,7 @@ end
 
 -- A line of standard error, in the colour of its kind.
 function output:note(s, kind)
+  if self.lent then return hold(self.held, s, kind) end
   self:flush()
   if self.notes_terminal then
     if self.progress then
@@ -105,7 +135,7 @@ end
 
 -- How far something is: one line that is written over, on a terminal only. nil takes it away.
 function output:show_progress(s)
-  if not self.notes_terminal or (s == nil and not self.progress) then return end
+  if not self.notes_terminal or self.lent or (s == nil and not self.progress) then return end
   self:flush()
   self:make_way()
   io.stderr:write("\r\27[K", s and text.safe(s) or "")

@@ -19,7 +19,7 @@ function session.new(options)
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
     format = options.format, out = options.out,
-    expanded = false, timing = false, settings = { traceback = "off" }, tails = {},
+    expanded = false, timing = false, settings = { pager = "on", traceback = "off" }, tails = {},
   }, session)
 end
 
@@ -107,6 +107,11 @@ end
 local function is_event(value)
   local meta = debug.getmetatable(value)
   return type(value) ~= "string" and type(meta) == "table" and meta.__name == "pump.event"
+end
+
+-- Whether what is taller than the screen goes through the pager.
+function session:pages()
+  return self.settings.pager == "on" and not self.watching
 end
 
 function session:events(options)

@@ -7,6 +7,7 @@ local eval = require "repl.eval"
 local follow = require "repl.follow"
 local history = require "repl.history"
 local names = require "repl.names"
+local programs = require "repl.programs"
 local signals = require "repl.signals"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -69,7 +70,7 @@ function shell:command(line)
     return nil
   end
   local function fn()
-    command.run(self.session, given, self)
+    commands.run(command, self.session, given, self)
     if given.STREAM then names.see_stream(given.STREAM) end
   end
   if command.only ~= "shell" then self.last_fn = fn end
@@ -93,7 +94,7 @@ function shell:lua(source)
   self.last_fn = function()
     local values = table.pack(fn())
     if values.n > 0 then rawset(_G, "_", values[1]) end
-    self.session:echo(values)
+    programs.paged(self.out, self.session:pages(), function() self.session:echo(values) end)
   end
   return self.last_fn
 end
@@ -227,9 +228,7 @@ function shell:start_next()
 end
 
 function shell:on_interrupt()
-  if self.session.program then
-    signals.handled() -- it is for the program that has the terminal
-  elseif self.job then
+  if self.job then
     self.queue = {}
     self.job:interrupt()
   elseif self.prompting then

@@ -156,7 +156,7 @@ end
 -- may hinder a reader does not hinder who deletes.
 local function extent(conn, stream, is_hard)
   local last, err = conn:get_event(stream, "last", { resolve_links = false })
-  if last then return string.format(" (its last event is number %d)", last.event_number) end
+  if last then return string.format(" (last event %d)", last.event_number) end
   if err.code == "stream_deleted" or err.code == "stream_not_found" and not is_hard then
     error(err, 0)
   end
@@ -171,8 +171,7 @@ function streams.delete(session, given)
   local at = extent(conn, stream, is_hard)
   if not given.yes then
     confirm.ask(session.out, "delete", string.format(is_hard
-      and "Delete the stream %s%s for ever, its name with it?" or "Delete the stream %s%s?",
-      stream, at))
+      and "Delete %s%s for ever, its name too?" or "Delete %s%s?", stream, at))
   end
   local result = check(conn:delete(stream, { hard = is_hard, expected_version = expected }))
   local position = result.position

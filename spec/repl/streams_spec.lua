@@ -73,8 +73,9 @@ describe("streams", function()
     publish("a", 2)
     local long = ("long"):rep(20)
     publish(long)
-    assert.equal("last_event_number  stream\n" .. (" "):rep(16) .. "1  a\n" .. (" "):rep(16) .. "0  "
-      .. long .. "\n", fine(on("--format", "table", "streams")).out)
+    local margin = "\n" .. (" "):rep(16)
+    assert.equal("last_event_number  stream" .. margin .. "1  a" .. margin .. "0  " .. long .. "\n",
+      fine(on("--format", "table", "streams")).out)
     assert.equal("a\n" .. long .. "\n", fine(on("--format", "raw", "streams")).out)
     assert.equal(2, #assert(json.decode(fine(on("--format", "json", "streams")).out)))
   end)
