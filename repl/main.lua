@@ -10,27 +10,11 @@ local task = require "pump.task"
 local args = require "repl.args"
 local commands = require "repl.commands"
 local driver = require "repl.driver"
-local format = require "repl.format"
+local options = require "repl.options"
 local output = require "repl.output"
 local session_of = require "repl.session"
 local shell_of = require "repl.shell"
 local status = require "repl.status"
-
-local options = {
-  { "url", "URL", short = "u", help = "where to: tcp://…, memory:, file:PATH (else PUMP_URL, "
-    .. "else memory:)" },
-  { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
-  { "ask-password", short = "W", help = "ask for the password" },
-  { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },
-  { "timeout", "S", number = true, help = "seconds that connecting, or an answer, may take" },
-  { "execute", "CHUNK", short = "e", many = true, help = "run a chunk of Lua; may be repeated" },
-  { "interactive", short = "i", help = "stay in the shell after -e" },
-  { "quiet", short = "q", help = "no remarks" },
-  { "no-color", help = "no colours" },
-  { "no-init", short = "X", help = "without the init file" },
-  { "version", help = "which one this is" },
-  { "help", help = "this" },
-}
 
 -- Raises a usage error: one line for standard error.
 local function refuse(message, ...)
@@ -166,16 +150,22 @@ local function parse_command(command, source, given)
   return mine
 end
 
+-- What pumpsh says when it is asked about itself, nil when it is not.
+local function of_itself(given)
+  if given.help then return require("repl.help").program(commands.list, options) end
+  if given.version then return "pumpsh " .. pump.version .. "\n" end
+  if given.man then return require("repl.manual").page(commands.list, options) end
+  local make = given.completion and require("repl.completion")[given.completion]
+  return make and make(commands.list, options)
+end
+
 local function program(out, argv)
   local source = args.from_list(argv)
   local given, err = args.parse({ options = options }, source, true)
   if not given then refuse("%s", err) end
-  local help = require "repl.help"
-  if given.help then
-    out:write(help.program(commands.list, options))
-    return status.fine
-  elseif given.version then
-    out:write("pumpsh " .. pump.version .. "\n")
+  local about = of_itself(given)
+  if about then
+    out:write(about)
     return status.fine
   end
   local word, command, unknown = given.word, nil, nil
@@ -186,7 +176,7 @@ local function program(out, argv)
   if command then
     given = parse_command(command, source, given)
     if given.help then
-      out:write(help.command(command, "pumpsh "))
+      out:write(require("repl.help").command(command, "pumpsh "))
       return status.fine
     end
   end
