@@ -6,6 +6,7 @@
 local driver = require "repl.driver"
 local follow = require "repl.follow"
 local programs = require "repl.programs"
+local progress = require "repl.progress"
 local serve = require "repl.serve"
 local settings = require "repl.settings"
 local streams = require "repl.streams"
@@ -44,11 +45,18 @@ local function read(session, given)
   options.batch_size = given.count and math.min(given.count, 500) or nil
   local events
   if is_all then events = conn:iter_all(options) else events = conn:iter(stream, options) end
-  for event in events do writer:add(event) end
+  local done <close> = progress.new(session.out, "read", true)
+  for event in events do
+    writer:add(event)
+    done:step()
+  end
   writer:finish()
 end
 
 local function show_event(session, given)
+  if given.STREAM == "$all" then
+    error("event: $all has positions, no numbers: read $all --from POSITION --count 1", 0)
+  end
   local number = given.NUMBER
   if number ~= "last" then
     number = number:find("^%d+$") and math.tointeger(tonumber(number))
