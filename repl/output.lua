@@ -97,7 +97,8 @@ function output:write(s)
   if self.pager and scheduler.running() == self.pager.task then
     self.pager:write(s)
   elseif self.file then
-    check(self, self.file:write(s))
+    local ok, message = self.file:write(s)
+    if not ok then error(self:give_up(message), 0) end
   else
     while self.lent do pump.sleep(0.05) end
     if self.terminal then self:make_way() end
@@ -145,7 +146,9 @@ end
 function output:flush()
   if self.broken then return end
   check(self, io.stdout:flush())
-  if self.file then check(self, self.file:flush()) end
+  if not self.file then return end
+  local ok, message = self.file:flush()
+  if not ok then self:error(self:give_up(message)) end
 end
 
 -- Everything written is seen, and the prompt stands below it.
@@ -162,6 +165,14 @@ function output:settle()
   end
 end
 
+-- The file that results go to cannot be written: they come to standard output again.
+function output:give_up(message)
+  local path = self.path
+  self.file:close()
+  self.file, self.path, self.failed = nil, nil, true
+  return string.format("cannot write %s: %s; results are shown again", path, message)
+end
+
 -- Redirects data to a file, or back with nil.
 function output:redirect(path)
   local file, message
@@ -169,8 +180,14 @@ function output:redirect(path)
     file, message = io.open(path, "w")
     if not file then return nil, message end
   end
-  if self.file then self.file:close() end
-  self.file = file
+  if self.file then
+    local ok, problem = self.file:close()
+    if not ok then
+      self.failed = true
+      self:error(string.format("cannot write %s: %s", self.path, problem))
+    end
+  end
+  self.file, self.path = file, path
   return true
 end
 

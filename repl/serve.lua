@@ -28,7 +28,10 @@ return function(session, given)
     insecure_listen = given["insecure-listen"], users = users,
     http = given.http, faults = given.faults, tls = cert and { cert = cert, key = key },
   }
-  if not node then error(err, 0) end
+  if not node then
+    err.message = err.message:gsub("insecure_listen", "--insecure-listen")
+    error(err, 0)
+  end
   local scheme = cert and "tcps://" or "tcp://"
   local closing <close> = setmetatable({}, { __close = function() node:close() end })
   session.out:write(scheme .. tostring(node.address) .. "\n")

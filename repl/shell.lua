@@ -39,9 +39,13 @@ end
 
 ---- Lines ---------------------------------------------------------------------------------------
 
+local deepest = 20 -- of files that run files
+
 -- Puts the lines of a text before those that wait.
 function shell:feed_first(source)
-  local lines = {}
+  local lines, depth = {}, 0
+  for _, line in ipairs(self.queue) do depth = depth + (line and 0 or 1) end
+  if depth >= deepest then error("files run files too deeply: does one run itself?", 0) end
   for line in (source:gsub("\n$", "") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   lines[#lines + 1] = false -- the text ends here: what is not finished now is an error
   table.move(self.queue, 1, #self.queue, #lines + 1)
@@ -159,6 +163,7 @@ function shell:run_piped()
       if signal or self.out.broken then break end
     end
   end
+  if self.status == status.fine and self.out.failed then return status.usage end
   return self.status
 end
 

@@ -194,6 +194,7 @@ int luaopen_repl_signals(lua_State *L) {
   handle(SIGWINCH, on_signal);
   handle(SIGCONT, on_signal);
   handle(SIGPIPE, SIG_IGN);
+  handle(SIGXFSZ, SIG_IGN); /* a limit of file size is an error of a write, as a full disk is */
   luaL_newlib(L, functions);
   return 1;
 }

@@ -379,39 +379,6 @@ describe("the command line", function()
   end)
 end)
 
-describe("what cannot be reached", function()
-  -- A server that accepts one connection and sends what perl prints.
-  local function against(code)
-    return run({}, { shell = [[
-      perl -MSocket -e '
-        socket(S, AF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)); listen(S, 5);
-        ($port) = sockaddr_in(getsockname(S)); $| = 1; print "$port\n";
-        accept(C, S); ]] .. code .. [[; sleep 20' >"$SCRATCH.port" & server=$!
-      while [ ! -s "$SCRATCH.port" ]; do sleep 0.05; done
-      "$PUMPSH" -u "tcp://127.0.0.1:$(cat "$SCRATCH.port")?connect_timeout=1" ping; status=$?
-      rm "$SCRATCH.port"; kill $server; exit $status]] })
-  end
-
-  it("is told in a line", function()
-    fails(2, "connect_failed.*refused", run { "-u", "tcp://127.0.0.1:1", "ping" })
-    fails(2, "no scheme \"tcpx\"", run { "-u", "tcpx://127.0.0.1", "ping" })
-    fails(2, "", run { "-u", "file:/nonexistent/folder/x.db", "ping" })
-    local path = support.path(".db")
-    support.write_file(path, ("this is no database\n"):rep(1000))
-    fails(2, "", run { "-u", "file:" .. path, "ping" })
-    fails(2, "", run { "-u", "file:/", "ping" })
-  end)
-
-  it("hangs", function() fails(2, "", against "sleep 10") end)
-
-  it("is no EventStore", function()
-    fails(2, "", against 'syswrite C, "HTTP/1.1 400 Bad Request\\r\\n\\r\\n"')
-    fails(2, "", against 'syswrite C, pack("V", 0xffffffff) . "x" x 100')
-    fails(2, "", against 'syswrite C, join "", map { chr int rand 256 } 1 .. 5000')
-    fails(2, "", against "close C")
-  end)
-end)
-
 describe("the output", function()
   it("ends quietly when nobody reads it", function()
     local result = run({}, { shell =
