@@ -1,10 +1,15 @@
 -- The one table of commands. The shell's \name, the command line's `pumpsh name`, \?, --help and
 -- completion all come from it. run(session, given, shell) does the work and raises what fails;
--- shell is nil on the command line. only = "shell" or "cli" says where a command makes sense.
+-- shell is nil on the command line. only = "shell" or "cli" says where a command makes sense,
+-- paged that it may say more than fits on the screen.
 
 local driver = require "repl.driver"
 local follow = require "repl.follow"
-local format = require "repl.format"
+local programs = require "repl.programs"
+local progress = require "repl.progress"
+local serve = require "repl.serve"
+local settings = require "repl.settings"
+local streams = require "repl.streams"
 local system = require "repl.system"
 local text = require "repl.text"
 local transfer = require "repl.transfer"
@@ -40,11 +45,18 @@ local function read(session, given)
   options.batch_size = given.count and math.min(given.count, 500) or nil
   local events
   if is_all then events = conn:iter_all(options) else events = conn:iter(stream, options) end
-  for event in events do writer:add(event) end
+  local done <close> = progress.new(session.out, "read", true)
+  for event in events do
+    writer:add(event)
+    done:step()
+  end
   writer:finish()
 end
 
 local function show_event(session, given)
+  if given.STREAM == "$all" then
+    error("event: $all has positions, no numbers: read $all --from POSITION --count 1", 0)
+  end
   local number = given.NUMBER
   if number ~= "last" then
     number = number:find("^%d+$") and math.tointeger(tonumber(number))
@@ -115,85 +127,17 @@ local function conninfo(session)
 end
 
 local function members(session)
+  local rows = session:rows()
+  local names = session.format == "table"
+    and { "state", "is_alive", "host", "port", "http_host", "http_port", "version" }
+    or { "state", "is_alive", "host", "port", "secure_port", "http_host", "http_port", "version",
+      "epoch_number", "last_commit_position", "is_read_only_replica", "instance_id" }
   for _, member in ipairs(check(session:connection():members())) do
     local row = {}
-    for _, name in ipairs { "state", "is_alive", "host", "port", "secure_port", "http_host",
-      "http_port", "version", "epoch_number", "last_commit_position", "is_read_only_replica",
-      "instance_id" } do
-      if member[name] ~= nil then row[#row + 1] = { name, member[name] } end
-    end
-    session:record(row)
+    for i, name in ipairs(names) do row[i] = { name, member[name] } end
+    rows:add(row)
   end
-end
-
-local function serve(session, given)
-  local place = given.STORE or "memory:"
-  local file = place:match("^file:(.+)$")
-  if not file and place ~= "memory:" then
-    error(string.format("serve: the store is memory: or file:PATH, not \"%s\"",
-      text.safe(place)), 0)
-  end
-  local cert, key = given["tls-cert"], given["tls-key"]
-  if (cert == nil) ~= (key == nil) then
-    error("serve: a certificate and its key belong together: say --tls-cert and --tls-key", 0)
-  end
-  system.allow_files()
-  if given.faults and not given.http then
-    error("serve: faults are set over HTTP: say --http HOST:PORT, too", 0)
-  end
-  local users = session.password and { [session.username or "admin"] = session.password } or nil
-  local node = check(pump.node {
-    file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
-    insecure_listen = given["insecure-listen"], users = users,
-    http = given.http, faults = given.faults, tls = cert and { cert = cert, key = key },
-  })
-  local scheme = cert and "tcps://" or "tcp://"
-  local closing <close> = setmetatable({}, { __close = function() node:close() end })
-  session.out:write(scheme .. tostring(node.address) .. "\n")
-  if node.http_address then
-    session.out:write((cert and "https://" or "http://") .. node.http_address .. "\n")
-  end
-  if not session.quiet then
-    session.out:note(string.format("pumpsh: %s listens at %s%s; Ctrl-C ends it", place, scheme,
-      node.address))
-  end
-  pump.sleep(math.huge)
-  return closing
-end
-
-local function settings(session, given)
-  if not given.NAME then
-    for _, name in ipairs { "traceback" } do
-      session.out:print(name .. " " .. session.settings[name])
-    end
-    return
-  end
-  if session.settings[given.NAME] == nil then
-    error(string.format("set: there is no setting \"%s\"; there is traceback",
-      text.safe(given.NAME)), 0)
-  elseif given.VALUE and given.VALUE ~= "on" and given.VALUE ~= "off" then
-    error("set: " .. given.NAME .. " is on or off", 0)
-  end
-  session.settings[given.NAME] = given.VALUE or "on"
-end
-
-local function switch(name, sentence)
-  return function(session)
-    session[name] = not session[name]
-    session.out:note(string.format(sentence, session[name] and "on" or "off"))
-  end
-end
-
-local function choose_format(session, given)
-  if not given.FORMAT then return session.out:print(session.format) end
-  for _, name in ipairs(format.names) do
-    if name == given.FORMAT then
-      session.format = name
-      return
-    end
-  end
-  error(string.format("format: it is one of %s, not \"%s\"", table.concat(format.names, ", "),
-    text.safe(given.FORMAT)), 0)
+  rows:finish()
 end
 
 local function include(_, given, shell)
@@ -210,53 +154,12 @@ local function redirect(session, given)
   if not ok then error("o: " .. message, 0) end
 end
 
--- A variable of the environment, nil where it is empty.
-local function setting(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
--- Runs a program that has the terminal meanwhile; the tasks go on behind it.
-local function run_program(session, command)
-  session.out:flush()
-  local pid, message = system.spawn(command)
-  if not pid then error(message, 0) end
-  session.program = true
-  local over <close> = setmetatable({}, { __close = function() session.program = nil end })
-  local result = system.reap(pid)
-  while not result do
-    pump.sleep(0.02)
-    result = system.reap(pid)
-  end
-  return result, over
-end
-
-local function shell_command(session, given)
-  local result = run_program(session, given.LINE or setting("SHELL") or "sh")
-  if result ~= 0 then session.out:note(string.format("exit status %d", result)) end
-end
-
-local function edit(session, given, shell)
-  local path = given.FILE or os.tmpname()
-  local is_ours = not given.FILE
-  if is_ours then
-    local file = assert(io.open(path, "w"))
-    file:write(shell.last_chunk or "", "\n")
-    file:close()
-  end
-  local editor = setting("VISUAL") or setting("EDITOR") or "vi"
-  local result = run_program(session, editor .. " '" .. path:gsub("'", "'\\''") .. "'")
-  local file = result == 0 and io.open(path, "r")
-  local source = file and file:read("a")
-  if file then file:close() end
-  if is_ours then os.remove(path) end
-  if not source then error(string.format("e: %s did not end well", editor), 0) end
-  shell:feed_first(source)
-end
-
 local function count(what)
   return { "count", "N", integer = 1, help = what }
 end
+
+local expected = { "expected", "VERSION", help = "only at this version: an event number, any, "
+  .. "no_stream or stream_exists" }
 
 commands.list = {
   { name = "read", arguments = { "STREAM" }, help = "the events of a stream, or of $all",
@@ -265,14 +168,14 @@ commands.list = {
       count "at most so many",
       { "backward", help = "newest first" },
       { "follow", help = "go on with what is written later" },
-    }, run = read },
+    }, run = read, paged = true },
   { name = "event", arguments = { "STREAM", "NUMBER" }, help = "one event, whole; or the last",
-    run = show_event },
+    run = show_event, paged = true },
   { name = "publish", arguments = { "STREAM", "TYPE", "[BODY]" }, rest = true, run = publish,
     help = "write one event; BODY is JSON, or - for standard input" },
   { name = "import", arguments = { "STREAM" }, run = import,
     help = "write events from lines of JSON: type, data, metadata, id" },
-  { name = "export", arguments = { "STREAM" }, help = "a stream as import takes it",
+  { name = "export", arguments = { "STREAM" }, help = "a stream as import takes it", paged = true,
     run = function(session, given)
       transfer.export(session:connection(), session.out, given.STREAM)
     end },
@@ -282,10 +185,22 @@ commands.list = {
   { name = "untail", arguments = { "[STREAM]" }, only = "shell", run = follow.untail,
     help = "follow a stream no more, or none" },
   { name = "tails", only = "shell", run = follow.tails, help = "what is followed" },
+  { name = "streams", arguments = { "[PATTERN]" }, run = streams.list, paged = true,
+    help = "the streams there are; PATTERN as in a shell: order-*" },
+  { name = "meta", arguments = { "STREAM", "[JSON]" }, rest = true, run = streams.meta,
+    help = "a stream's metadata; with JSON it is replaced", options = { expected }, paged = true },
+  { name = "delete", arguments = { "STREAM" }, run = streams.delete,
+    help = "delete a stream; who writes to it again goes on with its numbers",
+    options = {
+      { "hard", help = "for ever, and nobody can use the name again" },
+      { "yes", help = "without asking" },
+      expected,
+    } },
   { name = "ping", options = { count "so often, once a second" }, run = ping,
     help = "how long a round trip takes" },
   { name = "conninfo", help = "where we are connected", run = conninfo },
-  { name = "members", help = "the cluster, as gossip shows it", run = members },
+  { name = "members", help = "the cluster, as gossip shows it", run = members,
+    paged = true },
   { name = "serve", arguments = { "[STORE]" }, only = "cli", run = serve,
     help = "be a server: STORE is memory: or file:PATH",
     options = {
@@ -302,27 +217,28 @@ commands.list = {
     run = function(session, given)
       session:connect(given.URL)
     end },
-  { name = "format", arguments = { "[FORMAT]" }, only = "shell", run = choose_format,
+  { name = "format", arguments = { "[FORMAT]" }, only = "shell", run = settings.format,
     help = "show results as table, json, jsonl or raw" },
   { name = "x", only = "shell", help = "events as blocks, or as a table again",
-    run = switch("expanded", "blocks are %s") },
+    run = settings.switch("expanded", "blocks are %s") },
   { name = "timing", only = "shell", help = "tell how long each line took, or no more",
-    run = switch("timing", "timing is %s") },
+    run = settings.switch("timing", "timing is %s") },
   { name = "watch", arguments = { "SECONDS", "[LINE]" }, rest = true, only = "shell",
     run = follow.watch, help = "run the line before, or this one, again and again" },
-  { name = "set", arguments = { "[NAME]", "[VALUE]" }, only = "shell", run = settings,
-    help = "settings: traceback on or off" },
+  { name = "set", arguments = { "[NAME]", "[VALUE]" }, only = "shell", run = settings.set,
+    help = "settings: pager, traceback; each on or off" },
   { name = "i", arguments = { "FILE" }, rest = true, only = "shell", run = include,
     help = "run the lines of a file" },
   { name = "o", arguments = { "[FILE]" }, rest = true, only = "shell", run = redirect,
     help = "write results to a file, or to the terminal again" },
-  { name = "e", arguments = { "[FILE]" }, rest = true, only = "shell", run = edit,
+  { name = "e", arguments = { "[FILE]" }, rest = true, only = "shell", run = programs.edit,
     help = "edit the last lines of Lua, or a file, and run it" },
-  { name = "!", arguments = { "[LINE]" }, rest = true, only = "shell", run = shell_command,
+  { name = "!", arguments = { "[LINE]" }, rest = true, only = "shell", run = programs.shell,
     help = "run a command of the system's shell" },
   { name = "q", only = "shell", help = "leave (Ctrl-D does too)",
     run = function(_, _, shell) shell:leave() end },
   { name = "?", arguments = { "[COMMAND]" }, only = "shell", help = "this list, or one command",
+    paged = true,
     run = function(session, given)
       local help = require "repl.help"
       local command = given.COMMAND and check(commands.find(given.COMMAND:gsub("^\\", ""), "shell"))
@@ -337,6 +253,12 @@ function commands.names(where)
     if not command.only or command.only == where then names[#names + 1] = command.name end
   end
   return names
+end
+
+-- Does what a command does. What is taller than the screen goes through the pager.
+function commands.run(command, session, given, shell)
+  local is_paged = command.paged and not given.follow and session:pages()
+  programs.paged(session.out, is_paged, function() command.run(session, given, shell) end)
 end
 
 -- The command of that name; or nil and what to say, with the nearest name.

@@ -158,6 +158,8 @@ function follow.watch(session, given, shell)
     if given.LINE then return end
     error("watch: there is no line before this one to repeat", 0)
   end
+  session.watching = true -- what is shown again and again needs no pager
+  local _ <close> = setmetatable({}, { __close = function() session.watching = nil end })
   while true do
     if not session.quiet then
       session.out:note(string.format("%s, every %g s", os.date("%H:%M:%S"), seconds), "dim")

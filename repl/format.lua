@@ -1,4 +1,4 @@
--- Events and records in the four formats: table (for people), json, jsonl, raw.
+-- Events in the four formats: table (for people), json, jsonl, raw.
 --
 -- In JSON an event has the keys stream, type, id, event_number, data, metadata, created (seconds
 -- since 1970), is_json and position. A body that is JSON stands there as it was written; other
@@ -7,6 +7,7 @@
 -- there is none.
 
 local base64 = require "repl.base64"
+local columns = require "repl.columns"
 local json_text = require "repl.json_text"
 local text = require "repl.text"
 local json = require("pump").json
@@ -112,56 +113,15 @@ local function row_of(event, with_stream)
   return row
 end
 
-local widest_name = 32
-
-local function measure(rows)
-  local widths = {}
-  for column = 1, #rows[1] - 1 do
-    widths[column] = 0
-    for _, row in ipairs(rows) do
-      widths[column] = math.min(widest_name, math.max(widths[column], text.width(row[column])))
-    end
-  end
-  return widths
-end
-
-local function table_line(row, widths, width, right)
-  local cells = {}
-  for column, columns in ipairs(widths) do
-    cells[column] = text.pad(text.clip(row[column], columns), columns, column == right)
-  end
-  local left = table.concat(cells, "  ") .. "  "
-  local last = row[#row]
-  if width < math.huge then last = text.clip(last, math.max(8, width - text.width(left))) end
-  return (left .. last):gsub("%s+$", "")
-end
-
-local measured = 100 -- rows that decide how wide the columns are
-
 local function table_writer(out, with_stream)
-  local rows, widths = {}, nil
   local head = { "number", "type", "created", "data" }
   if with_stream then table.insert(head, 2, "stream") end
-  local function settle()
-    if widths or #rows == 0 then return end
-    table.insert(rows, 1, head)
-    widths = measure(rows)
-    local width, paint = out:width(), out:painter()
-    for i, row in ipairs(rows) do
-      local line = table_line(row, widths, width, 1)
-      out:write((i == 1 and paint(line, "title") or line) .. "\n")
-    end
-  end
+  local rows = columns.writer(out, head, 1)
   return {
-    add = function(_, event)
-      local row = row_of(event, with_stream)
-      if widths then return out:write(table_line(row, widths, out:width(), 1) .. "\n") end
-      rows[#rows + 1] = row
-      if #rows >= measured then settle() end
-    end,
+    add = function(_, event) rows:add(row_of(event, with_stream)) end,
     -- What is there is shown, whatever may follow.
-    settle = settle,
-    finish = settle,
+    settle = rows.settle,
+    finish = rows.settle,
   }
 end
 
@@ -174,10 +134,8 @@ local function live_line(event, width)
     text.safe(event.type or ""), os.date("%H:%M:%S", math.floor(event.created or 0)),
     brief(event.data or "", event.is_json),
   }
-  for column, columns in ipairs(live_widths) do
-    live_widths[column] = math.min(widest_name, math.max(columns, text.width(row[column])))
-  end
-  return table_line(row, live_widths, width) .. "\n"
+  columns.widen(live_widths, row)
+  return columns.line(row, live_widths, width) .. "\n"
 end
 
 local function plain_writer(out, render)
@@ -230,31 +188,6 @@ function format.events(out, options)
     return plain_writer(out, function(event) return live_line(event, out:width()) end)
   end
   return table_writer(out, options.with_stream)
-end
-
--- One answer that is no event: members is a list of { name, value }, sentence what people read
--- instead of it (a table of the members, if it is nil).
-function format.record(out, name, members, sentence)
-  if name == "json" or name == "jsonl" then
-    local pieces = {}
-    for i, member in ipairs(members) do
-      local value = member[2]
-      value = type(value) == "string" and quote(value) or json.encode(value)
-      pieces[i] = quote(member[1]) .. ":" .. value
-    end
-    local line = "{" .. table.concat(pieces, ",") .. "}"
-    if name == "json" then line = json_text.indent(line, 80, out:painter()) end
-    return out:write(on_terminal(out, line) .. "\n")
-  elseif name == "table" and sentence then
-    return out:print(sentence)
-  end
-  local widest = 0
-  for _, member in ipairs(members) do widest = math.max(widest, #member[1]) end
-  for _, member in ipairs(members) do
-    local value = text.safe(tostring(member[2]))
-    if name == "raw" then out:write(value .. "\n")
-    else out:write(out:painter()(text.pad(member[1], widest + 2), "dim") .. value .. "\n") end
-  end
 end
 
 return format

@@ -5,12 +5,35 @@ local text = require "repl.text"
 
 local help = {}
 
+local page = 80
+
+-- Words in lines of so many columns, the lines after the first behind a margin.
+local function wrap(words, margin)
+  local lines, used = {}, page
+  for word in words:gmatch("%S+") do
+    if used + 1 + text.width(word) > page - margin then
+      lines[#lines + 1], used = word, text.width(word)
+    else
+      lines[#lines] = lines[#lines] .. " " .. word
+      used = used + 1 + text.width(word)
+    end
+  end
+  return table.concat(lines, "\n" .. string.rep(" ", margin))
+end
+
+-- Names and what they mean, beside each other; a long name has a line of its own.
 local function columns(rows)
   local widest = 0
-  for _, row in ipairs(rows) do widest = math.max(widest, text.width(row[1])) end
+  for _, row in ipairs(rows) do
+    local width = text.width(row[1])
+    if width <= 30 then widest = math.max(widest, width) end
+  end
   local lines = {}
   for i, row in ipairs(rows) do
-    lines[i] = "  " .. text.pad(row[1], widest + 2) .. row[2] .. "\n"
+    local name, margin = row[1], widest + 4
+    if text.width(name) > widest then name = name .. "\n" .. string.rep(" ", margin)
+    else name = text.pad(name, widest + 2) end
+    lines[i] = "  " .. name .. wrap(row[2], margin) .. "\n"
   end
   return table.concat(lines)
 end
@@ -44,7 +67,7 @@ function help.shell(list)
     if command.only ~= "cli" then rows[#rows + 1] = { "\\" .. brief(command), command.help } end
   end
   return [[
-A line is Lua, with conn and pump there (conn:ping(), _ is the last result), or a command:
+A line is Lua, with conn and pump there (_ is the last result), or a command:
 ]] .. columns(rows) .. [[
 \? COMMAND tells its options. Ctrl-C stops what runs, Ctrl-D leaves.
 ]]
@@ -66,9 +89,9 @@ pumpsh, a shell for EventStore
 Commands (pumpsh COMMAND --help tells its options):
 ]] .. columns(rows) .. "\nOptions:\n" .. columns(option_rows(options)) .. [[
 
-Without a terminal on standard output results are lines of JSON. Lines that are piped in are run
-as the shell runs them. Exit status: 0 fine, 1 usage or Lua error, 2 cannot connect or connection
-lost, 3 the server refused, 130 interrupted.
+Without a terminal on standard output results are lines of JSON. Lines that are
+piped in are run as the shell runs them. Exit status: 0 fine, 1 usage or Lua
+error, 2 cannot connect or connection lost, 3 the server refused, 130 interrupted.
 ]]
 end
 

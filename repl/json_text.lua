@@ -8,6 +8,8 @@ local json_text = {}
 
 -- The position behind the string that starts at `at`.
 local function string_end(s, at)
+  local stop = s:match('^"[^"\\]*"()', at)
+  if stop then return stop end
   at = at + 1
   while true do
     at = s:find('["\\]', at)
@@ -42,13 +44,15 @@ function json_text.members(s)
   if not at then return nil end
   local members = {}
   while true do
-    at = s:match("^[%s,]*()", at)
-    if s:sub(at, at) ~= '"' then return members end
-    local key_end = string_end(s, at)
-    local value = s:match("^%s*:%s*()", key_end)
-    local stop = value_end(s, value)
-    members[s:sub(at, key_end - 1)] = s:sub(value, stop - 1)
-    at = stop
+    local key, value = s:match('^[%s,]*("[^"\\]*")%s*:%s*()', at)
+    if not key then -- one with a backslash in it, or the end
+      at = s:match("^[%s,]*()", at)
+      if s:sub(at, at) ~= '"' then return members end
+      local key_end = string_end(s, at)
+      key, value = s:sub(at, key_end - 1), s:match("^%s*:%s*()", key_end)
+    end
+    at = value_end(s, value)
+    members[key] = s:sub(value, at - 1)
   end
 end
 

@@ -6,30 +6,15 @@ local text = require "repl.text"
 text.width = system.width
 
 local pump = require "pump"
+local task = require "pump.task"
 local args = require "repl.args"
 local commands = require "repl.commands"
 local driver = require "repl.driver"
-local format = require "repl.format"
+local options = require "repl.options"
 local output = require "repl.output"
 local session_of = require "repl.session"
 local shell_of = require "repl.shell"
 local status = require "repl.status"
-
-local options = {
-  { "url", "URL", short = "u", help = "where to: tcp://…, memory:, file:PATH (else PUMP_URL, "
-    .. "else memory:)" },
-  { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
-  { "ask-password", short = "W", help = "ask for the password" },
-  { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },
-  { "timeout", "S", number = true, help = "seconds that connecting, or an answer, may take" },
-  { "execute", "CHUNK", short = "e", many = true, help = "run a chunk of Lua; may be repeated" },
-  { "interactive", short = "i", help = "stay in the shell after -e" },
-  { "quiet", short = "q", help = "no remarks" },
-  { "no-color", help = "no colours" },
-  { "no-init", short = "X", help = "without the init file" },
-  { "version", help = "which one this is" },
-  { "help", help = "this" },
-}
 
 -- Raises a usage error: one line for standard error.
 local function refuse(message, ...)
@@ -85,8 +70,8 @@ local function set_globals(session)
     end
     return io.stdout
   end)
-  require("pump.task").on_error = function(task, err)
-    out:error(string.format("%s: %s", task.name, status.line(err)))
+  task.on_error = function(failed, err)
+    out:error(string.format("%s: %s", failed.name, status.line(err)))
   end
 end
 
@@ -102,7 +87,8 @@ local function run(out, fn, ends_well)
 end
 
 local function run_command(session, command, given)
-  return run(session.out, function() command.run(session, given) end, command.name == "serve")
+  return run(session.out, function() commands.run(command, session, given) end,
+    command.name == "serve")
 end
 
 local function run_script(session, path, source, argv)
@@ -164,16 +150,22 @@ local function parse_command(command, source, given)
   return mine
 end
 
+-- What pumpsh says when it is asked about itself, nil when it is not.
+local function of_itself(given)
+  if given.help then return require("repl.help").program(commands.list, options) end
+  if given.version then return "pumpsh " .. pump.version .. "\n" end
+  if given.man then return require("repl.manual").page(commands.list, options) end
+  local make = given.completion and require("repl.completion")[given.completion]
+  return make and make(commands.list, options)
+end
+
 local function program(out, argv)
   local source = args.from_list(argv)
   local given, err = args.parse({ options = options }, source, true)
   if not given then refuse("%s", err) end
-  local help = require "repl.help"
-  if given.help then
-    out:write(help.program(commands.list, options))
-    return status.fine
-  elseif given.version then
-    out:write("pumpsh " .. pump.version .. "\n")
+  local about = of_itself(given)
+  if about then
+    out:write(about)
     return status.fine
   end
   local word, command, unknown = given.word, nil, nil
@@ -184,12 +176,14 @@ local function program(out, argv)
   if command then
     given = parse_command(command, source, given)
     if given.help then
-      out:write(help.command(command, "pumpsh "))
+      out:write(require("repl.help").command(command, "pumpsh "))
       return status.fine
     end
   end
   local session <close> = open_session(out, given)
   set_globals(session)
+  -- That tasks which still run find the connection closed in the end is no error of theirs.
+  local _ <close> = setmetatable({}, { __close = function() task.on_error = function() end end })
   local code = status.fine
   if given.execute then code = run_chunks(session, given.execute) end
   if code ~= status.fine and not given.interactive then return code end

@@ -4,6 +4,8 @@
 local text = require "repl.text"
 local system = require "repl.system"
 local paint = require "repl.paint"
+local pump = require "pump"
+local scheduler = require "pump.scheduler"
 
 local output = {}
 output.__index = output
@@ -68,11 +70,39 @@ end
 
 local piece = 8192
 
+-- The terminal is another program's for a while (see repl/programs.lua).
+function output:lend()
+  self.lent, self.held = true, {}
+end
+
+function output:take_back()
+  local held = self.held
+  self.lent, self.held, self.fresh = nil, nil, true
+  for _, note in ipairs(held) do self:note(note.text, note.kind) end
+  if held.left_out then
+    self:note(string.format("… and %s lines more", text.count(held.left_out)))
+  end
+end
+
+local most_held = 100
+
+local function hold(held, s, kind)
+  if #held < most_held then
+    held[#held + 1] = { text = s, kind = kind }
+  else
+    held.left_out = (held.left_out or 0) + 1
+  end
+end
+
 function output:write(s)
   if s == "" then return end
-  if self.file then
-    check(self, self.file:write(s))
+  if self.pager and scheduler.running() == self.pager.task then
+    self.pager:write(s)
+  elseif self.file then
+    local ok, message = self.file:write(s)
+    if not ok then error(self:give_up(message), 0) end
   else
+    while self.lent do pump.sleep(0.05) end
     if self.terminal then self:make_way() end
     -- Piece by piece: Ctrl-C is heard in between, however slow the terminal is.
     for at = 1, #s, piece do
@@ -90,6 +120,7 @@ end
 
 -- A line of standard error, in the colour of its kind.
 function output:note(s, kind)
+  if self.lent then return hold(self.held, s, kind) end
   self:flush()
   if self.notes_terminal then
     if self.progress then
@@ -111,7 +142,7 @@ end
 
 -- How far something is: one line that is written over, on a terminal only. nil takes it away.
 function output:show_progress(s)
-  if not self.notes_terminal or (s == nil and not self.progress) then return end
+  if not self.notes_terminal or self.lent or (s == nil and not self.progress) then return end
   self:flush()
   self:make_way()
   io.stderr:write("\r\27[K", s and text.safe(s) or "")
@@ -121,7 +152,9 @@ end
 function output:flush()
   if self.broken then return end
   check(self, io.stdout:flush())
-  if self.file then check(self, self.file:flush()) end
+  if not self.file then return end
+  local ok, message = self.file:flush()
+  if not ok then self:error(self:give_up(message)) end
 end
 
 -- Everything written is seen, and the prompt stands below it.
@@ -138,6 +171,14 @@ function output:settle()
   end
 end
 
+-- The file that results go to cannot be written: they come to standard output again.
+function output:give_up(message)
+  local path = self.path
+  self.file:close()
+  self.file, self.path, self.failed = nil, nil, true
+  return string.format("cannot write %s: %s; results are shown again", path, message)
+end
+
 -- Redirects data to a file, or back with nil.
 function output:redirect(path)
   local file, message
@@ -145,8 +186,14 @@ function output:redirect(path)
     file, message = io.open(path, "w")
     if not file then return nil, message end
   end
-  if self.file then self.file:close() end
-  self.file = file
+  if self.file then
+    local ok, problem = self.file:close()
+    if not ok then
+      self.failed = true
+      self:error(string.format("cannot write %s: %s", self.path, problem))
+    end
+  end
+  self.file, self.path = file, path
   return true
 end
 

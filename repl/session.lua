@@ -6,6 +6,7 @@ local names = require "repl.names"
 local pretty = require "repl.pretty"
 local status = require "repl.status"
 local text = require "repl.text"
+local record = require "repl.record"
 local pump = require "pump"
 
 local session = {}
@@ -18,7 +19,7 @@ function session.new(options)
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
     format = options.format, out = options.out,
-    expanded = false, timing = false, settings = { traceback = "off" }, tails = {},
+    expanded = false, timing = false, settings = { pager = "on", traceback = "off" }, tails = {},
   }, session)
 end
 
@@ -108,6 +109,11 @@ local function is_event(value)
   return type(value) ~= "string" and type(meta) == "table" and meta.__name == "pump.event"
 end
 
+-- Whether what is taller than the screen goes through the pager.
+function session:pages()
+  return self.settings.pager == "on" and not self.watching
+end
+
 function session:events(options)
   options = options or {}
   local writer = format.events(self.out, {
@@ -150,8 +156,14 @@ function session:tell_time(seconds)
   if self.timing then self.out:note("(" .. text.duration(seconds) .. ")") end
 end
 
+-- One answer that is no event, as repl/record.lua tells.
 function session:record(members, sentence)
-  format.record(self.out, self.format, members, sentence)
+  record.write(self.out, self.format, members, sentence)
+end
+
+-- The same for rows of them: add(members), then finish().
+function session:rows()
+  return record.rows(self.out, self.format)
 end
 
 return session

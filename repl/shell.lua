@@ -7,6 +7,7 @@ local eval = require "repl.eval"
 local follow = require "repl.follow"
 local history = require "repl.history"
 local names = require "repl.names"
+local programs = require "repl.programs"
 local signals = require "repl.signals"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -38,9 +39,13 @@ end
 
 ---- Lines ---------------------------------------------------------------------------------------
 
+local deepest = 20 -- of files that run files
+
 -- Puts the lines of a text before those that wait.
 function shell:feed_first(source)
-  local lines = {}
+  local lines, depth = {}, 0
+  for _, line in ipairs(self.queue) do depth = depth + (line and 0 or 1) end
+  if depth >= deepest then error("files run files too deeply: does one run itself?", 0) end
   for line in (source:gsub("\n$", "") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   lines[#lines + 1] = false -- the text ends here: what is not finished now is an error
   table.move(self.queue, 1, #self.queue, #lines + 1)
@@ -69,7 +74,7 @@ function shell:command(line)
     return nil
   end
   local function fn()
-    command.run(self.session, given, self)
+    commands.run(command, self.session, given, self)
     if given.STREAM then names.see_stream(given.STREAM) end
   end
   if command.only ~= "shell" then self.last_fn = fn end
@@ -93,7 +98,7 @@ function shell:lua(source)
   self.last_fn = function()
     local values = table.pack(fn())
     if values.n > 0 then rawset(_G, "_", values[1]) end
-    self.session:echo(values)
+    programs.paged(self.out, self.session:pages(), function() self.session:echo(values) end)
   end
   return self.last_fn
 end
@@ -158,6 +163,7 @@ function shell:run_piped()
       if signal or self.out.broken then break end
     end
   end
+  if self.status == status.fine and self.out.failed then return status.usage end
   return self.status
 end
 
@@ -229,9 +235,7 @@ function shell:start_next()
 end
 
 function shell:on_interrupt()
-  if self.session.program then
-    signals.handled() -- it is for the program that has the terminal
-  elseif self.job then
+  if self.job then
     self.queue = {}
     self.job:interrupt()
   elseif self.prompting then

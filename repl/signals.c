@@ -156,6 +156,12 @@ static int suspendable(lua_State *L) {
   return 0;
 }
 
+/* deaf(yes): with yes, interrupts are for the program that has the terminal, and not for us. */
+static int deaf(lua_State *L) {
+  handle(SIGINT, lua_toboolean(L, 1) ? SIG_IGN : on_signal);
+  return 0;
+}
+
 static int suspend(lua_State *L) {
   (void)L;
   kill(0, SIGSTOP);
@@ -177,6 +183,7 @@ int luaopen_repl_signals(lua_State *L) {
                                        {"taken", taken},
                                        {"handled", handled},
                                        {"on_interrupt", on_interrupt},
+                                       {"deaf", deaf},
                                        {"suspend", suspend},
                                        {"suspendable", suspendable},
                                        {NULL, NULL}};
@@ -187,6 +194,7 @@ int luaopen_repl_signals(lua_State *L) {
   handle(SIGWINCH, on_signal);
   handle(SIGCONT, on_signal);
   handle(SIGPIPE, SIG_IGN);
+  handle(SIGXFSZ, SIG_IGN); /* a limit of file size is an error of a write, as a full disk is */
   luaL_newlib(L, functions);
   return 1;
 }

@@ -153,23 +153,88 @@ static int append_private(lua_State *L) {
   return 1;
 }
 
-/* spawn(command) -> the process id of a shell that runs it. Signals are as a program expects. */
-static int spawn(lua_State *L) {
-  const char *command = luaL_checkstring(L, 1);
-  char *arguments[] = {"sh", "-c", (char *)command, NULL};
+/* A shell that runs a command, with `input` as its standard input if that is none of ours (0).
+ * Signals are as a program expects. 0 or an errno. */
+static int run_shell(const char *command, int input, pid_t *pid) {
+  char *arguments[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
   posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t files;
   sigset_t defaults;
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGPIPE);
+  sigaddset(&defaults, SIGINT);
+  sigaddset(&defaults, SIGXFSZ);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t pid;
-  int error = posix_spawn(&pid, "/bin/sh", NULL, &attributes, arguments, environ);
+  posix_spawn_file_actions_init(&files);
+  if (input != STDIN_FILENO) posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+  int error = posix_spawn(pid, "/bin/sh", &files, &attributes, arguments, environ);
+  posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+/* spawn(command) -> the process id of a shell that runs it */
+static int spawn(lua_State *L) {
+  pid_t pid;
+  int error = run_shell(luaL_checkstring(L, 1), STDIN_FILENO, &pid);
   if (error) return failure(L, error);
   lua_pushinteger(L, pid);
   return 1;
+}
+
+/* feed(command) -> the process id of a shell that runs it, and a descriptor for its standard input
+ * which never keeps a writer waiting */
+static int feed(lua_State *L) {
+  const char *command = luaL_checkstring(L, 1);
+  int ends[2];
+  pid_t pid;
+  if (pipe2(ends, O_CLOEXEC) != 0) return failure(L, errno);
+  fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  int error = run_shell(command, ends[0], &pid);
+  close(ends[0]);
+  if (error) {
+    close(ends[1]);
+    return failure(L, error);
+  }
+  lua_pushinteger(L, pid);
+  lua_pushinteger(L, ends[1]);
+  return 2;
+}
+
+/* write(fd, text, from) -> how many bytes of it went out (0: not now); nil, why: none ever will */
+static int write_some(lua_State *L) {
+  size_t size;
+  int fd = (int)luaL_checkinteger(L, 1);
+  const char *text = luaL_checklstring(L, 2, &size);
+  size_t from = (size_t)luaL_checkinteger(L, 3) - 1;
+  ssize_t put = from < size ? write(fd, text + from, size - from) : 0;
+  if (put < 0 && errno != EAGAIN && errno != EINTR) return failure(L, errno);
+  lua_pushinteger(L, put < 0 ? 0 : put);
+  return 1;
+}
+
+static int close_file(lua_State *L) {
+  close((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+/* temporary(suffix) -> the path of a new, empty file that nobody else can read */
+static int temporary(lua_State *L) {
+  const char *folder = getenv("TMPDIR");
+  const char *suffix = luaL_checkstring(L, 1);
+  if (!folder || !*folder) folder = "/tmp";
+  const char *path = lua_pushfstring(L, "%s/pumpsh-XXXXXX%s", folder, suffix);
+  char *made = strdup(path);
+  int fd = made ? mkostemps(made, (int)strlen(suffix), O_CLOEXEC) : -1;
+  int error = errno;
+  if (fd >= 0) {
+    close(fd);
+    lua_pushstring(L, made);
+  }
+  free(made);
+  return fd >= 0 ? 1 : failure(L, error);
 }
 
 /* reap(pid) -> its exit status, or nil while it runs */
@@ -276,6 +341,10 @@ int luaopen_repl_system(lua_State *L) {
                                        {"files", files},
                                        {"append_private", append_private},
                                        {"spawn", spawn},
+                                       {"feed", feed},
+                                       {"write", write_some},
+                                       {"close", close_file},
+                                       {"temporary", temporary},
                                        {"reap", reap},
                                        {"password", password},
                                        {"raw", raw},

@@ -4,8 +4,8 @@ local base64 = require "repl.base64"
 local driver = require "repl.driver"
 local format = require "repl.format"
 local json_text = require "repl.json_text"
+local progress = require "repl.progress"
 local status = require "repl.status"
-local system = require "repl.system"
 local text = require "repl.text"
 local pump = require "pump"
 
@@ -61,22 +61,19 @@ function transfer.parse(line)
   return event
 end
 
-local function progress(out, verb)
-  local started, last = system.clock(), system.clock()
-  return function(count)
-    local now = system.clock()
-    if now - last < 0.5 then return end
-    last = now
-    out:show_progress(string.format("%s %s events, %s a second", verb, text.count(count),
-      text.count(math.floor(count / (now - started)))))
+-- $all has positions instead of numbers, and events of other streams.
+local function check_stream(command, stream)
+  if stream == "$all" then
+    error(string.format("%s: it takes one stream, not $all", command), 0)
   end
 end
 
 -- Reads lines until the end of standard input and publishes them. Returns how many events there
 -- were. A bad line ends it: what stood before is written.
 function transfer.import(conn, out, stream)
-  local line_number, count, problem = 0, 0, nil
-  local tell = progress(out, "imported")
+  check_stream("import", stream)
+  local line_number, problem = 0, nil
+  local done <close> = progress.new(out, "imported")
   local function next_event()
     local line = driver.read_line()
     while line and not line:find("%S") do
@@ -90,33 +87,30 @@ function transfer.import(conn, out, stream)
       problem = string.format("line %d: %s", line_number, wrong)
       return nil
     end
-    count = count + 1
-    tell(count)
+    done:step()
     return event
   end
   local result, err = conn:publish(stream, next_event)
-  out:show_progress(nil)
   if not result then
     error(status.within(string.format("import: %s events are written, then ",
       text.count(err.count or 0)), err), 0)
   end
   if problem then
     error(string.format("import: %s; the %s events before it are written", problem,
-      text.count(count)), 0)
+      text.count(done.count)), 0)
   end
-  return count
+  return done.count
 end
 
 -- Writes all events of a stream as lines.
 function transfer.export(conn, out, stream)
-  local count, tell = 0, progress(out, "exported")
+  check_stream("export", stream)
+  local done <close> = progress.new(out, "exported", true)
   local writer = format.events(out, { format = "jsonl", exact = true })
   for event in conn:iter(stream, { resolve_links = false }) do
     writer:add(event)
-    count = count + 1
-    tell(count)
+    done:step()
   end
-  out:show_progress(nil)
 end
 
 return transfer

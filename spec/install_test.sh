@@ -26,6 +26,12 @@ prefix=$place/prefix
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
 check "cmake --install" cmake --install "$build" --prefix "$prefix"
 
+check "the manual page of the binary is there" \
+  sh -c "'$prefix/bin/pumpsh' --man | cmp - '$prefix/share/man/man1/pumpsh.1'"
+check "and what bash completes" \
+  bash -c "source '$prefix/share/bash-completion/completions/pumpsh' && complete -p pumpsh"
+check "and what zsh does" grep -q '^#compdef pumpsh' "$prefix/share/zsh/site-functions/_pumpsh"
+
 mkdir "$place/program"
 cat >"$place/program/program.c" <<'C'
 #include <pump.h>

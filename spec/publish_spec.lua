@@ -228,6 +228,26 @@ describe("publish", function()
     assert.equal(21, result.count)
   end)
 
+  it("lets a generator wait while more is in flight than is allowed", function()
+    local conn <close> = helper.connect()
+    for _, wait in ipairs {
+      function() pump.spawn(pump.sleep, 0):join() end,
+      function() conn:ping() end,
+      function() pump.sleep(0) end,
+    } do
+      local stream, given = helper.stream(), 0
+      pump.run(function()
+        local result = assert(conn:publish(stream, function()
+          given = given + 1
+          if given % 3 == 0 then wait() end
+          if given <= 300 then return pump.new_event("n", { given }) end
+        end, { max_in_flight = 1, batch_size = 2 }))
+        assert.equal(300, result.count)
+      end)
+      for i, event in ipairs(read_all(conn, stream)) do assert.equal(i, event:json()[1]) end
+    end
+  end)
+
   it("keeps large batches where a generator waits for a moment now and then", function()
     local conn <close> = helper.connect()
     local stream, given = helper.stream(), 0

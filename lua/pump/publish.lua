@@ -86,11 +86,17 @@ function writer_class:settle()
   self.last, self.commit, self.prepare = last, commit, prepare
 end
 
--- Sends the first n events of the list, as one write or, if they are large, several.
-function writer_class:send(list, n)
+-- Waits until no more than so many batches are in flight.
+function writer_class:wait_until(most)
+  while #self.flight > most do self:settle() end
+end
+
+-- Sends the first n events of the list, as one write or, if they are large, several. With now it
+-- does not wait for room: then it may be called where nothing may wait.
+function writer_class:send(list, n, now)
   local from = 1
   while from <= n and not self.err do
-    while #self.flight >= self.max_in_flight do self:settle() end
+    if not now then self:wait_until(self.max_in_flight - 1) end
     if self.err then return end
     local box, count = request.send(self.conn, "append", self.stream, self.expected, list, from,
       n, MAX_BYTES, table.unpack(self.call, 1, self.call.n))
@@ -103,7 +109,7 @@ function writer_class:send(list, n)
 end
 
 function writer_class:finish()
-  while #self.flight > 0 do self:settle() end
+  self:wait_until(0)
   if self.err then
     self.err.count = self.count
     return nil, self.err
@@ -123,21 +129,21 @@ local function publish_generated(conn, stream, generate, given)
   local limit = given.batch_size or 500
   local list, n, bytes, wanted = {}, 0, 0, 1
   local generating, has_waited = false, false
-  local function send()
+  local function send(now)
     local count = n
     n, bytes = 0, 0
-    writer:send(list, count)
+    writer:send(list, count, now)
   end
   local _ <close> = scheduler.before_waits(function()
     if not generating then return end
-    generating, has_waited = false, true
-    if n > 0 and not writer.err then send() end
-    generating = true
+    has_waited = true
+    if n > 0 and not writer.err then send(true) end
   end)
   local function next_event()
     generating, has_waited = true, false
     local event = generate()
     generating = false
+    writer:wait_until(writer.max_in_flight)
     return event
   end
   local before = core.hrtime()

@@ -205,7 +205,7 @@ local function owner_of_waits()
 end
 
 -- Has fn called whenever the task that runs is about to wait, until the value that is returned is
--- closed.
+-- closed. fn must not wait: what is to be waited for might come meanwhile, and be missed.
 function M.before_waits(fn)
   local co = coroutine.running()
   if M.host and not of_host[co] then of_host[co] = { before_wait = false } end

@@ -3,32 +3,10 @@ local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 local json = require("pump").json
-local run = support.run
+local run, fine, fails, objects = support.run, support.fine, support.fails, support.objects
 local store
 
 local function on(...) return run { "-u", store, ... } end
-
--- The lines of JSON that a run printed.
-local function objects(result)
-  local list = {}
-  for line in result.out:gmatch("([^\n]*)\n") do list[#list + 1] = assert(json.decode(line)) end
-  return list
-end
-
-local function fine(result)
-  assert.equal("", result.err)
-  assert.equal(0, result.status)
-  return result
-end
-
--- One line on standard error, nothing on standard output, and that status.
-local function fails(status, pattern, result)
-  assert.equal("", result.out)
-  assert.matches(pattern, result.err)
-  assert.equal(1, support.lines(result.err))
-  assert.is_nil(result.err:find("stack traceback", 1, true))
-  assert.equal(status, result.status)
-end
 
 setup(function() store = "file:" .. support.path(".db") end)
 teardown(support.clean)
@@ -398,39 +376,6 @@ describe("the command line", function()
       run { "-q", "-e", "for e in conn:iter('nosuch') do print(e) end" })
     fails(3, "wrong_expected_version", run { "-q", "-e",
       "assert(conn:publish_event('s', 'T', 1, { expected_version = 7 }))" })
-  end)
-end)
-
-describe("what cannot be reached", function()
-  -- A server that accepts one connection and sends what perl prints.
-  local function against(code)
-    return run({}, { shell = [[
-      perl -MSocket -e '
-        socket(S, AF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK)); listen(S, 5);
-        ($port) = sockaddr_in(getsockname(S)); $| = 1; print "$port\n";
-        accept(C, S); ]] .. code .. [[; sleep 20' >"$SCRATCH.port" & server=$!
-      while [ ! -s "$SCRATCH.port" ]; do sleep 0.05; done
-      "$PUMPSH" -u "tcp://127.0.0.1:$(cat "$SCRATCH.port")?connect_timeout=1" ping; status=$?
-      rm "$SCRATCH.port"; kill $server; exit $status]] })
-  end
-
-  it("is told in a line", function()
-    fails(2, "connect_failed.*refused", run { "-u", "tcp://127.0.0.1:1", "ping" })
-    fails(2, "no scheme \"tcpx\"", run { "-u", "tcpx://127.0.0.1", "ping" })
-    fails(2, "", run { "-u", "file:/nonexistent/folder/x.db", "ping" })
-    local path = support.path(".db")
-    support.write_file(path, ("this is no database\n"):rep(1000))
-    fails(2, "", run { "-u", "file:" .. path, "ping" })
-    fails(2, "", run { "-u", "file:/", "ping" })
-  end)
-
-  it("hangs", function() fails(2, "", against "sleep 10") end)
-
-  it("is no EventStore", function()
-    fails(2, "", against 'syswrite C, "HTTP/1.1 400 Bad Request\\r\\n\\r\\n"')
-    fails(2, "", against 'syswrite C, pack("V", 0xffffffff) . "x" x 100')
-    fails(2, "", against 'syswrite C, join "", map { chr int rand 256 } 1 .. 5000')
-    fails(2, "", against "close C")
   end)
 end)
 

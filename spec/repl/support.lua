@@ -1,5 +1,7 @@
 -- What the shell's specs share: the shell's pure modules, and the real binary run to its end.
 
+local assert = require "luassert"
+
 local support = {}
 
 local root = debug.getinfo(1, "S").source:match("^@(.*)/spec/repl/[^/]*$") or "."
@@ -93,6 +95,30 @@ end
 -- How many lines a text has.
 function support.lines(s)
   return select(2, s:gsub("\n", ""))
+end
+
+-- The lines of JSON that a run printed.
+function support.objects(result)
+  local list = {}
+  for line in result.out:gmatch("([^\n]*)\n") do
+    list[#list + 1] = assert(require("pump").json.decode(line))
+  end
+  return list
+end
+
+function support.fine(result)
+  assert.equal("", result.err)
+  assert.equal(0, result.status)
+  return result
+end
+
+-- One line on standard error, nothing on standard output, and that status.
+function support.fails(status, pattern, result)
+  assert.equal("", result.out)
+  assert.matches(pattern, result.err)
+  assert.equal(1, support.lines(result.err))
+  assert.is_nil(result.err:find("stack traceback", 1, true))
+  assert.equal(status, result.status)
 end
 
 return support

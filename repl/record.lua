@@ -1,0 +1,118 @@
+-- Answers that are no events, in the four formats: one record, or rows of them.
+--
+-- A member is { name, value }; with { name, value, json = true } the value is JSON text.
+
+local columns = require "repl.columns"
+local json_text = require "repl.json_text"
+local text = require "repl.text"
+local json = require("pump").json
+
+local record = {}
+
+local function quoted(value)
+  return (json.encode(utf8.len(value) and value or text.safe(value)))
+end
+
+local function json_of(members)
+  local pieces = {}
+  for i, member in ipairs(members) do
+    local value = member[2]
+    if value == nil then value = "null"
+    elseif member.json then value = value:gsub("[\r\n]", " ")
+    elseif type(value) == "string" then value = quoted(value)
+    else value = json.encode(value) end
+    pieces[i] = quoted(member[1]) .. ":" .. value
+  end
+  return "{" .. table.concat(pieces, ",") .. "}"
+end
+
+local function on_terminal(out, s)
+  return out:is_terminal() and json_text.safe(s) or s
+end
+
+local function plain(value)
+  return value == nil and "" or tostring(value)
+end
+
+local function shown(out, member, margin)
+  local value = member[2]
+  if not member.json then return text.safe(plain(value)) end
+  local width = math.min(out:width(), 100) - margin
+  return (json_text.indent(json_text.safe(value), width, out:painter())
+    :gsub("\n", "\n" .. string.rep(" ", margin)))
+end
+
+-- One answer. sentence is what people read instead of it (a table of the members, if it is nil).
+function record.write(out, name, members, sentence)
+  if name == "json" or name == "jsonl" then
+    local line = json_of(members)
+    if name == "json" then line = json_text.indent(line, 80, out:painter()) end
+    return out:write(on_terminal(out, line) .. "\n")
+  elseif name == "raw" then
+    for _, member in ipairs(members) do
+      local value = plain(member[2])
+      out:write((out:is_terminal() and text.safe(value, true) or value) .. "\n")
+    end
+  elseif sentence then
+    out:print(sentence)
+  else
+    local widest = 0
+    for _, member in ipairs(members) do widest = math.max(widest, #member[1]) end
+    for _, member in ipairs(members) do
+      out:write(out:painter()(text.pad(member[1], widest + 2), "dim")
+        .. shown(out, member, widest + 2) .. "\n")
+    end
+  end
+end
+
+local function table_writer(out)
+  local rows
+  return {
+    add = function(_, members)
+      local row, head = {}, {}
+      for i, member in ipairs(members) do
+        row[i], head[i] = text.safe(plain(member[2])), member[1]
+      end
+      local is_number = math.type(members[1][2])
+      rows = rows or columns.writer(out, head, is_number and 1 or nil)
+      rows:add(row)
+    end,
+    finish = function()
+      if rows then rows.settle() end
+    end,
+  }
+end
+
+local function array_writer(out)
+  local opened = false
+  return {
+    add = function(_, members)
+      out:write(opened and ",\n" or "[\n")
+      opened = true
+      out:write(on_terminal(out, json_text.indent(json_of(members), 80, out:painter())))
+    end,
+    finish = function() out:write(opened and "\n]\n" or "[]\n") end,
+  }
+end
+
+local function raw_line(members)
+  local values = {}
+  for i, member in ipairs(members) do values[i] = plain(member[2]) end
+  return table.concat(values, "\t")
+end
+
+-- Takes records with the same members one by one: add(members), then finish().
+function record.rows(out, name)
+  if name == "table" then return table_writer(out) end
+  if name == "json" then return array_writer(out) end
+  return {
+    add = function(_, members)
+      local line = name == "raw" and raw_line(members) or json_of(members)
+      if out:is_terminal() then line = name == "raw" and text.safe(line) or json_text.safe(line) end
+      out:write(line .. "\n")
+    end,
+    finish = function() end,
+  }
+end
+
+return record
