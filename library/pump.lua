@@ -571,7 +571,7 @@ function Task:cancel(why) end
 ---@field wait fun(box: { done: any, resume: fun()? })
 ---@field changed fun()
 
----Lets the host of the adapter turn pump's loop: calls suspend a coroutine of the host's. nil: no more.
+---Lets the host of the adapter turn the loop: calls suspend a coroutine of its own. nil: no more.
 ---@param adapter? pump.Adapter
 function pump.use(adapter) end
 

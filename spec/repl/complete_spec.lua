@@ -77,6 +77,7 @@ terminal.describe(describe, pending)("the tab key", function()
     open()
     line "for i = 1, 300 do conn:publish_event('many-' .. i, 'T') end"
     line "\\format raw"
+    line "\\set pager off"
     line "\\read $all"
     typed "\\read many-"
     key("Tab", "Tab")

@@ -54,7 +54,9 @@ describe("a server that is none", function()
       run { "-u", "tcp://127.0.0.1:1", "ping" })
   end)
 
-  it("hangs", function() fails(2, where .. "it accepted, but did not answer within 1000 ms", against "sleep 10") end)
+  it("hangs", function()
+    fails(2, where .. "it accepted, but did not answer within 1000 ms", against "sleep 10")
+  end)
 
   it("is no EventStore", function()
     for _, code in ipairs {
