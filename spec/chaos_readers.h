@@ -13,6 +13,7 @@ typedef struct chaos_reader {
   int stream; /* -1: $all */
   bool is_volatile, is_slow, is_fickle;
   bool may_jump;          /* a gap was told */
+  bool has_begun;         /* something came to this subscription */
   int64_t next[STREAMS];  /* the number that is next in each; -1: any */
   pump_position position; /* of the last event */
   size_t untaken;
@@ -61,6 +62,7 @@ static void chaos_check(chaos_reader *self, const pump_event *event) {
 
 static void chaos_events(pump_subscription *subscription, pump_page *page, size_t first, void *ud) {
   chaos_reader *self = ud;
+  self->has_begun = true;
   for (size_t i = first; i < page->count; i++)
     chaos_check(self, &page->events[i]);
   if (self->is_fickle && chaos.is_troubled && dice(40) == 0) {
@@ -83,6 +85,7 @@ static void chaos_gap(pump_subscription *subscription, int code, void *ud) {
   chaos_reader *self = ud;
   (void)subscription;
   (void)code;
+  self->has_begun = true;
   if (!self->is_volatile) chaos_odd("a catch-up subscription tells of a gap");
   self->may_jump = true;
   chaos.gaps++;
@@ -93,7 +96,7 @@ static void chaos_ended(pump_subscription *subscription, const pump_result *resu
   chaos_reader *self = ud;
   pump_subscription_close(subscription);
   self->subscription = NULL;
-  if (self->is_volatile && result->retryable && self->next[self->stream] < 0)
+  if (result->retryable && !self->has_begun)
     chaos_later(dice(50), chaos_subscribe, self);
   else
     chaos_odd("a subscription ended: %s", result->message);
@@ -103,6 +106,7 @@ static void chaos_subscribe(void *ud) {
   static const pump_subscription_events events = {chaos_events, NULL, chaos_gap, chaos_ended};
   chaos_reader *self = ud;
   pump_call call = {.timeout = PATIENCE};
+  self->has_begun = false;
   pump_subscribe subscribe;
   pump_subscribe_init(&subscribe);
   subscribe.is_volatile = self->is_volatile;

@@ -151,7 +151,7 @@ static void trouble_connection(void) {
 }
 
 static void trouble_node(void) {
-  static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTREADY, PUMP_EBUSY};
+  static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTLEADER, PUMP_ENOTLEADER};
   node_order order = {.faults = {.count = 1 + dice(20), .only = (int)dice(3)}};
   at.faults++;
   switch (dice(10)) {
