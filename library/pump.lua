@@ -33,12 +33,20 @@ local pump = {}
 ---@field timeout? number of an operation, 7
 ---@field connect_timeout? number until connected and identified, 5
 ---@field heartbeat? { interval: number?, timeout: number? }
----@field reconnect? { delay: number?, max_delay: number?, attempts: integer? }
----@field retries? integer
+---@field reconnect? boolean|pump.ReconnectOptions false: a connection that is lost stays so
+---@field retries? integer how often a call may be asked again; as often as its timeout allows
+---@field resolve? pump.Resolve maps addresses that servers name to others
 ---@field max_in_flight? integer requests that were sent and not answered, 2000; more wait
 ---@field require_leader? boolean
 ---@field log? fun(level: pump.LogLevel, message: string, fields: table)
 ---@field json? pump.Codec instead of pump.json, for bodies and event:json()
+
+---@class pump.ReconnectOptions
+---@field delay? number at most so long before the first attempt, twice as long before the next, 0.1
+---@field max_delay? number and no longer than that, 5
+---@field attempts? integer in a row; for ever
+
+---@alias pump.Resolve fun(address: string): string?, integer?
 
 ---@class pump.TlsOptions
 ---@field ca? string file of the certificates to trust (PEM); the system's
@@ -65,14 +73,14 @@ function pump.connect(url, options) end
 function pump.client(url, options) end
 
 ---@class pump.Connection
----@field state "new"|"connecting"|"connected"|"closed"
+---@field state "new"|"connecting"|"connected"|"reconnecting"|"closed"
 ---@field endpoint string
 ---@field server_version? string "5.0.8.0"; nil where nobody tells: TCP has no word for it
 ---@field protocol "tcp"
 ---@field on_connected pump.Signal fun(conn)
 ---@field on_disconnected pump.Signal fun(err)
----@field on_reconnecting pump.Signal
----@field on_closed pump.Signal fun(conn)
+---@field on_reconnecting pump.Signal fun(attempt, delay)
+---@field on_closed pump.Signal fun(conn, err): err is nil where the program closed it
 ---@field on_event pump.Signal fun(event)
 ---@field on_log pump.Signal fun(level, message, fields)
 local Connection = {}

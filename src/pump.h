@@ -247,7 +247,8 @@ typedef struct pump_options {
   /* A client that loses its connection looks for a server again. In front of attempt n it waits
    * for a random time of at most reconnect_delay * 2^(n-1) ms (100), but never more than
    * reconnect_max_delay (5000), counted from the beginning of the one before. A connection that
-   * lasted longer than that begins anew with n = 1. */
+   * lasted longer than that wait could have begins anew with n = 1, one that lasted as long as
+   * reconnect_delay with half of n. */
   uint64_t reconnect_delay;
   uint64_t reconnect_max_delay;
   unsigned

@@ -75,15 +75,24 @@ static void leave(pump_client *client, int code, pump_stream *stream) {
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
 }
 
-/* Who lives shorter than we would have waited for him has not recovered. */
 bool pump_reconnect_is_soon(const pump_client *client) {
   const pump_reconnect *self = &client->reconnect;
   return pump_client_now() - self->began < pump_reconnect_limit(&client->options, self->attempts);
 }
 
+/* Who lives longer than we would have waited for him has recovered. Where connections come and go
+ * all the time, delays stay about as long as they live; only who dies at once is left alone. */
+static void count_life(pump_client *client) {
+  pump_reconnect *self = &client->reconnect;
+  if (!pump_reconnect_is_soon(client))
+    self->attempts = 0;
+  else if (pump_client_now() - self->began >= client->options.reconnect_delay)
+    self->attempts /= 2;
+}
+
 bool pump_reconnect_begin(pump_client *client, int code) {
   pump_reconnect *self = &client->reconnect;
-  if (!pump_reconnect_is_soon(client)) self->attempts = 0;
+  count_life(client);
   if (self->attempts >= client->options.reconnect_attempts) return false;
   leave(client, code, NULL);
   if (!client->is_closing) schedule(client, pump_client_now());
@@ -92,7 +101,8 @@ bool pump_reconnect_begin(pump_client *client, int code) {
 
 void pump_reconnect_move(pump_client *client, pump_stream *stream) {
   pump_reconnect *self = &client->reconnect;
-  self->attempts = pump_reconnect_is_soon(client) ? self->attempts + 1 : 1;
+  count_life(client);
+  self->attempts++;
   self->began = pump_client_now();
   leave(client, PUMP_ENOTLEADER, stream);
   if (!client->is_closing && self->cb) self->cb(client, self->attempts, 0, self->ud);

@@ -168,6 +168,19 @@ void pump_conversation_free(pump_conversation *conversation) {
   free(conversation);
 }
 
+/* ---- What may be repeated ----------------------------------------------------------------- */
+
+static bool changes(pump_kind kind) {
+  return kind == PUMP_APPEND || kind == PUMP_DELETE ||
+         (kind >= PUMP_CREATE_GROUP && kind <= PUMP_DELETE_GROUP);
+}
+
+/* docs/architecture.md says why. The events of an append keep their ids: a server that has them
+ * says so again. */
+bool pump_conversation_may_repeat(const pump_conversation *conversation) {
+  return !changes(conversation->request.kind) || conversation->request.kind == PUMP_APPEND;
+}
+
 /* ---- What failed, in words ---------------------------------------------------------------- */
 
 /* Text from a peer on one line: control characters would be acted on by a terminal. */
@@ -217,7 +230,7 @@ static void put_details(pump_conversation *conversation) {
   if (result->status == PUMP_ETOOLARGE && request->max_count > 1)
     pump_buffer_printf(words, ", ask for fewer than %d events at once", (int)request->max_count);
   bool is_open_question = result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED;
-  if (is_open_question && request->kind == PUMP_APPEND && conversation->attempts > 0)
+  if (is_open_question && conversation->attempts > 0 && changes(request->kind))
     pump_buffer_text(words, ", which may have been done all the same");
   if (result->status == PUMP_ENOTSUPPORTED)
     pump_buffer_text(words, ": filters, which EventStore 20.6 and newer know");
@@ -259,8 +272,10 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_ACCESS_DENIED: return (verdict){PUMP_EACCESS, PUMP_DONE, false};
   case PUMP_OUTCOME_NOT_AUTHENTICATED: return (verdict){PUMP_ENOTAUTHENTICATED, PUMP_DONE, false};
   case PUMP_OUTCOME_INVALID_TRANSACTION: return (verdict){PUMP_ETRANSACTION, PUMP_DONE, false};
-  /* The same events with the same ids again: a server that had done it says so again. */
-  case PUMP_OUTCOME_SERVER_TIMEOUT: return (verdict){PUMP_ETIMEOUT, PUMP_RETRY, true};
+  case PUMP_OUTCOME_SERVER_TIMEOUT: {
+    bool may_repeat = pump_conversation_may_repeat(conversation);
+    return (verdict){PUMP_ETIMEOUT, may_repeat ? PUMP_RETRY : PUMP_DONE, may_repeat};
+  }
   case PUMP_OUTCOME_NOT_READY: return (verdict){PUMP_ENOTREADY, PUMP_RETRY, true};
   case PUMP_OUTCOME_TOO_BUSY: return (verdict){PUMP_EBUSY, PUMP_RETRY, true};
   case PUMP_OUTCOME_NOT_LEADER: return (verdict){PUMP_ENOTLEADER, PUMP_MOVE, true};
@@ -333,21 +348,6 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   conversation->decision = stood && judged.decision != PUMP_GO_ON ? PUMP_DONE : judged.decision;
   if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
   return conversation->decision;
-}
-
-/* The one home of docs/architecture.md's table: what is not known to be harmless is not repeated. */
-bool pump_conversation_may_repeat(const pump_conversation *conversation) {
-  switch (conversation->request.kind) {
-  case PUMP_PING:
-  case PUMP_READ_EVENT:
-  case PUMP_READ_STREAM:
-  case PUMP_READ_ALL:
-  case PUMP_SUBSCRIBE:
-  case PUMP_CONSUME: return true;
-  /* The same events with the same ids: a server that has them says so again. */
-  case PUMP_APPEND: return true;
-  default: return false;
-  }
 }
 
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message) {
