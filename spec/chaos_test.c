@@ -2,12 +2,14 @@
  * of moment, stand still, are refused; the node is killed and starts again with its file, moves,
  * refuses, answers late, twice, by the byte or not at all. Then all is well again, and it is proved
  * that no write that was answered is missing, none is there twice, none that failed for sure is
- * there; that each subscription had every event once and in order; and that nothing waited for
+ * there; that each subscription had every event once and in order; that consumers of groups had all of
+ * them, and none again that they had acked for sure; and that nothing waited for
  * longer than its deadline. First plain, then by TLS: `chaos_test
  * [SECONDS [SEED]]`, so many seconds of each. */
 #include "tap.h"
 
 #include "chaos.h"
+#include "chaos_consumers.h"
 #include "chaos_readers.h"
 #include "chaos_writers.h"
 
@@ -290,6 +292,10 @@ static bool readers_have_all(void) {
   return chaos_readers_are_at(at.counts);
 }
 
+static bool consumers_have_all(void) {
+  return chaos_consumers_are_at(at.counts);
+}
+
 static void check_writes(void) {
   unsigned lost = 0, twice = 0, torn = 0, undead = 0, unknown_there = 0;
   for (unsigned i = 0; i < chaos.count; i++) {
@@ -327,6 +333,9 @@ static void report(unsigned seconds) {
   printf("# %u events came to %d subscriptions, which began again %u times and told of %u gaps; "
          "the longest answer took %u ms\n",
          chaos.events, READERS, chaos.resumed, chaos.gaps, chaos.longest);
+  printf("# %d consumers of %d groups acked %u events, of which the node took %u for sure; %u came "
+         "again\n",
+         CONSUMERS, GROUPS, chaos_counts.acked, chaos_counts.taken, chaos_counts.again);
 }
 
 static bool all_are_closed(void) {
@@ -364,9 +373,12 @@ static void test_round(bool is_secure, unsigned seconds, uint64_t seed) {
     chaos.clients[i] = connect_to(chaos.relay.port);
   tap_ok(is_good && run_until(all_are_connected, 5000), "%d clients connect%s", CLIENTS,
          is_secure ? " by TLS" : "");
+  chaos_make_groups();
+  tap_ok(run_until(chaos_groups_are_made, 5000), "%d groups are made", GROUPS);
   chaos.is_troubled = true;
   chaos_start_writers();
   chaos_start_readers();
+  chaos_start_consumers();
   trouble(NULL);
   run_until(never, seconds * 1000);
   end_trouble();
@@ -377,8 +389,10 @@ static void test_round(bool is_secure, unsigned seconds, uint64_t seed) {
   look();
   tap_ok(run_until(all_is_looked_at, 60000), "all of it can be read");
   tap_ok(run_until(readers_have_all, 60000), "every subscription comes to the end");
+  tap_ok(run_until(consumers_have_all, 60000), "every group comes to the end");
   run_until(never, 100);
   chaos_stop_readers();
+  chaos_stop_consumers();
   check_writes();
   tap_ok(chaos.odd == 0, "and nothing odd happened (%u)", chaos.odd);
   report(seconds);

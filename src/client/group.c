@@ -54,8 +54,10 @@ static void release(pump_follower *follower) {
 
 /* ---- Steps -------------------------------------------------------------------------------- */
 
+/* Where the subscription has just ended nobody waits for it: the events come again. */
 static int answer(pump_consumer *self, const pump_answer *given) {
   pump_follower *follower = &self->follower;
+  if (!follower->subscribing) return 0;
   return pump_session_answer(follower->client->session, follower->subscribing, given);
 }
 
