@@ -18,7 +18,7 @@
 #define LOT (64 * 1024)
 
 /* What all peers together may leave unread before pages get smaller. */
-#define MAX_UNSENT ((size_t)256 * 1024 * 1024)
+#define MAX_UNSENT ((size_t)128 * 1024 * 1024)
 
 int64_t pump_node_time(void) {
   struct timespec now;
