@@ -5,14 +5,6 @@ local pump = require "pump"
 
 helper.leaves_nothing(after_each)
 
--- Not every store has groups yet.
-do
-  local conn <close> = helper.connect()
-  if not conn:create_subscription("probe", helper.stream()) then
-    return it("groups", function() pending "this store has no groups" end)
-  end
-end
-
 local function publish(conn, stream, count, from)
   from = from or 1
   local events = {}
@@ -454,6 +446,53 @@ describe("it ends, or goes on", function()
     helper.fails("subscription_not_found", sub:next(1))
   end)
 
+  it("when the connection is lost: by itself, and nothing is", function()
+    local server <close>, url = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 200)
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local seen, done, held, lives = {}, {}, {}, 0
+    sub.on_live:append(function() lives = lives + 1 end)
+    local function read(count)
+      held = {}
+      for i = 1, count do
+        local event = sub:next(0.3)
+        if not event then return end
+        assert.is_nil(done[event.event_number], "what was acknowledged comes again")
+        seen[event.event_number] = true
+        held[i] = event
+        assert(sub:ack(event))
+      end
+    end
+    for round = 1, 8 do
+      read(math.random(1, 15))
+      pump.sleep(0.03) -- the acks are out, and with the answer to a ping the node has them
+      assert(conn:ping())
+      for _, event in ipairs(held) do done[event.event_number] = true end
+      read(math.random(0, 3))
+      server.faults:drop()
+      wait_until(function() return lives > round end)
+      assert(sub:ack(held)) -- of the connection that is gone: it says nothing
+    end
+    done = {}
+    read(1000)
+    for number = 0, 199 do assert.is_true(seen[number], number) end
+  end)
+
+  it("without what the lost connection had brought and nobody had taken", function()
+    local server <close>, url = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 5, { message_timeout = 60 })
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local lives = 0
+    sub.on_live:append(function() lives = lives + 1 end)
+    assert.equal(0, assert(sub:next(2)).event_number)
+    server.faults:drop()
+    wait_until(function() return lives == 2 end)
+    assert.are.same(range(0, 4), take(sub, 5))
+    helper.fails("timeout", sub:next(0.1))
+  end)
+
   it("when it is closed, or its connection", function()
     local conn = helper.connect()
     local stream = group_of(conn, 1)
@@ -489,6 +528,23 @@ describe("it ends, or goes on", function()
     end)
     publish(conn, stream, 1, 2)
     assert.are.same({ 1 }, take(sub, 1))
+  end)
+
+  it("when the task that connects is cancelled", function()
+    local conn <close> = helper.connect()
+    local stream = group_of(conn, 1, { subscriber_max_count = 1 })
+    pump.run(function()
+      local connecting = pump.spawn(function() return conn:connect_subscription("g", stream) end)
+      pump.sleep(0)
+      connecting:cancel()
+      helper.fails("cancelled", connecting:join(1))
+    end)
+    local sub
+    wait_until(function()
+      sub = sub or conn:connect_subscription("g", stream)
+      return sub ~= nil
+    end)
+    sub:close()
   end)
 
   it("costs a program that does not read no memory", function()
