@@ -479,6 +479,30 @@ describe("it ends, or goes on", function()
     for number = 0, 199 do assert.is_true(seen[number], number) end
   end)
 
+  it("at the leader, where a follower is asked", function()
+    local follower <close>, url = node()
+    local leader <close> = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 3)
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local other <close> = assert(pump.connect("tcp://admin:changeit@" .. leader.address))
+    publish(other, stream, 2)
+    assert(other:create_subscription("g", stream, { from_event = 0 }))
+    assert.equal(0, assert(sub:next(2)).event_number)
+    follower.faults:set { not_handled = "not_leader", leader = leader.address }
+    assert(conn:update_subscription("g", stream, { from_event = 0, max_retry_count = 1 }))
+    wait_until(function() return conn.endpoint == leader.address and sub.state == "live" end)
+    publish(conn, stream, 1, 3)
+    local count = 0
+    for event in sub:events() do
+      assert(sub:ack(event))
+      count = count + 1
+      if event.event_number == 2 then break end
+    end
+    assert.equal(3, count)
+    helper.fails("timeout", sub:next(0.05))
+  end)
+
   it("without what the lost connection had brought and nobody had taken", function()
     local server <close>, url = node()
     local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
