@@ -530,14 +530,15 @@ typedef struct pump_consumer_events {
 PUMP_API int pump_client_consume(pump_consumer **consumer, pump_client *client, pump_bytes group,
                                  pump_bytes stream, int32_t buffer_size, const pump_call *call,
                                  const pump_consumer_events *events, void *ud);
+/* So many of the events that it handed over are done with, or given to somebody. */
 PUMP_API void pump_consumer_took(pump_consumer *consumer, size_t count);
 
-/* What becomes of an event that a consumer does not want. The default is to send it again. */
+/* What becomes of an event that a consumer does not want. */
 enum {
   PUMP_NACK_PARK = 1, /* it is put aside, into the group's stream of parked events */
   PUMP_NACK_RETRY,    /* it comes again, until it is parked after max_retry_count times */
   PUMP_NACK_SKIP,     /* nothing, as if it were acknowledged */
-  PUMP_NACK_STOP      /* servers know it and do the same */
+  PUMP_NACK_STOP      /* servers know it and do the same as for PUMP_NACK_SKIP */
 };
 
 /* Answers go out together: when half of what is in flight has one, or all of it, or after some
