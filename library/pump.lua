@@ -440,6 +440,9 @@ function Subscription:close() end
 ---@field checkpoint_max_count? integer events after which it is, 1000
 ---@field checkpoint_min_count? integer and not for fewer, 10
 ---@field subscriber_max_count? integer consumers at a time; 0: any number (default)
+---@field from_position? pump.Position|"start"|"end" of $all (not over TCP), as the next two
+---@field filter? pump.Filter
+---@field exclude_system? boolean
 ---@field consumer_strategy? "RoundRobin"|"DispatchToSingle"|"Pinned"|string "RoundRobin"
 
 ---@class pump.ConsumeOptions: pump.CallOptions

@@ -118,7 +118,13 @@ describe("a group", function()
     local conn <close> = helper.connect()
     local err = helper.fails("not_supported", conn:create_subscription("g", "$all"))
     assert.matches("21%.10", tostring(err))
+    helper.fails("not_supported", conn:create_subscription("g", "$all",
+      { from_position = "start", filter = { stream_prefix = "pony-" } }))
     helper.fails("not_supported", conn:connect_subscription("g", "$all"))
+    for name, value in pairs { exclude_system = true, from_position = "start" } do
+      helper.misuses("it is for groups on %$all", conn.create_subscription, conn, "g", "s",
+        { [name] = value })
+    end
   end)
 
   it("is for those who may", function()
