@@ -12,7 +12,7 @@
  * heartbeat never stands behind more than a moment's worth of bytes. */
 #define ENOUGH_TO_SEND ((size_t)1024 * 1024)
 #define FIRST_PAUSE    50 /* ms before a request is asked again, doubling */
-#define LONGEST_PAUSE  2000
+#define LONGEST_PAUSE  500
 
 #define of(pointer, member)                                                                        \
   ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
@@ -47,6 +47,7 @@ static uint64_t next_due(const pump_client *client) {
   if (client->reconnect.due != 0 && client->reconnect.due < due) due = client->reconnect.due;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
     due = client->cluster.member_deadline;
+  if (client->cluster.look_at != 0 && client->cluster.look_at < due) due = client->cluster.look_at;
   const pump_heap_node *follower = pump_heap_first(&client->due);
   if (follower && follower->key < due) due = follower->key;
   if (client->redirect.deadline != 0 && client->redirect.deadline < due)
@@ -495,6 +496,7 @@ static void on_timer(uv_timer_t *handle) {
   if (client->reconnect.due != 0 && now >= client->reconnect.due) pump_reconnect_attempt(client);
   if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
     member_too_long(client);
+  if (client->cluster.look_at != 0 && now >= client->cluster.look_at) pump_cluster_look(client);
   if (client->redirect.deadline != 0 && now >= client->redirect.deadline)
     pump_redirect_too_long(client);
   if (client->session) {

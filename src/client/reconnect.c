@@ -67,6 +67,7 @@ static void leave(pump_client *client, int code, pump_stream *stream) {
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   client->state = PUMP_STATE_RECONNECTING;
   pump_redirect_stop(client);
+  pump_cluster_stop(client);
   pump_conversation *doomed = take_back(client);
   pump_client_drop_connection(client);
   client->stream = stream;
