@@ -300,7 +300,8 @@ PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
                              const pump_options *options);
 
 /* Connects, authenticates (where there is a username) and identifies; result tells when that is
- * done, or why it could not be. A client that failed to connect may try again. */
+ * done, or why it could not be. A client that failed to connect, or was closed by itself, may try
+ * again. PUMP_EINVALID: it is connected, or about to be. */
 PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
 
 /* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is

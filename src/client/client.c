@@ -267,7 +267,7 @@ static void check_handshake(pump_client *client) {
   pump_reconnect_settle(client);
   pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
   if (client->connected_cb) client->connected_cb(client, client->connected_ud);
-  if (is_first) pump_client_answer_connect(client, 0, "");
+  if (is_first && !client->is_closing) pump_client_answer_connect(client, 0, "");
 }
 
 static int on_space(void *ud, uint8_t **to, size_t *size) {
@@ -342,19 +342,21 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
 }
 
 static void connect_too_long(pump_client *client) {
-  char reason[128];
+  char reason[700];
   if (client->cluster.discovery) {
     pump_cluster_explain(client, client->message, sizeof client->message);
     pump_client_connect_anew_or_end(client, PUMP_EDISCOVERY);
     return;
   }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
+  const char *words = reached ? pump_session_words(client->session) : "";
   const char *what = "no answer within %llu ms";
   if (is_securing)
     what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
   else if (reached)
-    what = "it accepted, but did not answer within %llu ms";
-  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
+    what = words[0] ? "it accepted, but did not let us in within %llu ms: %s"
+                    : "it accepted, but did not answer within %llu ms";
+  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout, words);
   pump_client_lose(client,
                    is_securing ? PUMP_ETLS
                    : reached   ? PUMP_ETIMEOUT
@@ -376,6 +378,19 @@ static const char *why_late(const pump_client *client, char *words, size_t size)
   return words;
 }
 
+/* What was done before may have closed the client. */
+static bool is_due(const pump_client *client, uint64_t time, uint64_t now) {
+  return time != 0 && now >= time && !client->is_closing;
+}
+
+static void tick_session(pump_client *client, uint64_t now) {
+  char reason[512];
+  int code = pump_session_tick(client->session, now);
+  if (code == 0) return;
+  snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
+  pump_client_lose(client, code, reason);
+}
+
 static void on_timer(uv_timer_t *handle) {
   pump_client *client = of(handle, timer);
   uint64_t now = pump_client_now();
@@ -386,23 +401,15 @@ static void on_timer(uv_timer_t *handle) {
     fail(client, late, PUMP_ETIMEOUT, why_late(client, words, sizeof words));
   pump_line_wake(&client->line, now);
   pump_subscriptions_tick(client, now);
+  if (is_due(client, client->address.is_known, now)) pump_address_tell(client);
+  if (is_due(client, client->connect_deadline, now)) connect_too_long(client);
+  if (is_due(client, client->reconnect.due, now)) pump_reconnect_attempt(client);
+  if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
+  if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);
+  if (is_due(client, client->redirect.deadline, now)) pump_redirect_too_long(client);
+  if (client->session && is_due(client, pump_session_due(client->session), now))
+    tick_session(client, now);
   if (client->is_closing) return;
-  if (client->address.is_known) pump_address_tell(client);
-  if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
-  if (client->reconnect.due != 0 && now >= client->reconnect.due) pump_reconnect_attempt(client);
-  if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
-    member_too_long(client);
-  if (client->cluster.look_at != 0 && now >= client->cluster.look_at) pump_cluster_look(client);
-  if (client->redirect.deadline != 0 && now >= client->redirect.deadline)
-    pump_redirect_too_long(client);
-  if (client->session) {
-    int code = pump_session_tick(client->session, now);
-    if (code != 0) {
-      char reason[512];
-      snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-      pump_client_lose(client, code, reason);
-    }
-  }
   pump_client_flush_soon(client);
   pump_client_set_timer(client);
 }

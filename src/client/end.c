@@ -78,7 +78,7 @@ static void end(pump_client *client, int code) {
     pump_client_answer_connect(client, code, client->message);
     return;
   }
-  if (before == PUMP_STATE_CONNECTED && client->disconnected_cb)
+  if (before == PUMP_STATE_CONNECTED && !client->is_closing && client->disconnected_cb)
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
   if (client->state == PUMP_STATE_CLOSED && !client->is_closing && client->closed_cb)
     client->closed_cb(client, code, client->message, client->closed_cb_ud);
