@@ -369,6 +369,7 @@ static void order(void) {
   program self;
   start_talk(&self);
   self.options.max_in_flight = 6;
+  self.options.max_queued = 15;
   open_client(&self);
   until(&self.connects, 1);
   is_mute = true;
@@ -381,6 +382,7 @@ static void order(void) {
     append(&self, i);
   tap_ok(pump_client_state(self.client) == PUMP_STATE_RECONNECTING && came_in_order(0, 6),
          "6 are in flight, 4 wait, 5 are asked while there is no connection");
+  tap_ok(append(&self, 15) == PUMP_EBUSY, "and there is a limit to that");
   until(&came_count, 12);
   tap_ok(came_in_order(6, 6), "those in flight come first again, in their order");
   fake_hang_up(&server);

@@ -200,7 +200,8 @@ PUMP_API pump_members *pump_members_ref(pump_members *members);
 PUMP_API void pump_members_unref(pump_members *members);
 
 /* Which member a client connects to: the leader (where there is none for half of the
- * connect_timeout, a follower), a follower rather than the leader, or any that is ready. */
+ * connect_timeout, a follower until there is one), a follower rather than the leader, or any that
+ * is ready. */
 enum { PUMP_SELECT_LEADER = 0, PUMP_SELECT_FOLLOWER, PUMP_SELECT_RANDOM };
 
 /* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */

@@ -82,8 +82,10 @@ static void say_why_not(const pump_members *members, const pump_gossip_choice *c
   }
 }
 
+/* And may leave a connection for it. */
 static bool wants_leader(const pump_client *client) {
-  return client->options.selector == PUMP_SELECT_LEADER && !client->options.choose;
+  return client->options.selector == PUMP_SELECT_LEADER && !client->options.choose &&
+         client->options.reconnect_attempts > 0;
 }
 
 /* What the program maps its address to. */
