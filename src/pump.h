@@ -200,7 +200,8 @@ PUMP_API pump_members *pump_members_ref(pump_members *members);
 PUMP_API void pump_members_unref(pump_members *members);
 
 /* Which member a client connects to: the leader (where there is none for half of the
- * connect_timeout, a follower), a follower rather than the leader, or any that is ready. */
+ * connect_timeout, a follower until there is one), a follower rather than the leader, or any that
+ * is ready. */
 enum { PUMP_SELECT_LEADER = 0, PUMP_SELECT_FOLLOWER, PUMP_SELECT_RANDOM };
 
 /* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */
@@ -300,7 +301,8 @@ PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
                              const pump_options *options);
 
 /* Connects, authenticates (where there is a username) and identifies; result tells when that is
- * done, or why it could not be. A client that failed to connect may try again. */
+ * done, or why it could not be. A client that failed to connect, or was closed by itself, may try
+ * again. PUMP_EINVALID: it is connected, or about to be. */
 PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
 
 /* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is

@@ -219,17 +219,17 @@ static void shake(pump_session *session, pump_conversation *conversation, uint64
   pump_conversation **which =
       conversation == session->authenticate ? &session->authenticate : &session->identify;
   leave_registry(session, conversation);
+  if (conversation->result.status != 0 && session->status == 0)
+    snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
   if (conversation->decision == PUMP_RETRY) {
     session->handshake_again = now + HANDSHAKE_PAUSE;
     return;
   }
-  if (conversation->result.status != 0 && session->status == 0) {
-    session->status = conversation->result.status;
-    snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
-  }
+  if (session->status == 0) session->status = conversation->result.status;
   end_handshake(session, which);
   /* From here on we know who speaks, and a length that is too large is no stranger's noise. */
   session->reader.skips_large = !session->authenticate && !session->identify;
+  if (session->reader.skips_large && session->status == 0) session->words[0] = '\0';
 }
 
 pump_decision pump_session_handshake(const pump_session *session, int *status) {
