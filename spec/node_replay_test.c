@@ -31,7 +31,7 @@ static const preparation preparations[] = {
     {"what the subscriber gets after an append of 2", "live-", 2, "thing", "{\"n\":%d}"},
     {"what the subscriber gets after a hard delete", "live-", 0, NULL, NULL},
     /* What flies before the replay runs out of time before what is replayed. */
-    {"replay what is parked over HTTP", NULL, 600, NULL, NULL},
+    {"replay what is parked over HTTP", NULL, 900, NULL, NULL},
     {"one event of 4 MiB", NULL, 600, NULL, NULL}, /* until checkpoints are written */
     {"create a group without credentials", "work-", 6, "thing", "{\"n\":%d}"},
 };
@@ -174,7 +174,7 @@ static bool prepare(asking *at, const char *file, const char *step) {
   bool is_good = node_peer_connect(&at->other, at->port) && prepare_strategy(at, step);
   /* As the clock of the older servers stood, the fourth event ran out of time before the second
    * and the fifth did. */
-  if (strcmp(step, "nak the second: retry") == 0 && !strstr(file, "23.10")) usleep(600000);
+  if (strcmp(step, "nak the second: retry") == 0 && !strstr(file, "23.10")) usleep(900000);
   for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
     const preparation *what = &preparations[i];
     if (strcmp(what->before, step) != 0) continue;

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What was pushed within this time (ms) comes again together, and so in the stream's order; a
+ * server's clock is coarser. */
+#define TOGETHER 250
+
 /* ---- Queues ------------------------------------------------------------------------------- */
 
 /* before NULL: at the end. */
@@ -138,8 +142,9 @@ void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pum
 }
 
 void pump_group_expire(pump_group *group, uint64_t now) {
-  pump_heap_node *first;
-  while ((first = pump_heap_first(&group->deadlines)) && first->key <= now)
+  pump_heap_node *first = pump_heap_first(&group->deadlines);
+  if (!first || first->key + TOGETHER > now) return;
+  for (; first && first->key <= now; first = pump_heap_first(&group->deadlines))
     retry(group, message_of_deadline(first));
 }
 
