@@ -272,6 +272,7 @@ static bool push_from(pump_group *group, pump_message_queue *queue, uint64_t dea
 void pump_group_push(pump_group *group, uint64_t now) {
   int32_t timeout = group->settings.message_timeout;
   uint64_t deadline = timeout > 0 ? now + (uint64_t)timeout : 0;
+  pump_strategy_begin(&group->strategy);
   if (push_from(group, &group->retrying, deadline)) push_from(group, &group->waiting, deadline);
 }
 
