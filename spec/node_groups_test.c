@@ -43,7 +43,8 @@ static bool write_event(node_peer *peer, const char *stream, const char *type, c
   pump_tcp_correlation id = id_of(1, ++counter);
   pump_new_event event = {.type = pump_bytes_of(type),
                           .data = pump_bytes_of(data),
-                          .metadata = pump_bytes_of(metadata)};
+                          .metadata = pump_bytes_of(metadata),
+                          .is_json = data[0] == '{'};
   memcpy(event.id.bytes, id.bytes, sizeof id);
   pump_tcp_encode_write(&peer->out, &id, pump_bytes_of("admin"), pump_bytes_of("changeit"),
                         pump_bytes_of(stream), PUMP_ANY, false, &event, 1);
