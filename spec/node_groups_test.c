@@ -52,6 +52,17 @@ static bool write_event(node_peer *peer, const char *stream, const char *type, c
          frame.command == PUMP_TCP_WRITE_EVENTS_COMPLETED;
 }
 
+static bool hard_delete(node_peer *peer, const char *stream) {
+  uint8_t body[128];
+  pump_tcp_correlation id = id_of(10, 0);
+  pump_tcp_frame frame;
+  uint8_t *end = pump_pb_put_bytes(body, 1, stream, strlen(stream));
+  end = pump_pb_put_number(pump_pb_put_number(end, 2, (uint64_t)PUMP_ANY), 4, 1);
+  return node_peer_send(peer, PUMP_TCP_DELETE_STREAM, &id, "admin", "changeit",
+                        (pump_bytes){(char *)body, (size_t)(end - body)}) &&
+         node_peer_receive(peer, &frame) && frame.command == PUMP_TCP_DELETE_STREAM_COMPLETED;
+}
+
 static bool write_events(node_peer *peer, const char *stream, int count) {
   bool is_good = true;
   for (int i = 0; i < count; i++)
@@ -440,6 +451,46 @@ static void test_one_turn(const node_child *node) {
   node_peer_close(&peer);
 }
 
+/* What is acknowledged in the turn that deletes a group must leave no checkpoint to the next group
+ * of that name, which would pass events over. */
+static void test_last_acks(const node_child *node) {
+  node_peer peer;
+  pushed what[3];
+  settings eager = usual;
+  eager.max = 1;
+  pump_tcp_frame frame;
+  PumpTcp__DeletePersistentSubscription asked = PUMP_TCP__DELETE_PERSISTENT_SUBSCRIPTION__INIT;
+  PumpTcp__PersistentSubscriptionAckEvents acks =
+      PUMP_TCP__PERSISTENT_SUBSCRIPTION_ACK_EVENTS__INIT;
+  ProtobufCBinaryData ids[3];
+  pump_tcp_correlation id = id_of(11, 0);
+  node_peer_connect(&peer, node->port);
+  write_events(&peer, "last", 3);
+  create(&peer, "last", "g", &eager);
+  join(&peer, 1, "last", "g", 10, NULL);
+  for (int i = 0; i < 3; i++) {
+    if (!receive(&peer, &what[i])) abort();
+    ids[i] = (ProtobufCBinaryData){16, what[i].id.bytes};
+  }
+  acks.has_subscription_id = true;
+  acks.subscription_id = pump_tcp_binary(pump_bytes_of("last::g"));
+  acks.n_processed_event_ids = 3;
+  acks.processed_event_ids = ids;
+  asked.has_subscription_group_name = asked.has_event_stream_id = true;
+  asked.subscription_group_name = pump_tcp_binary(pump_bytes_of("g"));
+  asked.event_stream_id = pump_tcp_binary(pump_bytes_of("last"));
+  pump_tcp_pack(&peer.out, PUMP_TCP_PERSISTENT_SUBSCRIPTION_ACK_EVENTS, &id, no_bytes, no_bytes,
+                &acks.base);
+  pump_tcp_pack(&peer.out, PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &asked.base);
+  node_peer_flush(&peer);
+  bool is_over = node_peer_receive(&peer, &frame) && node_peer_receive(&peer, &frame);
+  tap_ok(is_over && create(&peer, "last", "g", &eager) &&
+             join(&peer, 2, "last", "g", 10, NULL) == 0 && strcmp(numbers(&peer, 3), "0 1 2") == 0,
+         "a group that was deleted leaves nothing to the next of its name");
+  node_peer_close(&peer);
+}
+
 /* ---- Streams that change ------------------------------------------------------------------ */
 
 static void test_streams(const node_child *node) {
@@ -487,6 +538,12 @@ static void test_streams(const node_child *node) {
   write_events(&writer, "soft", 1);
   tap_ok(is_work && receive(&peer, &what) && what.number == 1,
          "a stream that was deleted and came back goes on");
+  ack(&peer, "soft::g", &what);
+
+  bool is_tombstone = hard_delete(&writer, "soft") && receive(&peer, &what) &&
+                      what.number == INT32_MAX; /* to who does not say a version */
+  ack(&peer, "soft::g", &what);
+  tap_ok(is_tombstone && is_quiet(&peer), "the end of a stream is an event too");
   node_peer_close(&peer);
   node_peer_close(&writer);
 }
@@ -741,6 +798,7 @@ int main(void) {
   test_nonsense(&node);
   test_leaving(&node);
   test_one_turn(&node);
+  test_last_acks(&node);
   test_streams(&node);
   test_links(&node);
   test_parking(&node);

@@ -172,6 +172,7 @@ size_t pump_group_room(const pump_group *group) {
   size_t limit = most(group->settings.buffer, PUMP_GROUP_MAX_BUFFER);
   size_t room = limit > used ? limit - used : 0;
   size_t batch = most(group->settings.read_batch, PUMP_GROUP_MAX_BUFFER);
+  if (group->unsettled.count >= PUMP_GROUP_MAX_UNSETTLED) return 0;
   return room < batch ? room : batch;
 }
 
@@ -198,7 +199,7 @@ int pump_group_add(pump_group *group, int64_t number, const pump_guid *id, uint6
                .id = *id, .number = number, .rank = number, .bucket = pump_strategy_bucket(hash)});
   if (!message) return PUMP_ENOMEM;
   insert(&group->waiting, message, NULL);
-  group->next = number + 1;
+  group->next = number < INT64_MAX ? number + 1 : number;
   group->has_begun = true;
   return 0;
 }
