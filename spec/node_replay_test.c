@@ -58,6 +58,7 @@ typedef struct asking {
     char *payload;
   } kept[100]; /* what came to others than who was asked for */
   size_t kept_count;
+  char *last; /* the payload of what was kept and is looked at */
   replay replay;
 } asking;
 
@@ -82,13 +83,12 @@ static bool write_events(asking *at, const preparation *what, const char *stream
 
 /* The next frame for that one; others keep theirs. It is valid until the next call. */
 static bool receive_for(asking *at, const pump_tcp_correlation *id, pump_tcp_frame *frame) {
-  static char *last;
-  free(last);
-  last = NULL;
+  free(at->last);
+  at->last = NULL;
   for (size_t i = 0; i < at->kept_count; i++) {
     *frame = at->kept[i].frame;
     if (memcmp(&frame->correlation, id, sizeof *id) != 0) continue;
-    last = at->kept[i].payload;
+    at->last = at->kept[i].payload;
     memmove(&at->kept[i], &at->kept[i + 1], (--at->kept_count - i) * sizeof *at->kept);
     return true;
   }
@@ -446,6 +446,9 @@ static void replay_file(const char *file, const char *like) {
   free(line);
   fclose(input);
   node_peer_close(&at.peer);
+  free(at.last);
+  for (size_t i = 0; i < at.kept_count; i++)
+    free(at.kept[i].payload);
   tap_ok(node_child_stop(&child), "%s: the node ends with nothing open", file);
 }
 
