@@ -142,7 +142,12 @@ static int64_t look(const group *of, const char *what, unsigned *count) {
   ProtobufCMessage *message = call(PUMP_TCP_READ_STREAM_BACKWARD, &body.base);
   const PumpTcp__ReadStreamEventsCompleted *said = (const void *)message;
   *count = said && said->n_events > 0 ? (unsigned)said->last_event_number + 1 : 0;
-  if (*count > 0) number = strtoll((char *)said->events[0]->event->data.data, NULL, 10);
+  if (*count > 0) {
+    ProtobufCBinaryData data = said->events[0]->event->data;
+    char text[32];
+    snprintf(text, sizeof text, "%.*s", (int)data.len, (char *)data.data);
+    number = strtoll(text, NULL, 10);
+  }
   pump_tcp_unpack_free(message);
   return number;
 }
