@@ -253,7 +253,7 @@ static void authenticate(pump_peer *peer, const pump_tcp_frame *frame) {
 
 static void take_name(pump_peer *peer, const PumpTcp__IdentifyClient *said) {
   pump_bytes name = pump_tcp_view(said->connection_name);
-  free(peer->name);
+  if (peer->name) return; /* others point to it */
   peer->name = name.size ? strndup(name.data, name.size < MAX_NAME ? name.size : MAX_NAME) : NULL;
 }
 
