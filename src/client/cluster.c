@@ -332,10 +332,8 @@ static const pump_member *own_member(const pump_client *client) {
   const pump_members *told = client->cluster.told;
   for (size_t i = 0; told && i < told->count; i++) {
     const pump_member *member = &told->members[i];
-    char endpoint[sizeof client->endpoint];
-    if (!member->tcp_host) continue;
-    name_seed(endpoint, sizeof endpoint, member->tcp_host, port_of(client, member));
-    if (strcmp(endpoint, client->endpoint) == 0) return member;
+    if (member->tcp_host && pump_client_is_at(client, member->tcp_host, port_of(client, member)))
+      return member;
   }
   return NULL;
 }

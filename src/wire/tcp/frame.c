@@ -188,6 +188,14 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   return 1;
 }
 
+size_t pump_tcp_frame_at(const uint8_t *at, pump_tcp_frame *frame) {
+  uint32_t length = read_length(at);
+  read_head(at, frame);
+  frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY};
+  if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED) read_login(frame);
+  return PUMP_TCP_LENGTH_SIZE + length;
+}
+
 /* ---- Writing ------------------------------------------------------------------------------ */
 
 static void put_login_part(pump_buffer *out, pump_bytes part) {
