@@ -135,7 +135,7 @@ describe("the log at trace", function()
       log_level = "trace",
       log = function(level, message, fields)
         lines[#lines + 1] = message
-        assert.equal(conn and conn.endpoint or fields.endpoint, fields.endpoint)
+        assert.equal(node.address, fields.endpoint)
         assert.equal("string", type(level))
       end,
     }))
