@@ -19,12 +19,13 @@ static void frames_are_found(void) {
   pump_tcp_frame frame;
   write(&out, PUMP_TCP_PING, NULL, NULL, pump_bytes_of("x"));
   write(&out, PUMP_TCP_AUTHENTICATE, "admin", "changeit", (pump_bytes){0});
-  size_t first = pump_tcp_frame_at(out.data, &frame);
+  size_t first = pump_tcp_frame_size(out.data);
+  pump_tcp_frame_at(out.data, &frame);
   tap_ok(frame.command == PUMP_TCP_PING && pump_bytes_is(frame.payload, "x"),
          "a frame is found where it was written");
-  size_t second = pump_tcp_frame_at(out.data + first, &frame);
-  tap_ok(first + second == out.size && pump_bytes_is(frame.login, "admin") &&
-             frame.payload.size == 0,
+  pump_tcp_frame_at(out.data + first, &frame);
+  tap_ok(first + pump_tcp_frame_size(out.data + first) == out.size &&
+             pump_bytes_is(frame.login, "admin") && frame.payload.size == 0,
          "and the one behind it, with its login");
   pump_buffer_free(&out);
 }

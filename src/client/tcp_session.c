@@ -71,10 +71,12 @@ static void trace(const pump_session *session, const char *direction, const pump
 uint64_t pump_session_sends(const pump_session *session) {
   const uint8_t *at = session->output.data;
   uint64_t count = 0;
-  for (size_t left = session->output.size, size; left > 0; left -= size, at += size, count++) {
+  const uint8_t *end = at + session->output.size;
+  for (; at < end; at += pump_tcp_frame_size(at), count++) {
     pump_tcp_frame frame;
-    size = pump_tcp_frame_at(at, &frame);
-    if (session->traces) trace(session, "->", &frame);
+    if (!session->traces) continue;
+    pump_tcp_frame_at(at, &frame);
+    trace(session, "->", &frame);
   }
   return count;
 }

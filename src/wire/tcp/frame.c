@@ -188,12 +188,15 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   return 1;
 }
 
-size_t pump_tcp_frame_at(const uint8_t *at, pump_tcp_frame *frame) {
-  uint32_t length = read_length(at);
+size_t pump_tcp_frame_size(const uint8_t *at) {
+  return PUMP_TCP_LENGTH_SIZE + (size_t)read_length(at);
+}
+
+void pump_tcp_frame_at(const uint8_t *at, pump_tcp_frame *frame) {
   read_head(at, frame);
-  frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE, length - PUMP_TCP_MIN_BODY};
+  frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE,
+                                pump_tcp_frame_size(at) - PUMP_TCP_HEAD_SIZE};
   if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED) read_login(frame);
-  return PUMP_TCP_LENGTH_SIZE + length;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------ */
