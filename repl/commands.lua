@@ -123,6 +123,13 @@ local function conninfo(session)
     end
   end
   if session.username then members[#members + 1] = { "username", session.username } end
+  local stats = conn:stats()
+  for _, name in ipairs { "requests", "failures", "retries", "in_flight", "waiting", "reconnects",
+    "bytes_in", "bytes_out" } do
+    members[#members + 1] = { name, stats[name] }
+  end
+  members[#members + 1] = { "latency_p50", stats.latency.p50 }
+  members[#members + 1] = { "latency_p99", stats.latency.p99 }
   session:record(members)
 end
 

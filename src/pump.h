@@ -310,6 +310,28 @@ PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *u
 PUMP_API void pump_client_close(pump_client *client, void (*cb)(void *ud), void *ud);
 
 PUMP_API int pump_client_state(const pump_client *client);
+
+/* What a client has counted since it was made. */
+enum { PUMP_LATENCY_BUCKETS = 144 };
+typedef struct pump_stats {
+  uint64_t bytes_in, bytes_out; /* of the protocol, before TLS */
+  uint64_t frames_in, frames_out;
+  uint64_t requests; /* that got their last word; subscriptions and their pages, too */
+  uint64_t failures; /* among those */
+  uint64_t retries;  /* how often one was asked again */
+  uint64_t connections;
+  uint64_t reconnects;     /* among those: after one was lost */
+  uint64_t in_flight;      /* now: asked and not answered */
+  uint64_t waiting;        /* now: not asked yet */
+  uint64_t latency_sum_ns; /* of the requests, from asking to answer */
+  uint64_t latency_max_ns;
+  uint64_t latency[PUMP_LATENCY_BUCKETS]; /* see the two functions below */
+} pump_stats;
+PUMP_API void pump_client_stats(const pump_client *client, pump_stats *stats);
+/* The time within which that share of the requests (0.99) was answered, a quarter too long at most. */
+PUMP_API uint64_t pump_stats_quantile(const pump_stats *stats, double share);
+/* How many were answered within so much time, exactly for a power of two in µs. */
+PUMP_API uint64_t pump_stats_below(const pump_stats *stats, uint64_t ns);
 /* "127.0.0.1:1113", or "" before the first connection. */
 PUMP_API const char *pump_client_endpoint(const pump_client *client);
 

@@ -11,6 +11,7 @@ local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
+local stats = require "pump.stats"
 local stream = require "pump.stream"
 local subscribe = require "pump.subscribe"
 
@@ -26,7 +27,7 @@ local connection_options = {
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
   reconnect = "reconnect", retries = "natural", resolve = "callback", max_in_flight = "count",
   require_leader = "boolean",
-  log = "callback", json = "codec",
+  log = "callback", log_level = "log_level", json = "codec",
 }
 -- Of memory: and file: alone, in their URLs.
 local node_options = { like = "string", sync = "string" }
@@ -41,6 +42,12 @@ local tls_options = {
 local VERSION_TIMEOUT = 2000
 
 local log_levels = { "error", "warning", "info", "debug", "trace" }
+local numbers_of_levels = {}
+for number, name in ipairs(log_levels) do numbers_of_levels[name] = number end
+
+function options.kinds.log_level(value)
+  return numbers_of_levels[value] ~= nil, '"error", "warning", "info", "debug" or "trace"'
+end
 
 ---- Where to connect ------------------------------------------------------------------------------
 
@@ -139,6 +146,7 @@ local methods = {
   update_subscription = group.update_subscription,
   delete_subscription = group.delete_subscription,
   connect_subscription = group.connect_subscription,
+  stats = stats.stats,
 }
 
 local getters = {}
@@ -220,7 +228,8 @@ end
 function connection_class.__notice(conn, what, ...)
   if what == "log" then
     local level, text = ...
-    signal.emit(conn.on_log, log_levels[level] or "info", text, { endpoint = conn.endpoint })
+    signal.emit(conn.on_log, log_levels[level] or "info", text,
+      { endpoint = conn.endpoint, state = conn.state, name = conn.settings.name })
   elseif not conn.closed then
     notices[what](conn, ...)
   end
@@ -278,7 +287,7 @@ local function make_client(conn)
     reconnect_max_delay = options.milliseconds(reconnect.max_delay),
     reconnect_attempts = settings.reconnect == false and 0 or reconnect.attempts,
     retries = settings.retries,
-    log_level = settings.log and 4 or 3,
+    log_level = numbers_of_levels[settings.log_level or settings.log and "debug" or "info"],
   }, conn.node)
   if not client then return nil, errors.new(ticket, message) end
   conn.core = client
@@ -332,6 +341,7 @@ end
 -- Every call that waits gets "closed". May be called again.
 function methods.close(conn)
   if conn.closed then return true end
+  conn.last_stats = conn:stats()
   conn.closed = true
   for _, part in ipairs { conn.core or false, conn.node or false } do
     local ticket = part and part:close()

@@ -74,6 +74,7 @@ void pump_client_set_timer(pump_client *client) {
 void pump_client_finish(pump_client *client, pump_conversation *conversation) {
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
+  if (!conversation->is_open) pump_stats_answered(&client->stats, &conversation->result);
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }
@@ -191,6 +192,7 @@ static bool submit(pump_client *client) {
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
+    client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
       client->in_flight++;
@@ -210,6 +212,7 @@ static void on_flush(uv_idle_t *handle) {
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
+  pump_stats_sending(client);
   pump_buffer spare = client->sending;
   client->sending = *output;
   *output = spare;
@@ -264,6 +267,8 @@ static void check_handshake(pump_client *client) {
   client->state = PUMP_STATE_CONNECTED;
   client->connect_deadline = 0;
   pump_cluster_settle(client);
+  client->stats.connections++;
+  client->stats.reconnects += !is_first;
   pump_reconnect_settle(client);
   pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
   if (client->connected_cb) client->connected_cb(client, client->connected_ud);
@@ -278,6 +283,7 @@ static int on_space(void *ud, uint8_t **to, size_t *size) {
 
 static void on_filled(void *ud, size_t size) {
   pump_client *client = ud;
+  client->stats.bytes_in += size;
   int code = pump_session_filled(client->session, size, pump_client_now());
   pump_conversation *conversation;
   while (client->session && (conversation = pump_session_next(client->session)))
@@ -474,8 +480,9 @@ static void say_goodbye(pump_client *client) {
   if (client->state != PUMP_STATE_CONNECTED) return;
   pump_subscriptions_settle(client);
   const pump_buffer *output = pump_session_output(client->session);
-  if (!client->is_sending && output->size > 0)
-    pump_stream_write(client->stream, output->data, output->size);
+  if (client->is_sending || output->size == 0) return;
+  pump_stats_sending(client);
+  pump_stream_write(client->stream, output->data, output->size);
 }
 
 void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) {

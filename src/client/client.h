@@ -11,6 +11,7 @@
 #include "client/reconnect.h"
 #include "client/redirect.h"
 #include "client/session.h"
+#include "client/stats.h"
 #include "net/random.h"
 #include "net/stream.h"
 
@@ -55,6 +56,7 @@ struct pump_client {
   pump_disconnected_cb closed_cb; /* when it ended by itself, for good */
   void *closed_cb_ud;
 
+  pump_stats stats;
   pump_random random;
   char endpoint[300];
   char known_as[300]; /* the same server, as others name it */
