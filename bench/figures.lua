@@ -50,6 +50,7 @@ end
 
 local function cpu(result) return result.cpu_us end
 local function p50(result) return result.p50 * 1e6 end
+local function p99(result) return result.p99 * 1e6 end
 
 local function at_most(limit)
   return function(row) return row.ratio <= limit end
@@ -202,6 +203,31 @@ local function of_peer(name, what, limit)
   return row
 end
 
+---- Subscriptions: beside reading, and beside a ping, of the same node ----------------------------
+
+local function of_served(name, what, base, limit, beside)
+  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, 200000),
+    on_served("lua5.4 bench/client.lua", base, 200000), limit)
+  row.bar = limit and ("%.2f × %s"):format(limit, beside)
+  return row
+end
+
+local function of_latency(name, unit, value, limit)
+  return { name = name, unit = unit, value = value, base = value,
+    subject = on_served("lua5.4 bench/client.lua", "latency", 10000),
+    floor = on_served("lua5.4 bench/client.lua", "ping", 10000),
+    bar = limit and ("%g × a ping"):format(limit), holds = limit and at_most(limit) }
+end
+
+-- So many on one connection.
+local function of_subscriptions(count)
+  return { name = ("memory.subscription.%d"):format(count), unit = "KiB each",
+    subject = function(context)
+      return measure(("lua5.4 bench/client.lua %s subscriptions %d"):format(served(context), count))
+    end,
+    value = function(result) return result.each end }
+end
+
 ---- All of them -----------------------------------------------------------------------------------
 
 local MILLION = 1000000
@@ -231,6 +257,13 @@ M.list = {
   of_start("start.require", [[lua5.4 -e 'require "pump"']], "lua5.4 -e ''", 5),
   of_json("decode"),
   of_json("encode"),
+  of_served("catchup.lua", "catchup", "read", 1 / 0.9, "iter"),
+  of_served("persistent.lua", "persistent", "read"),
+  of_latency("live.latency", "µs p50", p50, 2),
+  of_latency("live.latency.p99", "µs p99", p99),
+  of_subscriptions(1),
+  of_subscriptions(1000),
+  of_subscriptions(10000),
   of_rate("node.publish", node("table", 200000), sqlite("insert", 200000, 500), 0.5),
   of_rate("node.single.100", node("single", 20000, 100), sqlite("insert", 20000, 100)),
   of_rate("node.read", node("read", 200000), sqlite("read", 200000, 500)),
