@@ -150,7 +150,7 @@ local function publish_generated(conn, stream, generate, given)
   local before = core.hrtime()
   local event = next_event()
   while event ~= nil do
-    local ready, err = events.prepare(events.accept(event), conn.codec)
+    local ready, err = events.prepare(event, conn.codec)
     if not ready then
       err.stream = stream
       writer.err = writer.err or err
@@ -180,7 +180,7 @@ local function accept_list(conn, stream, given_list)
   end
   local list = {}
   for index, event in ipairs(given_list) do
-    local ready, err = events.prepare(events.accept(event), conn.codec)
+    local ready, err = events.prepare(event, conn.codec)
     if not ready then
       err.stream = stream
       return nil, err
