@@ -92,7 +92,7 @@ end, json_bench("cjson", "decode"), 1)
 
 local function memory(context)
   local result = measure(("lua5.4 bench/client.lua %s memory %d"):format(context.port,
-    context.quick and 2000000 or 10000000))
+    context.quick and 1000000 or 10000000))
   result.growth = result.last / result.second
   return result
 end
@@ -100,8 +100,9 @@ end
 local function mib(result) return result.rss / 1024 end
 
 local function start(command)
-  return function()
-    return measure(("%s/bench/start 15 %s"):format(process.build, command))
+  return function(context)
+    return measure(("%s/bench/start %d %s"):format(process.build, context.quick and 7 or 15,
+      command))
   end
 end
 
@@ -166,11 +167,13 @@ end
 ---- Peers -----------------------------------------------------------------------------------------
 
 -- One pumpsh serve for both sides, filled once with what is read.
+local SERVED = 500000
+
 local function served(context)
   if context.url then return context.url end
   context.url, context.served = process.serve("served",
     process.build .. "/pumpsh -q serve memory: --listen 127.0.0.1:0")
-  measure(("lua5.4 bench/client.lua %s fill %d"):format(context.url, events(context, 200000)))
+  measure(("lua5.4 bench/client.lua %s fill %d"):format(context.url, events(context, SERVED)))
   return context.url
 end
 
@@ -197,8 +200,8 @@ local function peer(what, count)
 end
 
 local function of_peer(name, what, limit)
-  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, 200000),
-    peer(what, 200000), limit)
+  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, SERVED),
+    peer(what, SERVED), limit)
   row.bar = ("%g × the peer's"):format(limit)
   return row
 end
@@ -206,8 +209,8 @@ end
 ---- Subscriptions: beside reading, and beside a ping, of the same node ----------------------------
 
 local function of_served(name, what, base, limit, beside)
-  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, 200000),
-    on_served("lua5.4 bench/client.lua", base, 200000), limit)
+  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, SERVED),
+    on_served("lua5.4 bench/client.lua", base, SERVED), limit)
   row.bar = limit and ("%.2f × %s"):format(limit, beside)
   return row
 end
