@@ -3,17 +3,11 @@
 local cluster = require "pump.cluster"
 local core = require "pump.core"
 local errors = require "pump.error"
-local group = require "pump.group"
 local json = require "pump.json"
 local options = require "pump.options"
-local publish = require "pump.publish"
-local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
-local stats = require "pump.stats"
-local stream = require "pump.stream"
-local subscribe = require "pump.subscribe"
 
 local M = {}
 
@@ -135,25 +129,32 @@ end
 local connection_class = {}
 connection_class.__name = "pump.connection"
 
-local methods = {
-  get_event = read.get_event, get = read.get, iter = read.iter,
-  get_all = read.get_all, iter_all = read.iter_all,
-  publish_event = publish.publish_event, publish = publish.publish,
-  delete = stream.delete, get_metadata = stream.get_metadata,
-  set_metadata = stream.set_metadata,
-  subscribe_to = subscribe.subscribe_to, stream = subscribe.stream, watch = subscribe.watch,
-  create_subscription = group.create_subscription,
-  update_subscription = group.update_subscription,
-  delete_subscription = group.delete_subscription,
-  connect_subscription = group.connect_subscription,
-  stats = stats.stats,
-}
+-- What a connection is asked, by the file where it stands. Each file is loaded when it is wanted:
+-- reading them all would be half of the time that `require "pump"` takes.
+local homes = {}
+for home, names in pairs {
+  read = { "get_event", "get", "iter", "get_all", "iter_all" },
+  publish = { "publish_event", "publish" },
+  stream = { "delete", "get_metadata", "set_metadata" },
+  subscribe = { "subscribe_to", "stream", "watch" },
+  group = { "create_subscription", "update_subscription", "delete_subscription",
+    "connect_subscription" },
+  stats = { "stats" },
+} do
+  for _, name in ipairs(names) do homes[name] = "pump." .. home end
+end
 
+local methods = {}
 local getters = {}
 
 function connection_class.__index(conn, key)
   local method = methods[key]
   if method then return method end
+  local home = homes[key]
+  if home then
+    methods[key] = require(home)[key]
+    return methods[key]
+  end
   local get = getters[key]
   return get and get(conn)
 end
