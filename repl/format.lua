@@ -178,7 +178,10 @@ function format.events(out, options)
   elseif name == "raw" then
     return plain_writer(out, function(event)
       local data = event.data or ""
-      return (out:is_terminal() and text.safe(data, true) or data) .. "\n"
+      if out:is_terminal() then
+        data = utf8.len(data) and text.safe(data, true) or text.hex(data, 64)
+      end
+      return data .. "\n"
     end)
   elseif options.expanded then
     return plain_writer(out, function(event)
