@@ -159,7 +159,10 @@ describe_here("in a terminal", function()
     os.execute("sleep 0.2")
     key "C-c"
     shows "interrupted"
-    line "x = 1"
+    line "\\tail ponies"
+    typed "conn:publish_event('ponies', 'PonyJumped').first"
+    key "Enter"
+    shows "\nponies@0  PonyJumped"
     key "C-d"
     shows "status 0"
   end)
