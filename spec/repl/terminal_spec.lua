@@ -50,6 +50,7 @@ describe_here("in a terminal", function()
     open()
     ends(prompt)
     local raw = support.path()
+    line "\\set pager off"
     line [[bad = "\27[5mowned\27]0;owned\7\xc2\x9b5mowned"]]
     line [[x = conn:publish_event(bad, bad, { [bad] = bad }, { metadata = bad })]]
     line [[x = conn:publish_event("big", "Json", { s = ("x"):rep(10 << 20) })]]
