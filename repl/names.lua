@@ -7,7 +7,7 @@ local system = require "repl.system"
 local names = {}
 
 local most = 10000 -- of each kind
-local pages = 500  -- events that are looked at for a refresh
+local pages = 100  -- events that are looked at for a refresh: they may be large
 local fresh = 5    -- seconds in which what was found is good enough
 
 local known = { streams = {}, types = {}, groups = {} }

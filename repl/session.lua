@@ -58,7 +58,7 @@ function session:connection()
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
-  self.attempt = self.attempt or attempt(self)
+  if not self.attempt or self.attempt.status == "cancelled" then self.attempt = attempt(self) end
   local made, err = self.attempt:join()
   if not made then error(err, 0) end
   return made
