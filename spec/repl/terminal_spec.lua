@@ -63,8 +63,8 @@ describe_here("in a terminal", function()
       "conn:get_event('big', 1).data", "conn:get_event(bad, 0).metadata", "error(bad)", "{ bad }",
       "conn:get_event(bad, 3)", "\\read $all --backward --count 5", "conn:iter(bad)().type",
       "pump.spawn(error, bad)", "print(bad)", "\\x", "\\read $all --backward --count 1",
-      "\\format jsonl", "\\read $all --backward --count 4", "\\format raw",
-      "\\read $all --backward --count 4", "\\nothing" } do
+      "\\format jsonl", "conn:get_event(bad, 0)", "\\format raw", "conn:get_event(bad, 0)",
+      "conn:get_event('big', 1)", "\\nothing" } do
       line(command)
     end
     local seen = support.read_file(raw)
