@@ -19,7 +19,9 @@ function session.new(options)
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
     format = options.format, out = options.out,
-    expanded = false, timing = false, settings = { pager = "on", traceback = "off" }, tails = {},
+    expanded = false, timing = false, settings = { pager = "on", traceback = "off" },
+    tails = {}, -- what goes on above the prompt, by name: see repl/follow.lua
+    shown = { last = 0 }, -- what may be acked: see repl/consume.lua
   }, session)
 end
 
@@ -56,7 +58,7 @@ function session:connection()
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
-  self.attempt = self.attempt or attempt(self)
+  if not self.attempt or self.attempt.status == "cancelled" then self.attempt = attempt(self) end
   local made, err = self.attempt:join()
   if not made then error(err, 0) end
   return made
@@ -122,9 +124,9 @@ function session:events(options)
   })
   if self.out.interactive then
     local add = writer.add
-    function writer.add(of, event)
+    function writer.add(of, event, label)
       names.see(event)
-      add(of, event)
+      add(of, event, label)
     end
   end
   return writer
