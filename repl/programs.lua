@@ -3,6 +3,7 @@
 -- back until they end.
 
 local signals = require "repl.signals"
+local status = require "repl.status"
 local system = require "repl.system"
 local text = require "repl.text"
 local pump = require "pump"
@@ -94,9 +95,7 @@ end
 ---- The pager -----------------------------------------------------------------------------------
 
 -- Raised where more is written when the person has left the pager: they have seen enough.
-local enough = setmetatable({ code = "enough" }, {
-  __tostring = function() return "the pager was left" end,
-})
+local enough = status.error("enough", "the pager was left")
 
 local pager_class = {}
 pager_class.__index = pager_class
