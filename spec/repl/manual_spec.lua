@@ -75,6 +75,9 @@ describe("the table of commands", function()
           fine(run({ "-q" }, { input = "\\? " .. command.name .. "\n" })).out)
       end
     end
+    for _, line in ipairs { "help ping", "help \\ping", "\\? \\ping" } do
+      assert.matches("^\\ping %[", fine(run({ "-q" }, { input = line .. "\n" })).out)
+    end
     fails(1, "there is no command \\raed; did you mean \\read%?",
       run({ "-q" }, { input = "\\? raed\n" }))
   end)
