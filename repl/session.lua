@@ -7,6 +7,7 @@ local pretty = require "repl.pretty"
 local status = require "repl.status"
 local text = require "repl.text"
 local record = require "repl.record"
+local core = require "pump.core"
 local pump = require "pump"
 
 local session = {}
@@ -88,10 +89,7 @@ end
 session.__close = session.close
 
 -- A URL without its secrets.
-function session.public_url(url)
-  return (url:gsub("://([^/@]*)@", function(user) return "://" .. user:match("^[^:]*") .. "@" end)
-    :gsub("([?&]pass%w*=)[^&]*", "%1…"))
-end
+session.public_url = core.redact
 
 -- Where we are, for the prompt.
 function session:place()

@@ -236,7 +236,11 @@ function connection_class.__notice(conn, what, ...)
   end
 end
 
+-- Among them is the password, which nobody shows by showing a connection.
+local settings_class = { __tostring = function() return "pump.settings" end }
+
 local function new(settings)
+  setmetatable(settings, settings_class)
   local codec = settings.json
   if codec == json then codec = nil end
   local conn = setmetatable({
