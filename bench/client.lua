@@ -119,6 +119,11 @@ function kinds.single(conn)
   end
 end
 
+local function said_trips(trips)
+  table.sort(trips)
+  return ("p50=%.9f p99=%.9f"):format(trips[#trips // 2 + 1], trips[#trips * 99 // 100 + 1])
+end
+
 function kinds.ping(conn)
   return function(n)
     local trips = {}
@@ -126,8 +131,7 @@ function kinds.ping(conn)
       for i = 1, n do trips[i] = assert(conn:ping()) end
     end)
     if os.getenv "PUMP_BENCH_COUNTS" then return "" end -- how long sorting takes depends on time
-    table.sort(trips)
-    return ("p50=%.9f p99=%.9f"):format(trips[n // 2 + 1], trips[n * 99 // 100 + 1])
+    return said_trips(trips)
   end
 end
 
@@ -173,6 +177,85 @@ function kinds.tasks(conn)
         end)
       end
     end)
+  end
+end
+
+---- Subscriptions, of servers that are not canned -------------------------------------------------
+
+-- History through a subscription, which is closed where it would go live.
+function kinds.catchup(conn)
+  return function(n)
+    local seen, touched = 0, 0
+    local sub <close> = assert(conn:subscribe_to(stream_of(n), { from_event = "start" }))
+    for event in sub:events() do
+      seen = seen + 1
+      touched = touched + #event.type + event.event_number
+      if seen == n then break end
+    end
+    assert(seen == n, seen)
+  end
+end
+
+-- The same by a group with one consumer, who acknowledges each event when it is done with.
+function kinds.persistent(conn)
+  return function(n)
+    local seen, touched, group = 0, 0, "bench-" .. pump.uuid()
+    assert(conn:create_subscription(group, stream_of(n),
+      { from_event = 0, read_batch_size = 500, buffer_size = 5000, live_buffer_size = 5000,
+        username = "admin", password = "changeit" }))
+    local sub <close> = assert(conn:connect_subscription(group, stream_of(n),
+      { auto_ack = true, buffer_size = 1000, username = "admin", password = "changeit" }))
+    for event in sub:events() do
+      seen = seen + 1
+      touched = touched + #event.type + event.event_number
+      if seen == n then break end
+    end
+    assert(seen == n, seen)
+  end
+end
+
+-- From publishing in one connection to having the event in another.
+function kinds.latency(conn)
+  local other = assert(pump.connect(where))
+  local options = { content_type = "json" }
+  return function(n)
+    local stream, trips, started = "bench-" .. pump.uuid(), {}, nil
+    local function publish()
+      started = hrtime()
+      assert(conn:publish_event(stream, TYPE, text, options))
+    end
+    pump.run(function()
+      local sub <close> = assert(other:subscribe_to(stream))
+      pump.spawn(publish)
+      for _ in sub:events() do
+        trips[#trips + 1] = hrtime() - started
+        if #trips == n then break end
+        pump.spawn(publish)
+      end
+    end)
+    return said_trips(trips)
+  end
+end
+
+-- So many subscriptions at once, each to a stream of its own; what one of them takes, in KiB.
+-- There is no warming up: what was free before would not grow.
+function kinds.subscriptions(conn)
+  local is_warm
+  return function(n)
+    if not is_warm then
+      is_warm = true
+      return ""
+    end
+    collectgarbage()
+    local before, subs = resident(), {}
+    for i = 1, n do
+      subs[i] = assert(conn:subscribe_to(("bench-many-%d"):format(i), { from_event = "start" }))
+    end
+    while subs[n].state ~= "live" do pump.sleep(0.01) end
+    collectgarbage()
+    local each = (resident() - before) / n
+    for _, sub in ipairs(subs) do sub:close() end
+    return ("each=%.3f"):format(each)
   end
 end
 

@@ -50,6 +50,7 @@ end
 
 local function cpu(result) return result.cpu_us end
 local function p50(result) return result.p50 * 1e6 end
+local function p99(result) return result.p99 * 1e6 end
 
 local function at_most(limit)
   return function(row) return row.ratio <= limit end
@@ -91,7 +92,7 @@ end, json_bench("cjson", "decode"), 1)
 
 local function memory(context)
   local result = measure(("lua5.4 bench/client.lua %s memory %d"):format(context.port,
-    context.quick and 2000000 or 10000000))
+    context.quick and 1000000 or 10000000))
   result.growth = result.last / result.second
   return result
 end
@@ -99,8 +100,9 @@ end
 local function mib(result) return result.rss / 1024 end
 
 local function start(command)
-  return function()
-    return measure(("%s/bench/start 15 %s"):format(process.build, command))
+  return function(context)
+    return measure(("%s/bench/start %d %s"):format(process.build, context.quick and 7 or 15,
+      command))
   end
 end
 
@@ -165,11 +167,13 @@ end
 ---- Peers -----------------------------------------------------------------------------------------
 
 -- One pumpsh serve for both sides, filled once with what is read.
+local SERVED = 500000
+
 local function served(context)
   if context.url then return context.url end
   context.url, context.served = process.serve("served",
     process.build .. "/pumpsh -q serve memory: --listen 127.0.0.1:0")
-  measure(("lua5.4 bench/client.lua %s fill %d"):format(context.url, events(context, 200000)))
+  measure(("lua5.4 bench/client.lua %s fill %d"):format(context.url, events(context, SERVED)))
   return context.url
 end
 
@@ -196,10 +200,35 @@ local function peer(what, count)
 end
 
 local function of_peer(name, what, limit)
-  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, 200000),
-    peer(what, 200000), limit)
+  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, SERVED),
+    peer(what, SERVED), limit)
   row.bar = ("%g × the peer's"):format(limit)
   return row
+end
+
+---- Subscriptions: beside reading, and beside a ping, of the same node ----------------------------
+
+local function of_served(name, what, base, limit, beside)
+  local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, SERVED),
+    on_served("lua5.4 bench/client.lua", base, SERVED), limit)
+  row.bar = limit and ("%.2f × %s"):format(limit, beside)
+  return row
+end
+
+local function of_latency(name, unit, value, limit)
+  return { name = name, unit = unit, value = value, base = value,
+    subject = on_served("lua5.4 bench/client.lua", "latency", 10000),
+    floor = on_served("lua5.4 bench/client.lua", "ping", 10000),
+    bar = limit and ("%g × a ping"):format(limit), holds = limit and at_most(limit) }
+end
+
+-- So many on one connection.
+local function of_subscriptions(count)
+  return { name = ("memory.subscription.%d"):format(count), unit = "KiB each",
+    subject = function(context)
+      return measure(("lua5.4 bench/client.lua %s subscriptions %d"):format(served(context), count))
+    end,
+    value = function(result) return result.each end }
 end
 
 ---- All of them -----------------------------------------------------------------------------------
@@ -231,6 +260,13 @@ M.list = {
   of_start("start.require", [[lua5.4 -e 'require "pump"']], "lua5.4 -e ''", 5),
   of_json("decode"),
   of_json("encode"),
+  of_served("catchup.lua", "catchup", "read", 1 / 0.9, "iter"),
+  of_served("persistent.lua", "persistent", "read"),
+  of_latency("live.latency", "µs p50", p50, 2),
+  of_latency("live.latency.p99", "µs p99", p99),
+  of_subscriptions(1),
+  of_subscriptions(1000),
+  of_subscriptions(10000),
   of_rate("node.publish", node("table", 200000), sqlite("insert", 200000, 500), 0.5),
   of_rate("node.single.100", node("single", 20000, 100), sqlite("insert", 20000, 100)),
   of_rate("node.read", node("read", 200000), sqlite("read", 200000, 500)),

@@ -15,6 +15,11 @@ local pump = {}
 -- Connecting
 
 ---@alias pump.Codec { encode: (fun(value: any): string), decode: (fun(text: string): any) }
+---@class pump.LogFields
+---@field endpoint string
+---@field state string
+---@field name? string the connection's, where it was given one
+
 ---@alias pump.LogLevel "error"|"warning"|"info"|"debug"|"trace"
 
 ---@alias pump.Selector "leader"|"follower"|"random"|fun(members: pump.Member[]): pump.Member?
@@ -38,7 +43,8 @@ local pump = {}
 ---@field resolve? pump.Resolve maps addresses that servers name to others
 ---@field max_in_flight? integer requests that were sent and not answered, 2000; more wait
 ---@field require_leader? boolean
----@field log? fun(level: pump.LogLevel, message: string, fields: table)
+---@field log? fun(level: pump.LogLevel, message: string, fields: pump.LogFields)
+---@field log_level? pump.LogLevel "debug" with log; "trace" shows every frame, without logins
 ---@field json? pump.Codec instead of pump.json, for bodies and event:json()
 
 ---@class pump.ReconnectOptions
@@ -124,6 +130,35 @@ function Connection:members(options) end
 ---@field epoch_position integer
 ---@field epoch_number integer
 ---@field node_priority integer
+
+---What was counted since the connection was made, or until it was closed.
+---@return pump.Stats
+---@nodiscard
+function Connection:stats() end
+
+---@class pump.Stats
+---@field bytes_in integer before TLS
+---@field bytes_out integer
+---@field frames_in integer
+---@field frames_out integer
+---@field requests integer that were answered or failed
+---@field failures integer among those
+---@field retries integer how often one was asked again
+---@field connections integer that were established
+---@field reconnects integer among those: after one was lost
+---@field in_flight integer now: asked and not answered
+---@field waiting integer now: not asked yet
+---@field latency pump.Latency
+
+---Seconds from asking to answer. Quantiles may be a quarter too long, and are never too short.
+---@class pump.Latency
+---@field count integer
+---@field sum number
+---@field max number
+---@field p50 number
+---@field p90 number
+---@field p99 number
+---@field buckets { seconds: number, count: integer }[] how many took no longer
 
 ---Ends the connection. Every call that waits gets "closed". May be called again.
 ---@async
@@ -440,6 +475,9 @@ function Subscription:close() end
 ---@field checkpoint_max_count? integer events after which it is, 1000
 ---@field checkpoint_min_count? integer and not for fewer, 10
 ---@field subscriber_max_count? integer consumers at a time; 0: any number (default)
+---@field from_position? pump.Position|"start"|"end" of $all (not over TCP), as the next two
+---@field filter? pump.Filter
+---@field exclude_system? boolean
 ---@field consumer_strategy? "RoundRobin"|"DispatchToSingle"|"Pinned"|string "RoundRobin"
 
 ---@class pump.ConsumeOptions: pump.CallOptions
@@ -569,6 +607,13 @@ function Task:join(timeout) end
 ---@param why? string
 ---@return boolean was_alive
 function Task:cancel(why) end
+
+---The counters of connections in Prometheus's text form. Each is labelled by its name, or by its place
+---among the arguments.
+---@param ... pump.Connection
+---@return string
+---@nodiscard
+function pump.metrics(...) end
 
 ---What lets the loop of a host turn pump's; lua/pump/adapter.lua says what each function is for.
 ---@class pump.Adapter

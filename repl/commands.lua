@@ -3,8 +3,10 @@
 -- shell is nil on the command line. only = "shell" or "cli" says where a command makes sense,
 -- paged that it may say more than fits on the screen.
 
+local consume = require "repl.consume"
 local driver = require "repl.driver"
 local follow = require "repl.follow"
+local groups = require "repl.groups"
 local programs = require "repl.programs"
 local progress = require "repl.progress"
 local serve = require "repl.serve"
@@ -33,12 +35,10 @@ local function read(session, given)
   if given.follow and (given.backward or given.count) then
     error("read: --follow goes forward and on, without --backward and --count", 0)
   end
+  if given.follow then return follow.read(session, given) end
   local conn, stream = session:connection(), given.STREAM
   local is_all = stream == "$all"
   local writer = session:events { with_stream = is_all }
-  if given.follow then
-    return follow.here(session, { STREAM = stream, from = given.from or 0 }, writer)
-  end
   local options = start_of(stream, given.from)
   options.direction = given.backward and "backward" or "forward"
   options.max_count = given.count
@@ -123,6 +123,13 @@ local function conninfo(session)
     end
   end
   if session.username then members[#members + 1] = { "username", session.username } end
+  local stats = conn:stats()
+  for _, name in ipairs { "requests", "failures", "retries", "in_flight", "waiting", "reconnects",
+    "bytes_in", "bytes_out" } do
+    members[#members + 1] = { name, stats[name] }
+  end
+  members[#members + 1] = { "latency_p50", stats.latency.p50 }
+  members[#members + 1] = { "latency_p99", stats.latency.p99 }
   session:record(members)
 end
 
@@ -196,6 +203,18 @@ commands.list = {
       { "yes", help = "without asking" },
       expected,
     } },
+  { name = "groups", arguments = { "[STREAM]" }, run = groups.list, paged = true,
+    help = "persistent subscriptions: how far each has come, what it has parked" },
+  { name = "group", arguments = { "ACTION", "STREAM", "GROUP" }, run = groups.run,
+    help = "create, update, delete or info: one persistent subscription",
+    options = groups.options },
+  { name = "consume", arguments = { "STREAM", "GROUP" }, run = consume.run,
+    help = "events of a group; in the shell ack and nack answer them",
+    options = { { "auto-ack", help = "ack each one that was shown" } } },
+  { name = "ack", arguments = { "[NUMBER]" }, only = "shell", run = consume.ack,
+    help = "what consume showed under that number, or all, is done with" },
+  { name = "nack", arguments = { "[NUMBER]", "[HOW]" }, only = "shell", run = consume.nack,
+    help = "it is not: park, retry (as it does by itself) or skip it" },
   { name = "ping", options = { count "so often, once a second" }, run = ping,
     help = "how long a round trip takes" },
   { name = "conninfo", help = "where we are connected", run = conninfo },

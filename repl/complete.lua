@@ -69,6 +69,9 @@ end
 local arguments = {
   STREAM = names.streams,
   TYPE = names.types,
+  GROUP = names.groups,
+  ACTION = function() return set_of { "create", "update", "delete", "info" } end,
+  HOW = function() return set_of { "park", "retry", "skip" } end,
   COMMAND = command_names,
   FORMAT = function() return set_of(format.names) end,
   FILE = function(typed) return set_of(system.files(typed)) end,

@@ -57,11 +57,12 @@ local function pump_events(sub, first, writer, pause)
   end
 end
 
--- Follows until it is cancelled, or nobody reads.
-function follow.here(session, given, writer)
-  local sub <close>, first = subscribe(session:connection(), given.STREAM, given.from)
+-- Shows a subscription's events until this is cancelled, or nobody reads.
+local function foreground(session, sub, writer, first)
+  local closing <close> = sub
   session.out.needs_reader = true
   pump_events(sub, first, writer, function() end)
+  return closing
 end
 
 -- Sleeps so that the screen changes no more often than people see.
@@ -75,25 +76,34 @@ local function paced()
   end
 end
 
--- Starts a tail of the shell.
-function follow.start(session, given)
-  local stream = given.STREAM
-  if session.tails[stream] then
-    error(string.format("tail: %s is followed already; \\untail %s ends it", stream, stream), 0)
-  end
-  local sub, first = subscribe(session:connection(), stream, given.from)
+-- A task of the shell that shows a subscription's events, under a name of its own.
+local function background(session, name, sub, writer, first)
   local tail = { sub = sub }
-  session.tails[stream] = tail
+  session.tails[name] = tail
   tail.task = pump.spawn(function()
     local closing <close> = sub
-    local ok, err = pcall(pump_events, sub, first, session:events { live = true }, paced())
-    if session.tails[stream] == tail then session.tails[stream] = nil end
+    local ok, err = pcall(pump_events, sub, first, writer, paced())
+    if session.tails[name] == tail then session.tails[name] = nil end
     if not ok and not tail.ended then
-      session.out:error(string.format("tail %s: %s", text.safe(stream), status.line(err)))
+      session.out:error(string.format("%s: %s", text.safe(name), status.line(err)))
     end
     return closing
   end)
-  tail.task.name = "tail " .. stream
+  tail.task.name = name
+end
+
+-- Shows what a subscription brings: in the shell beside what the person does, elsewhere instead of
+-- anything else. start() gives it, a writer, and perhaps an event that stands before it.
+function follow.show(session, name, start)
+  if not session.out.interactive then
+    return foreground(session, start())
+  elseif session.tails[name] then
+    error(string.format("%s is followed already; \\untail %s ends it", name, name), 0)
+  end
+  background(session, name, start())
+  if not session.quiet then
+    session.out:note(string.format("following %s; \\untail ends it", name))
+  end
 end
 
 -- Ends the tail of a stream, or all of them. Returns how many there were.
@@ -112,14 +122,17 @@ end
 
 ---- Commands ------------------------------------------------------------------------------------
 
-function follow.tail(session, given, shell)
-  if not (shell and session.out.interactive) then
-    return follow.here(session, given, session:events { live = true })
-  end
-  follow.start(session, given)
-  if not session.quiet then
-    session.out:note(string.format("following %s; \\untail ends it", given.STREAM))
-  end
+function follow.tail(session, given)
+  follow.show(session, given.STREAM, function()
+    local sub, first = subscribe(session:connection(), given.STREAM, given.from)
+    return sub, session:events { live = true }, first
+  end)
+end
+
+-- read --follow
+function follow.read(session, given)
+  local sub, first = subscribe(session:connection(), given.STREAM, given.from or 0)
+  foreground(session, sub, session:events { live = true }, first)
 end
 
 function follow.untail(session, given)

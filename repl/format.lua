@@ -128,9 +128,9 @@ end
 local live_widths = { 0, 0, 0 } -- of all that is followed: its lines stand among each other
 
 -- An event in one line without a head, as it comes: of several streams, perhaps.
-local function live_line(event, width)
+local function live_line(event, width, label)
   local row = {
-    text.safe(string.format("%s@%d", event.stream or "", event.event_number)),
+    label .. text.safe(string.format("%s@%d", event.stream or "", event.event_number)),
     text.safe(event.type or ""), os.date("%H:%M:%S", math.floor(event.created or 0)),
     brief(event.data or "", event.is_json),
   }
@@ -140,7 +140,7 @@ end
 
 local function plain_writer(out, render)
   return {
-    add = function(_, event) out:write(render(event)) end,
+    add = function(_, event, label) out:write(render(event, label)) end,
     settle = function() end,
     finish = function() end,
   }
@@ -165,27 +165,36 @@ local function array_writer(out)
 end
 
 -- Takes events one by one: add(event), then finish(). options: format, expanded (blocks instead
--- of a table), with_stream (a column for the stream), live (lines of their own instead of a
--- table), exact.
+-- of a table), with_stream (a column for the stream), live (there is no last one: each is shown as
+-- it comes, as lines instead of a table, and with a second argument of add before them), exact.
 function format.events(out, options)
   local name = options.format
   if name == "jsonl" then
     return plain_writer(out, function(event)
       return on_terminal(out, event_json(event, options.exact)) .. "\n"
     end)
+  elseif name == "json" and options.live then
+    return plain_writer(out, function(event)
+      return on_terminal(out, json_text.indent(event_json(event), 80, out:painter())) .. "\n"
+    end)
   elseif name == "json" then
     return array_writer(out)
   elseif name == "raw" then
     return plain_writer(out, function(event)
       local data = event.data or ""
-      return (out:is_terminal() and text.safe(data, true) or data) .. "\n"
+      if out:is_terminal() then
+        data = utf8.len(data) and text.safe(data, true) or text.hex(data, 64)
+      end
+      return data .. "\n"
     end)
   elseif options.expanded then
     return plain_writer(out, function(event)
       return event_block(event, out:width(), out:painter())
     end)
   elseif options.live then
-    return plain_writer(out, function(event) return live_line(event, out:width()) end)
+    return plain_writer(out, function(event, label)
+      return live_line(event, out:width(), label or "")
+    end)
   end
   return table_writer(out, options.with_stream)
 end

@@ -23,7 +23,9 @@ end
 
 -- Whether a line holds something that must not lie in a file.
 function history.is_secret(line)
-  return line:find("://[^/%s]*:[^/%s]*@") ~= nil or line:lower():find("passw", 1, true) ~= nil
+  local small = line:lower()
+  return line:find("://[^@]*:[^@]*@") ~= nil or small:find("passw", 1, true) ~= nil
+    or small:find("[?&]pass") ~= nil
 end
 
 function history.decode(stored)

@@ -6,19 +6,20 @@ local text = require "repl.text"
 
 local json_text = {}
 
--- The position behind the string that starts at `at`.
+-- The position behind the string that starts at `at`; nil where the text is cut before.
 local function string_end(s, at)
   local stop = s:match('^"[^"\\]*"()', at)
   if stop then return stop end
   at = at + 1
   while true do
     at = s:find('["\\]', at)
+    if not at then return nil end
     if s:sub(at, at) == '"' then return at + 1 end
     at = at + 2
   end
 end
 
--- The position behind the value that starts at `at`.
+-- The position behind the value that starts at `at`; nil where the text is cut before.
 local function value_end(s, at)
   local first = s:sub(at, at)
   if first == '"' then return string_end(s, at) end
@@ -26,9 +27,11 @@ local function value_end(s, at)
   local depth = 0
   while true do
     at = s:find('["%[%]{}]', at)
+    if not at then return nil end
     local char = s:sub(at, at)
     if char == '"' then
       at = string_end(s, at)
+      if not at then return nil end
     else
       depth = depth + ((char == "{" or char == "[") and 1 or -1)
       at = at + 1
@@ -83,45 +86,55 @@ end
 
 local kinds = { ['"'] = "string", t = "word", f = "word", n = "word" }
 
+-- Whether an array or object is no wider than so many columns. One that is much longer as it is
+-- written is not looked at: it would be so again on each level.
+local function fits(s, at, columns)
+  local start = s:sub(at, at + 16 * columns)
+  local stop = value_end(start, 1)
+  return stop and text.width(json_text.compact(start:sub(1, stop - 1))) <= columns
+end
+
+local deepest = 40 -- a margin on each of many lines is more than the text itself
+
 -- Indented by two blanks a level, or on one line where that is no wider than `width`. paint(s,
 -- kind) may colour: kinds are key, string, number, word.
 function json_text.indent(s, width, paint)
   paint = paint or function(piece) return piece end
-  local pieces = {}
-  local function put(piece) pieces[#pieces + 1] = piece end
+  local pieces, n = {}, 0
+  local function put(piece)
+    n = n + 1
+    pieces[n] = piece
+  end
 
   local layout
-  local function container(at, margin, close)
-    local stop = value_end(s, at)
-    local short = json_text.compact(s:sub(at, stop - 1))
-    local flat = margin + text.width(short) <= width
-    local inner = margin + 2
+  local function container(at, margin, close, is_flat)
+    local flat = is_flat or fits(s, at, width - margin)
+    local inner = math.min(margin + 2, deepest)
+    local line = "\n" .. string.rep(" ", inner)
     put(s:sub(at, at))
     at = s:match("^%s*()", at + 1)
     local empty = s:sub(at, at) == close
     while s:sub(at, at) ~= close do
-      if not flat then put("\n" .. string.rep(" ", inner)) end
-      at = layout(at, inner, close == "}")
-      at = s:match("^%s*()", at)
-      if s:sub(at, at) == "," then
-        put(flat and ", " or ",")
-        at = s:match("^%s*()", at + 1)
-      end
+      if not flat then put(line) end
+      at = layout(at, inner, close == "}", flat)
+      local comma, next_at = s:match("^%s*(,?)%s*()", at)
+      at = next_at
+      if comma == "," then put(flat and ", " or ",") end
     end
     if not flat and not empty then put("\n" .. string.rep(" ", margin)) end
     put(close)
-    return stop
+    return at + 1
   end
 
-  function layout(at, margin, is_member)
+  function layout(at, margin, is_member, flat)
     if is_member then
       local stop = string_end(s, at)
       put(paint(s:sub(at, stop - 1), "key") .. ": ")
       at = s:match("^%s*:%s*()", stop)
     end
     local first = s:sub(at, at)
-    if first == "{" then return container(at, margin, "}") end
-    if first == "[" then return container(at, margin, "]") end
+    if first == "{" then return container(at, margin, "}", flat) end
+    if first == "[" then return container(at, margin, "]", flat) end
     local stop = value_end(s, at)
     put(paint(s:sub(at, stop - 1), kinds[first] or "number"))
     return stop

@@ -24,10 +24,12 @@ end
 local function password(given)
   if given["ask-password"] then
     local typed = system.password("Password: ")
-    if not typed then refuse("-W wants a terminal to ask on") end
+    if typed == nil then refuse("-W wants a terminal to ask on") end
+    if not typed then error(status.error("interrupted"), 0) end
     return typed
   end
   local secret = os.getenv("PUMP_PASSWORD")
+  if secret == "" then secret = nil end
   if given.user and not secret then
     refuse("--user wants a password: set PUMP_PASSWORD, or -W asks for it")
   end

@@ -133,6 +133,10 @@ if it is not set, and nothing if it is empty
 the editor of
 .B \ee
 .TP
+.B PUMPSH_EDITOR
+.B own
+for pumpsh's own line editor instead of readline
+.TP
 .B NO_COLOR
 if it is not empty, no colours
 .SH FILES

@@ -1,5 +1,5 @@
--- Names that the tab key offers: streams and event types, of what was shown and of what a task in
--- the background has found. A key never waits for it.
+-- Names that the tab key offers: streams, event types and groups, of what was shown and of what a
+-- task in the background has found. A key never waits for it.
 
 local pump = require "pump"
 local system = require "repl.system"
@@ -7,11 +7,11 @@ local system = require "repl.system"
 local names = {}
 
 local most = 10000 -- of each kind
-local pages = 500  -- events that are looked at for a refresh
+local pages = 100  -- events that are looked at for a refresh: they may be large
 local fresh = 5    -- seconds in which what was found is good enough
 
-local known = { streams = {}, types = {} }
-local count = { streams = 0, types = 0 }
+local known = { streams = {}, types = {}, groups = {} }
+local count = { streams = 0, types = 0, groups = 0 }
 
 -- What does not stand in a line as it is would have to be quoted there.
 local function add(kind, name)
@@ -23,6 +23,10 @@ end
 
 function names.see_stream(name)
   add("streams", name)
+end
+
+function names.see_group(name)
+  add("groups", name)
 end
 
 function names.see(event)
@@ -37,6 +41,10 @@ end
 
 function names.types()
   return known.types
+end
+
+function names.groups()
+  return known.groups
 end
 
 -- Where a server keeps no $streams, or does not let us read it, what was written last has to do.
@@ -65,8 +73,8 @@ end
 
 -- Another place has other names.
 function names.forget()
-  known = { streams = {}, types = {} }
-  count = { streams = 0, types = 0 }
+  known = { streams = {}, types = {}, groups = {} }
+  count = { streams = 0, types = 0, groups = 0 }
   refreshed = -math.huge
   if task then task:cancel() end
   task = nil

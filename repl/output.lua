@@ -2,6 +2,7 @@
 -- standard error; both above the prompt while one stands on the terminal.
 
 local text = require "repl.text"
+local status = require "repl.status"
 local system = require "repl.system"
 local paint = require "repl.paint"
 local pump = require "pump"
@@ -11,9 +12,7 @@ local output = {}
 output.__index = output
 
 -- Raised when nobody reads standard output any more: the end of `pumpsh … | head -1`.
-output.nobody_reads = setmetatable({ code = "nobody_reads" }, {
-  __tostring = function() return "nobody reads the output" end,
-})
+output.nobody_reads = status.error("nobody_reads", "nobody reads the output")
 
 local broken_pipe = 32 -- EPIPE on Linux
 

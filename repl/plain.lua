@@ -1,4 +1,4 @@
--- Lines from a terminal without an editor: the same functions as repl/editor.c offers.
+-- Lines from a terminal that cannot move its cursor: the same functions as repl/editor.c offers.
 
 local system = require "repl.system"
 
@@ -35,7 +35,7 @@ end
 function plain.stop() end
 
 function plain.hide()
-  say(os.getenv("TERM") == "dumb" and "\n" or "\r\27[K")
+  say("\n")
 end
 
 function plain.show()

@@ -3,6 +3,7 @@
 -- back until they end.
 
 local signals = require "repl.signals"
+local status = require "repl.status"
 local system = require "repl.system"
 local text = require "repl.text"
 local pump = require "pump"
@@ -71,8 +72,8 @@ local function edited(out, path)
     error(string.format("e: %s ended with exit status %d; nothing is run", text.safe(editor),
       result), 0)
   end
-  local after, message = read_file(path)
-  if not after then error("e: " .. (message or path .. " cannot be read"), 0) end
+  local after = read_file(path)
+  if not after then error(string.format("e: %s cannot be read", text.safe(path)), 0) end
   return after ~= before and after or nil
 end
 
@@ -94,9 +95,7 @@ end
 ---- The pager -----------------------------------------------------------------------------------
 
 -- Raised where more is written when the person has left the pager: they have seen enough.
-local enough = setmetatable({ code = "enough" }, {
-  __tostring = function() return "the pager was left" end,
-})
+local enough = status.error("enough", "the pager was left")
 
 local pager_class = {}
 pager_class.__index = pager_class
@@ -131,9 +130,9 @@ function pager_class:write(s)
   if not self.fd then
     self.lines = self.lines + height(s, self.columns, self.rows)
     if self.lines < self.rows then return end
-    self.lent = lend(self.out)
-    self.pid, self.fd = system.feed(self.command)
-    if not self.pid then error(self.fd, 0) end
+    local pid, fd = system.feed(self.command)
+    if not pid then error("the pager did not start: " .. fd, 0) end
+    self.pid, self.fd, self.lent = pid, fd, lend(self.out)
     self:push()
   elseif self.size >= block then
     self:push()

@@ -14,7 +14,7 @@ function progress.new(out, verb, with_data)
   local now = system.clock()
   return setmetatable({
     out = out, verb = verb, count = 0, started = now, shown = now,
-    is_quiet = with_data and out:is_terminal(),
+    is_quiet = not out.notes_terminal or with_data and out:is_terminal(),
   }, progress)
 end
 

@@ -7,6 +7,7 @@ local pretty = require "repl.pretty"
 local status = require "repl.status"
 local text = require "repl.text"
 local record = require "repl.record"
+local core = require "pump.core"
 local pump = require "pump"
 
 local session = {}
@@ -19,7 +20,9 @@ function session.new(options)
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
     format = options.format, out = options.out,
-    expanded = false, timing = false, settings = { pager = "on", traceback = "off" }, tails = {},
+    expanded = false, timing = false, settings = { pager = "on", traceback = "off" },
+    tails = {}, -- what goes on above the prompt, by name: see repl/follow.lua
+    shown = { last = 0 }, -- what may be acked: see repl/consume.lua
   }, session)
 end
 
@@ -56,7 +59,7 @@ function session:connection()
     self.out:note("pumpsh: no -u URL and no PUMP_URL: this is memory:, and gone in the end")
   end
   self.is_default = nil
-  self.attempt = self.attempt or attempt(self)
+  if not self.attempt or self.attempt.status == "cancelled" then self.attempt = attempt(self) end
   local made, err = self.attempt:join()
   if not made then error(err, 0) end
   return made
@@ -86,10 +89,7 @@ end
 session.__close = session.close
 
 -- A URL without its secrets.
-function session.public_url(url)
-  return (url:gsub("://([^/@]*)@", function(user) return "://" .. user:match("^[^:]*") .. "@" end)
-    :gsub("([?&]pass%w*=)[^&]*", "%1…"))
-end
+session.public_url = core.redact
 
 -- Where we are, for the prompt.
 function session:place()
@@ -122,9 +122,9 @@ function session:events(options)
   })
   if self.out.interactive then
     local add = writer.add
-    function writer.add(of, event)
+    function writer.add(of, event, label)
       names.see(event)
-      add(of, event)
+      add(of, event, label)
     end
   end
   return writer

@@ -116,7 +116,7 @@ function shell:understand(line)
   if self.chunk then return self:lua(self.chunk .. "\n" .. line) end
   local bare = line:match("^%s*(.-)%s*$")
   if bare == "" then return nil end
-  bare = words[bare] or bare
+  bare = words[bare] or bare:gsub("^help%s+(\\?%S+)$", "\\? %1")
   if bare:sub(1, 1) ~= "\\" then return self:lua(line) end
   if self.typed then self:remember(line) end
   return self:command(bare)

@@ -27,11 +27,14 @@ function status.of(err)
   return of_code[code_of(err)] or status.usage
 end
 
+-- An error with that code; with words for people, if they are not the code.
+function status.error(code, words)
+  return setmetatable({ code = code }, { __tostring = function() return words or code end })
+end
+
 -- The same error with words before it.
 function status.within(words, err)
-  return setmetatable({ code = code_of(err) }, {
-    __tostring = function() return words .. tostring(err) end,
-  })
+  return status.error(code_of(err), words .. tostring(err))
 end
 
 -- Whatever was raised, as one line for people: without the place in the shell's own files, which

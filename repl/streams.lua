@@ -21,8 +21,8 @@ end
 
 ---- streams -------------------------------------------------------------------------------------
 
--- Names that were seen, the last some thousands of them: two halves, of which the older one goes
--- when the newer one is full.
+-- Names that were seen, the last so many of them at least: two halves, of which the older one
+-- goes when the newer one is full.
 streams.most_seen = 50000
 
 local function memory()
@@ -48,7 +48,7 @@ local function names_in_all(conn, fn)
     seen.add(event.stream)
     if event.event_number == 0 or seen.is_whole() then return true end
     local slice = conn:get(event.stream, { max_count = 1, resolve_links = false })
-    return slice and slice[1] and slice[1].event_number == event.event_number
+    return slice ~= nil and slice[1] ~= nil and slice[1].event_number == event.event_number
   end
   for event in conn:iter_all { resolve_links = false } do
     if is_new(event) then fn(event.stream) end
@@ -71,13 +71,15 @@ end
 -- Shows streams, in their order, with where they end. A name may be there of which the stream is
 -- deleted, so each is asked for; many at once.
 local most_asked = 64
+local is_gone = { stream_not_found = true, stream_deleted = true, event_not_found = true }
 
 local function shower(conn, rows, is_raw)
   local asked = {}
   local function show_first()
     local name, task = table.unpack(table.remove(asked, 1))
     local last, err = task:join()
-    if not last and (err.code == "stream_not_found" or err.code == "stream_deleted") then return end
+    if not last and is_gone[err.code] then return end
+    if not last and err.code ~= "access_denied" then error(err, 0) end
     if is_raw then return rows:add { { "stream", name } } end
     rows:add { { "last_event_number", last and last.event_number }, { "stream", name } }
   end

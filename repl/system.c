@@ -248,7 +248,7 @@ static int reap(lua_State *L) {
   return 1;
 }
 
-/* Reads until the line ends, or a signal comes. Returns its length or -1. */
+/* Reads until the line ends. Returns its length, or -1 when a signal came or input ended. */
 static ssize_t read_unseen(int fd, char *line, size_t size) {
   size_t used = 0;
   while (used < size) {
@@ -268,7 +268,8 @@ static void tell(int fd, const char *text) {
   (void)ignored;
 }
 
-/* password(prompt) -> a line from the terminal, typed unseen; nil without one */
+/* password(prompt) -> a line from the terminal, typed unseen; nil without one, false where the
+ * person gave up */
 static int password(lua_State *L) {
   const char *prompt = luaL_checkstring(L, 1);
   char line[1024];
@@ -286,8 +287,10 @@ static int password(lua_State *L) {
   tcsetattr(fd, TCSAFLUSH, &before);
   tell(fd, "\n");
   close(fd);
-  if (used < 0) return 0;
-  lua_pushlstring(L, line, (size_t)used);
+  if (used < 0)
+    lua_pushboolean(L, 0);
+  else
+    lua_pushlstring(L, line, (size_t)used);
   explicit_bzero(line, sizeof line);
   return 1;
 }

@@ -11,11 +11,13 @@
 
 enum { CLIENTS = 4, STREAMS = 2 * CLIENTS, MAX_EVENTS = 4, PATIENCE = 3000 };
 
+typedef enum chaos_state { CHAOS_ASKED, CHAOS_DONE, CHAOS_FAILED, CHAOS_UNKNOWN } chaos_state;
+
 /* One write of up to MAX_EVENTS events, known by its number, which is in the ids of its events. */
 typedef struct chaos_write {
   uint8_t stream;
   uint8_t count;
-  enum { CHAOS_ASKED, CHAOS_DONE, CHAOS_FAILED, CHAOS_UNKNOWN } state;
+  chaos_state state;
   uint8_t stands[MAX_EVENTS]; /* how often each is there in the end */
   int64_t first;              /* DONE: the number of its first event */
 } chaos_write;

@@ -30,7 +30,7 @@ static void chaos_turn_soon(chaos_writer *writer, unsigned pause) {
 }
 
 /* What is known to be so when an answer says it. Everything else may be or not. */
-static int chaos_state_of(int status) {
+static chaos_state chaos_state_of(int status) {
   switch (status) {
   case 0: return CHAOS_DONE;
   case PUMP_ETIMEOUT:

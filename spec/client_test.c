@@ -89,6 +89,15 @@ static void refuses_login(fake_server *to, const pump_tcp_frame *frame) {
     fake_handshake(to, frame);
 }
 
+/* It is asked again after 250 ms. */
+static int checks;
+static void cannot_check(fake_server *to, const pump_tcp_frame *frame) {
+  if (frame->command == PUMP_TCP_AUTHENTICATE && checks-- > 0)
+    fake_reply(to, frame, PUMP_TCP_NOT_AUTHENTICATED, "Internal Server Error", 21);
+  else
+    fake_handshake(to, frame);
+}
+
 static void is_ready_the_second_time(fake_server *to, const pump_tcp_frame *frame) {
   if (frame->command == PUMP_TCP_IDENTIFY_CLIENT && to->frames == 1)
     fake_reply(to, frame, PUMP_TCP_NOT_HANDLED, "\x08\x00", 2);
@@ -464,6 +473,12 @@ int main(void) {
              "closed the connection");
   connecting("a refused login", NULL, refuses_login, "admin", PUMP_ENOTAUTHENTICATED,
              "Unauthorized");
+  checks = 1;
+  connecting("a server that cannot check a password at first", NULL, cannot_check, "admin", 0, "");
+  checks = 100;
+  connecting(
+      "a server that cannot check any", NULL, cannot_check, "admin", PUMP_ETIMEOUT,
+      "did not let us in within 300 ms: the server is not ready yet (Internal Server Error)");
   connecting("a server that starts", NULL, is_ready_the_second_time, NULL, 0, "");
   a_closed_port();
   closing_while_connecting();

@@ -29,6 +29,9 @@ describe("the example", function()
     catch_up = "^14\t12\t2\n$",
     watch = "^Derpy Hooves!\nPeculiar Hooves!\n2 jumps, live, live\n$",
     tick_reader = "^tick 1\n.*tick 10\n$",
+    subscribe = "^1\tSparkly Hooves\n2\tPeculiar Hooves\n$",
+    consumer = "^0\tDerpy Hooves\n1\tSparkly Hooves\na break\n2\tPeculiar Hooves\n$",
+    workers = "^11 jobs done, one tried 3 times\n$",
     feet_to_metres = "^2.74 m\n3.66 m\n4.57 m\n5.49 m\n$",
   }
 
@@ -48,9 +51,22 @@ describe("the example", function()
     assert.equal(4, count(run("tick_reader", "4"), "tick %d+\n"))
   end)
 
-  it("has a test here if it is a Lua file", function()
-    for name in output_of("cd " .. folder .. " && ls *.lua"):gmatch "([%w_]+)%.lua" do
-      assert.truthy(expected[name], name .. " has none")
+  local in_c = {
+    ponies = "^event 0: PonyJumped {\"Pony\":\"Derpy Hooves\",\"Height\":10}\n$",
+    consumer = "^.*Derpy Hooves\"} %(try 1%)\n.*Sparkly Hooves.*Peculiar Hooves.*\n$",
+  }
+
+  for name, pattern in pairs(in_c) do
+    it(name .. ".c prints what it says", function()
+      local text, status = output_of(("'%s/spec/example_%s'"):format(os.getenv "PUMP_BUILD", name))
+      assert.equal(0, status, text)
+      assert.truthy(text:find(pattern), text)
+    end)
+  end
+
+  it("has a test here", function()
+    for file, name, kind in output_of("cd " .. folder .. " && ls"):gmatch "(([%w_]+)%.(%w+))" do
+      assert.truthy((kind == "c" and in_c or expected)[name], file .. " has none")
     end
   end)
 end)

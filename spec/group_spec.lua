@@ -5,14 +5,6 @@ local pump = require "pump"
 
 helper.leaves_nothing(after_each)
 
--- Not every store has groups yet.
-do
-  local conn <close> = helper.connect()
-  if not conn:create_subscription("probe", helper.stream()) then
-    return it("groups", function() pending "this store has no groups" end)
-  end
-end
-
 local function publish(conn, stream, count, from)
   from = from or 1
   local events = {}
@@ -126,7 +118,13 @@ describe("a group", function()
     local conn <close> = helper.connect()
     local err = helper.fails("not_supported", conn:create_subscription("g", "$all"))
     assert.matches("21%.10", tostring(err))
+    helper.fails("not_supported", conn:create_subscription("g", "$all",
+      { from_position = "start", filter = { stream_prefix = "pony-" } }))
     helper.fails("not_supported", conn:connect_subscription("g", "$all"))
+    for name, value in pairs { exclude_system = true, from_position = "start" } do
+      helper.misuses("it is for groups on %$all", conn.create_subscription, conn, "g", "s",
+        { [name] = value })
+    end
   end)
 
   it("is for those who may", function()
@@ -454,6 +452,77 @@ describe("it ends, or goes on", function()
     helper.fails("subscription_not_found", sub:next(1))
   end)
 
+  it("when the connection is lost: by itself, and nothing is", function()
+    local server <close>, url = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 200)
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local seen, done, held, lives = {}, {}, {}, 0
+    sub.on_live:append(function() lives = lives + 1 end)
+    local function read(count)
+      held = {}
+      for i = 1, count do
+        local event = sub:next(0.3)
+        if not event then return end
+        assert.is_nil(done[event.event_number], "what was acknowledged comes again")
+        seen[event.event_number] = true
+        held[i] = event
+        assert(sub:ack(event))
+      end
+    end
+    for round = 1, 8 do
+      read(math.random(1, 15))
+      pump.sleep(0.03) -- the acks are out, and with the answer to a ping the node has them
+      assert(conn:ping())
+      for _, event in ipairs(held) do done[event.event_number] = true end
+      read(math.random(0, 3))
+      server.faults:drop()
+      wait_until(function() return lives > round end)
+      assert(sub:ack(held)) -- of the connection that is gone: it says nothing
+    end
+    done = {}
+    read(1000)
+    for number = 0, 199 do assert.is_true(seen[number], number) end
+  end)
+
+  it("at the leader, where a follower is asked", function()
+    local follower <close>, url = node()
+    local leader <close> = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 3)
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local other <close> = assert(pump.connect("tcp://admin:changeit@" .. leader.address))
+    publish(other, stream, 2)
+    assert(other:create_subscription("g", stream, { from_event = 0 }))
+    assert.equal(0, assert(sub:next(2)).event_number)
+    follower.faults:set { not_handled = "not_leader", leader = leader.address }
+    assert(conn:update_subscription("g", stream, { from_event = 0, max_retry_count = 1 }))
+    wait_until(function() return conn.endpoint == leader.address and sub.state == "live" end)
+    publish(conn, stream, 1, 3)
+    local count = 0
+    for event in sub:events() do
+      assert(sub:ack(event))
+      count = count + 1
+      if event.event_number == 2 then break end
+    end
+    assert.equal(3, count)
+    helper.fails("timeout", sub:next(0.05))
+  end)
+
+  it("without what the lost connection had brought and nobody had taken", function()
+    local server <close>, url = node()
+    local conn <close> = assert(pump.connect(url, { reconnect = { delay = 0.01 } }))
+    local stream = group_of(conn, 5, { message_timeout = 60 })
+    local sub <close> = assert(conn:connect_subscription("g", stream))
+    local lives = 0
+    sub.on_live:append(function() lives = lives + 1 end)
+    assert.equal(0, assert(sub:next(2)).event_number)
+    server.faults:drop()
+    wait_until(function() return lives == 2 end)
+    assert.are.same(range(0, 4), take(sub, 5))
+    helper.fails("timeout", sub:next(0.1))
+  end)
+
   it("when it is closed, or its connection", function()
     local conn = helper.connect()
     local stream = group_of(conn, 1)
@@ -489,6 +558,23 @@ describe("it ends, or goes on", function()
     end)
     publish(conn, stream, 1, 2)
     assert.are.same({ 1 }, take(sub, 1))
+  end)
+
+  it("when the task that connects is cancelled", function()
+    local conn <close> = helper.connect()
+    local stream = group_of(conn, 1, { subscriber_max_count = 1 })
+    pump.run(function()
+      local connecting = pump.spawn(function() return conn:connect_subscription("g", stream) end)
+      pump.sleep(0)
+      connecting:cancel()
+      helper.fails("cancelled", connecting:join(1))
+    end)
+    local sub
+    wait_until(function()
+      sub = sub or conn:connect_subscription("g", stream)
+      return sub ~= nil
+    end)
+    sub:close()
   end)
 
   it("costs a program that does not read no memory", function()

@@ -86,7 +86,8 @@ describe("the meta file", function()
     for name in pairs(conn) do
       if name:find "^on_" then signals[name] = true end
     end
-    local names = sorted_names(upvalue(index, "methods"), upvalue(index, "getters"), signals)
+    local names = sorted_names(upvalue(index, "methods"), upvalue(index, "homes"),
+      upvalue(index, "getters"), signals)
     assert.are.same(classes["pump.Connection"], kinds_of(conn, names))
     assert.are.same(classes["pump.Signal"], kinds_of(conn.on_log, { "append", "remove" }))
   end)

@@ -124,6 +124,35 @@ static void test_slow_reader(node_child *child) {
   node_peer_close(&other);
 }
 
+static size_t page_size(node_peer *peer) {
+  pump_tcp_frame frame;
+  put_read(&peer->out, PUMP_TCP_READ_STREAM_FORWARD, "large", 0, 20);
+  node_peer_flush(peer);
+  return node_peer_receive(peer, &frame) ? frame.payload.size : 0;
+}
+
+/* Many that read nothing make others' pages smaller, not the node's memory larger. */
+static void test_pressure(node_child *child) {
+  enum { DEAF = 20 };
+  node_peer deaf[DEAF], other;
+  node_peer_connect(&other, child->port);
+  size_t before = page_size(&other);
+  for (int i = 0; i < DEAF; i++) {
+    node_peer_connect(&deaf[i], child->port);
+    put_read(&deaf[i].out, PUMP_TCP_READ_STREAM_FORWARD, "large", 0, 20);
+    node_peer_flush(&deaf[i]);
+  }
+  usleep(800000);
+  size_t pressed = page_size(&other);
+  for (int i = 0; i < DEAF; i++)
+    node_peer_close(&deaf[i]);
+  usleep(800000);
+  size_t after = page_size(&other);
+  tap_ok(before > 20u << 20 && pressed > 1u << 20 && pressed < 3u << 20 && after == before,
+         "a page of %zu bytes has %zu while too much is left unread", before, pressed);
+  node_peer_close(&other);
+}
+
 static void test_silence(node_child *child) {
   node_peer silent, talking;
   node_peer_connect(&silent, child->port);
@@ -493,6 +522,7 @@ int main(void) {
   test_slow_bytes(&child);
   test_garbage(&child);
   test_slow_reader(&child);
+  test_pressure(&child);
   test_crowd(&child);
   test_weight(&child);
   test_silence(&child);

@@ -24,9 +24,11 @@ typedef struct program {
   int order[MOST], answered[MOST];
   char message[600], reason[600];
   int connections, losses, attempts, ends;
-  unsigned highest;      /* attempt */
+  unsigned highest; /* attempt */
+  unsigned closes_at;
   uint64_t longest;      /* delay */
   bool is_closed, broke; /* the delay was longer than its limit */
+  const char *closes_in; /* name of the callback that closes the client */
   pump_options options;
 } program;
 
@@ -36,6 +38,16 @@ typedef struct question {
 } question;
 
 static question questions[MOST];
+
+static void on_closed(void *ud) {
+  *(bool *)ud = true;
+}
+
+static void close_in(program *self, const char *name) {
+  if (!self->closes_in || strcmp(self->closes_in, name) != 0) return;
+  pump_client_close(self->client, on_closed, &self->is_closed);
+  self->client = NULL;
+}
 
 static void note(program *self, const pump_result *result) {
   if (result->status == 0) return;
@@ -59,12 +71,14 @@ static void on_answer(pump_client *client, const pump_result *result, void *ud) 
   self->answers++;
   self->right += result->status == 0;
   note(self, result);
+  close_in(self, "answer");
 }
 
 static void on_connected(pump_client *client, void *ud) {
   program *self = ud;
   (void)client;
   self->connections++;
+  if (self->connections > 1) close_in(self, "connected");
 }
 
 static void on_lost(pump_client *client, int code, const char *reason, void *ud) {
@@ -72,6 +86,7 @@ static void on_lost(pump_client *client, int code, const char *reason, void *ud)
   (void)client, (void)code;
   self->losses++;
   snprintf(self->reason, sizeof self->reason, "%s", reason);
+  close_in(self, "lost");
 }
 
 static void on_attempt(pump_client *client, unsigned attempt, uint64_t delay, void *ud) {
@@ -81,6 +96,7 @@ static void on_attempt(pump_client *client, unsigned attempt, uint64_t delay, vo
   if (attempt > self->highest) self->highest = attempt;
   if (delay > self->longest) self->longest = delay;
   if (delay > pump_reconnect_limit(&self->options, attempt)) self->broke = true;
+  if (attempt == self->closes_at) close_in(self, "attempt");
 }
 
 static void on_end(pump_client *client, int code, const char *reason, void *ud) {
@@ -89,6 +105,7 @@ static void on_end(pump_client *client, int code, const char *reason, void *ud) 
   self->ends++;
   self->status = code;
   snprintf(self->reason, sizeof self->reason, "%s", reason);
+  close_in(self, "end");
 }
 
 static void prepare(program *self) {
@@ -109,10 +126,6 @@ static int open_client(program *self) {
   pump_client_on_reconnecting(self->client, on_attempt, self);
   pump_client_on_closed(self->client, on_end, self);
   return pump_client_connect(self->client, on_connect, self);
-}
-
-static void on_closed(void *ud) {
-  *(bool *)ud = true;
 }
 
 static void close_all(program *self) {
@@ -356,6 +369,7 @@ static void order(void) {
   program self;
   start_talk(&self);
   self.options.max_in_flight = 6;
+  self.options.max_queued = 15;
   open_client(&self);
   until(&self.connects, 1);
   is_mute = true;
@@ -368,6 +382,7 @@ static void order(void) {
     append(&self, i);
   tap_ok(pump_client_state(self.client) == PUMP_STATE_RECONNECTING && came_in_order(0, 6),
          "6 are in flight, 4 wait, 5 are asked while there is no connection");
+  tap_ok(append(&self, 15) == PUMP_EBUSY, "and there is a limit to that");
   until(&came_count, 12);
   tap_ok(came_in_order(6, 6), "those in flight come first again, in their order");
   fake_hang_up(&server);
@@ -475,6 +490,35 @@ static void closing(void) {
   tap_ok(wrong == 0, "closing in %d moments of a reconnection answers everybody once", when);
 }
 
+/* The server says nothing any more, so each attempt takes all its time and the next one follows at
+ * once: that is when closing is most delicate. */
+static void closing_in(const char *name, unsigned attempt, bool is_mute_for_good) {
+  program self;
+  start_talk(&self);
+  self.options.reconnect_delay = 0;
+  self.options.connect_timeout = 20;
+  self.options.reconnect_attempts = 3;
+  self.options.retries = strcmp(name, "answer") == 0 ? 0 : PUMP_NO_LIMIT;
+  self.closes_in = name;
+  self.closes_at = attempt;
+  open_client(&self);
+  until(&self.connects, 1);
+  is_mute = true;
+  append(&self, 0);
+  until(&came_count, 1);
+  if (is_mute_for_good) server.on_frame = NULL;
+  fake_hang_up(&server);
+  uint64_t deadline = uv_hrtime() + UINT64_C(5000000000);
+  while (!self.is_closed && uv_hrtime() < deadline)
+    uv_run(&loop, UV_RUN_ONCE);
+  int told = self.losses + self.attempts + self.connections + self.ends;
+  turn(5);
+  tap_ok(self.is_closed && self.answers == 1 && self.connects == 1 &&
+             told == self.losses + self.attempts + self.connections + self.ends,
+         "closing in the callback \"%s\" is the end (attempt %u)", name, attempt);
+  close_all(&self);
+}
+
 static int lived;
 
 static void live(program *self) {
@@ -522,14 +566,20 @@ int main(void) {
   delays();
   a_server_that("a server that hangs up", hang_up, NULL);
   a_server_that("a server that identifies and dies", NULL, die_at_once);
-  it_ends("attempts are used up", 3, NULL, NULL, 3, "gave up to connect again after 3 attempts");
-  it_ends("credentials are refused", PUMP_NO_LIMIT, "admin", refuse_login, 1, "Unauthorized");
+  it_ends("attempts are used up", 3, NULL, NULL, 3, "gave up after 3 attempts");
+  it_ends("credentials are refused", PUMP_NO_LIMIT, "admin", refuse_login, 1, "could not connect");
   never_again();
   order();
   deadlines();
   nothing_twice();
   cuts();
   closing();
+  closing_in("answer", 0, false);
+  closing_in("lost", 0, false);
+  closing_in("connected", 0, false);
+  closing_in("attempt", 1, true);
+  closing_in("attempt", 2, true);
+  closing_in("end", 0, true);
   without_memory();
   uv_loop_close(&loop);
   return tap_done();

@@ -219,6 +219,31 @@ describe("a cluster", function()
     cluster:close()
   end)
 
+  it("without a leader is made do with, until there is one", function()
+    local cluster = helper.cluster(3)
+    cluster:say { "Follower", "Follower", "Follower" }
+    local conn = connect(cluster, { connect_timeout = 0.4, timeout = 10 })
+    local makeshift = conn.endpoint
+    assert.is_number(conn:ping())
+    for i = 1, 3 do
+      cluster.nodes[i].faults.not_handled, cluster.nodes[i].faults.only = "not_ready", "writes"
+    end
+    pump.run(function()
+      local task = pump.spawn(function() return conn:publish_event("s", "t") end)
+      pump.sleep(0.7)
+      local leader = makeshift == cluster.addresses[1] and 2 or 1
+      cluster.nodes[leader].faults.not_handled = nil
+      cluster:say { leader == 1 and "Leader" or "Follower", leader == 2 and "Leader" or "Follower",
+        "Follower" }
+      local before = core.hrtime()
+      assert(task:join())
+      assert.is_true(core.hrtime() - before < 1)
+      assert.equal(cluster.addresses[leader], conn.endpoint)
+    end)
+    conn:close()
+    cluster:close()
+  end)
+
   it("is asked for the leader when a member does not know who it is", function()
     local cluster = helper.cluster(2)
     cluster:say { "Leader", "Follower" }

@@ -1,9 +1,11 @@
 /* The embedded node's store by itself: what it keeps, recognises, refuses and forgets. */
 #include "tap.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -284,6 +286,34 @@ static void count_role(void *ud, pump_bytes name) {
   ++*(int *)ud;
 }
 
+/* Files that may not be written stand for a disk that is full. */
+static void test_full_disk(void) {
+  const char *file = path_of("full.db");
+  pump_store *store = open_store(file);
+  append(store, "s", PUMP_ANY, 1, "x");
+  pump_store_commit(store);
+  pump_store_close(store);
+  struct rlimit limit;
+  getrlimit(RLIMIT_FSIZE, &limit);
+  struct rlimit nothing = {0, limit.rlim_max};
+  signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &nothing);
+  seen all = {0};
+  bool is_refused = false;
+  int code = pump_store_open(&store, file, false, error, sizeof error);
+  if (code == 0) {
+    read_some(store, "s", 0, 10, false, 10, &all);
+    is_refused = append(store, "s", PUMP_ANY, 2, "y").result != PUMP_STORE_SUCCESS ||
+                 pump_store_commit(store) != 0;
+    pump_store_rollback(store);
+    pump_store_close(store);
+  }
+  setrlimit(RLIMIT_FSIZE, &limit);
+  signal(SIGXFSZ, SIG_DFL);
+  tap_ok(code == 0 && all.count == 1 && is_refused,
+         "a store on a full disk opens, can be read, and takes nothing");
+}
+
 static void test_metadata(void) {
   pump_store *store = open_store(NULL);
   for (unsigned char i = 0; i < 5; i++)
@@ -493,6 +523,7 @@ int main(void) {
   test_names();
   test_short_pages();
   test_metadata();
+  test_full_disk();
   test_recent();
   char command[160];
   snprintf(command, sizeof command, "rm -r %s", folder);

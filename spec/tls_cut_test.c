@@ -1,5 +1,5 @@
 /* A client and a node that speak TLS, and between them a relay that passes bytes on in pieces and
- * cuts the connection after so many of them. */
+ * cuts the connection after so many of them, once. */
 #include "tap.h"
 
 #include <pump.h>
@@ -66,7 +66,10 @@ static void pass(side *from, const char *bytes, size_t size) {
     memcpy(it->bytes, bytes, piece);
     uv_buf_t buffer = uv_buf_init(it->bytes, (unsigned)piece);
     uv_write(&it->write, (uv_stream_t *)from->other, &buffer, 1, on_passed);
-    if (relay.passed >= relay.cut_at) close_sides(from);
+    if (relay.passed >= relay.cut_at) {
+      close_sides(from);
+      relay.cut_at = SIZE_MAX;
+    }
     bytes += piece;
     size -= piece;
   }
@@ -122,6 +125,8 @@ static void open_relay(void) {
 }
 
 /* ---- The client --------------------------------------------------------------------------- */
+
+static unsigned attempts; /* to connect again */
 
 typedef struct visit {
   int connects, appends, reads, losses;
@@ -183,7 +188,8 @@ static visit go(size_t piece, size_t cut_at, bool is_large) {
   pump_options options;
   pump_options_init(&options);
   options.port = relay.port;
-  options.reconnect_attempts = 0;
+  options.reconnect_attempts = attempts;
+  options.reconnect_delay = 1;
   options.username = "admin";
   options.password = "changeit";
   options.tls.enable = true;
@@ -238,6 +244,25 @@ static void test_large_cuts(void) {
   tap_ok(failed == 12, "cut in the middle of something large");
 }
 
+/* Where somebody connects again, nobody notices but who was just connecting for the first time. */
+static void test_returns(void) {
+  go(64 * 1024, SIZE_MAX, false);
+  size_t all = relay.passed, cuts = 0, right = 0, failed = 0;
+  attempts = PUMP_NO_LIMIT;
+  for (size_t at = 1; at < all; at += 3, cuts++) {
+    visit it = go(64 * 1024, at, false);
+    bool was_connected = it.appends == 1 && it.reads == 1 && it.connects == 1;
+    if (was_connected)
+      right += it.status == 0 && it.is_right;
+    else
+      failed += is_code_of_a_cut(&it);
+  }
+  attempts = 0;
+  tap_ok(right + failed == cuts && right > 50,
+         "cut at %zu of %zu bytes and connected again, %zu talks come to their end", cuts, all,
+         right);
+}
+
 static void on_node_closed(void *ud) {
   *(bool *)ud = true;
 }
@@ -269,6 +294,7 @@ int main(void) {
   test_cuts(false);
   test_cuts(true);
   test_large_cuts();
+  test_returns();
   bool is_closed = false;
   pump_node_close(node, on_node_closed, &is_closed);
   uv_close((uv_handle_t *)&relay.listener, NULL);

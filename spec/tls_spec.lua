@@ -57,6 +57,24 @@ describe("TLS", function()
 
   helper.leaves_nothing(after_each)
 
+  it("carries the acks of a consumer whose connection is closed right away", function()
+    local server, _, port = node("good", { users = { admin = "changeit" } })
+    local url = "tcps://admin:changeit@127.0.0.1:" .. port
+    for number = 0, 5 do
+      local conn = assert(pump.connect(url, tls()))
+      if number == 0 then
+        for _ = 1, 6 do assert(conn:publish_event("jobs", "t")) end
+        assert(conn:create_subscription("g", "jobs", { from_event = 0, message_timeout = 60 }))
+      end
+      local sub = assert(conn:connect_subscription("g", "jobs", { buffer_size = 1 }))
+      local event = assert(sub:next(2))
+      assert.equal(number, event.event_number)
+      assert(sub:ack(event))
+      conn:close()
+    end
+    server:close()
+  end)
+
   it("carries what is asked and answered, large and small", function()
     local server, address = node "good"
     local conn = assert(pump.connect("tcps://admin:changeit@" .. address, tls()))

@@ -200,7 +200,8 @@ PUMP_API pump_members *pump_members_ref(pump_members *members);
 PUMP_API void pump_members_unref(pump_members *members);
 
 /* Which member a client connects to: the leader (where there is none for half of the
- * connect_timeout, a follower), a follower rather than the leader, or any that is ready. */
+ * connect_timeout, a follower until there is one), a follower rather than the leader, or any that
+ * is ready. */
 enum { PUMP_SELECT_LEADER = 0, PUMP_SELECT_FOLLOWER, PUMP_SELECT_RANDOM };
 
 /* How a connection is encrypted. Files are PEM. TLS 1.2 is the least. */
@@ -300,7 +301,8 @@ PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
                              const pump_options *options);
 
 /* Connects, authenticates (where there is a username) and identifies; result tells when that is
- * done, or why it could not be. A client that failed to connect may try again. */
+ * done, or why it could not be. A client that failed to connect, or was closed by itself, may try
+ * again. PUMP_EINVALID: it is connected, or about to be. */
 PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
 
 /* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is
@@ -308,6 +310,28 @@ PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *u
 PUMP_API void pump_client_close(pump_client *client, void (*cb)(void *ud), void *ud);
 
 PUMP_API int pump_client_state(const pump_client *client);
+
+/* What a client has counted since it was made. */
+enum { PUMP_LATENCY_BUCKETS = 144 };
+typedef struct pump_stats {
+  uint64_t bytes_in, bytes_out; /* of the protocol, before TLS */
+  uint64_t frames_in, frames_out;
+  uint64_t requests; /* that got their last word; subscriptions and their pages, too */
+  uint64_t failures; /* among those */
+  uint64_t retries;  /* how often one was asked again */
+  uint64_t connections;
+  uint64_t reconnects;     /* among those: after one was lost */
+  uint64_t in_flight;      /* now: asked and not answered */
+  uint64_t waiting;        /* now: not asked yet */
+  uint64_t latency_sum_ns; /* of the requests, from asking to answer */
+  uint64_t latency_max_ns;
+  uint64_t latency[PUMP_LATENCY_BUCKETS]; /* see the two functions below */
+} pump_stats;
+PUMP_API void pump_client_stats(const pump_client *client, pump_stats *stats);
+/* The time within which that share of the requests (0.99) was answered, a quarter too long at most. */
+PUMP_API uint64_t pump_stats_quantile(const pump_stats *stats, double share);
+/* How many were answered within so much time, exactly for a power of two in µs. */
+PUMP_API uint64_t pump_stats_below(const pump_stats *stats, uint64_t ns);
 /* "127.0.0.1:1113", or "" before the first connection. */
 PUMP_API const char *pump_client_endpoint(const pump_client *client);
 
@@ -530,14 +554,15 @@ typedef struct pump_consumer_events {
 PUMP_API int pump_client_consume(pump_consumer **consumer, pump_client *client, pump_bytes group,
                                  pump_bytes stream, int32_t buffer_size, const pump_call *call,
                                  const pump_consumer_events *events, void *ud);
+/* So many of the events that it handed over are done with, or given to somebody. */
 PUMP_API void pump_consumer_took(pump_consumer *consumer, size_t count);
 
-/* What becomes of an event that a consumer does not want. The default is to send it again. */
+/* What becomes of an event that a consumer does not want. */
 enum {
   PUMP_NACK_PARK = 1, /* it is put aside, into the group's stream of parked events */
   PUMP_NACK_RETRY,    /* it comes again, until it is parked after max_retry_count times */
   PUMP_NACK_SKIP,     /* nothing, as if it were acknowledged */
-  PUMP_NACK_STOP      /* servers know it and do the same */
+  PUMP_NACK_STOP      /* servers know it and do the same as for PUMP_NACK_SKIP */
 };
 
 /* Answers go out together: when half of what is in flight has one, or all of it, or after some

@@ -23,7 +23,7 @@ typedef struct pump_node_options {
   const char *file;   /* path of the store; NULL: in memory, gone when closed */
   bool sync_normal;   /* commit without waiting for the disk: a power cut may lose the last ones */
   const char *listen; /* "HOST:PORT" for other programs, port 0 picks one; NULL: nobody else */
-  const char *http;   /* "HOST:PORT" for GET /gossip, /info and /ping; NULL: no HTTP */
+  const char *http;   /* "HOST:PORT" for /gossip, /info, /ping, /subscriptions; NULL: no HTTP */
   /* Allow addresses that are not of this machine. With TLS, and with passwords of their own for
    * admin and ops, listen and http may be such ones without this. */
   bool insecure_listen;

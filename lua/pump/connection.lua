@@ -3,16 +3,11 @@
 local cluster = require "pump.cluster"
 local core = require "pump.core"
 local errors = require "pump.error"
-local group = require "pump.group"
 local json = require "pump.json"
 local options = require "pump.options"
-local publish = require "pump.publish"
-local read = require "pump.read"
 local request = require "pump.request"
 local signal = require "pump.signal"
 local scheduler = require "pump.scheduler"
-local stream = require "pump.stream"
-local subscribe = require "pump.subscribe"
 
 local M = {}
 
@@ -26,7 +21,7 @@ local connection_options = {
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
   reconnect = "reconnect", retries = "natural", resolve = "callback", max_in_flight = "count",
   require_leader = "boolean",
-  log = "callback", json = "codec",
+  log = "callback", log_level = "log_level", json = "codec",
 }
 -- Of memory: and file: alone, in their URLs.
 local node_options = { like = "string", sync = "string" }
@@ -41,6 +36,12 @@ local tls_options = {
 local VERSION_TIMEOUT = 2000
 
 local log_levels = { "error", "warning", "info", "debug", "trace" }
+local numbers_of_levels = {}
+for number, name in ipairs(log_levels) do numbers_of_levels[name] = number end
+
+function options.kinds.log_level(value)
+  return numbers_of_levels[value] ~= nil, '"error", "warning", "info", "debug" or "trace"'
+end
 
 ---- Where to connect ------------------------------------------------------------------------------
 
@@ -128,24 +129,32 @@ end
 local connection_class = {}
 connection_class.__name = "pump.connection"
 
-local methods = {
-  get_event = read.get_event, get = read.get, iter = read.iter,
-  get_all = read.get_all, iter_all = read.iter_all,
-  publish_event = publish.publish_event, publish = publish.publish,
-  delete = stream.delete, get_metadata = stream.get_metadata,
-  set_metadata = stream.set_metadata,
-  subscribe_to = subscribe.subscribe_to, stream = subscribe.stream, watch = subscribe.watch,
-  create_subscription = group.create_subscription,
-  update_subscription = group.update_subscription,
-  delete_subscription = group.delete_subscription,
-  connect_subscription = group.connect_subscription,
-}
+-- What a connection is asked, by the file where it stands. Each file is loaded when it is wanted:
+-- reading them all would be half of the time that `require "pump"` takes.
+local homes = {}
+for home, names in pairs {
+  read = { "get_event", "get", "iter", "get_all", "iter_all" },
+  publish = { "publish_event", "publish" },
+  stream = { "delete", "get_metadata", "set_metadata" },
+  subscribe = { "subscribe_to", "stream", "watch" },
+  group = { "create_subscription", "update_subscription", "delete_subscription",
+    "connect_subscription" },
+  stats = { "stats" },
+} do
+  for _, name in ipairs(names) do homes[name] = "pump." .. home end
+end
 
+local methods = {}
 local getters = {}
 
 function connection_class.__index(conn, key)
   local method = methods[key]
   if method then return method end
+  local home = homes[key]
+  if home then
+    methods[key] = require(home)[key]
+    return methods[key]
+  end
   local get = getters[key]
   return get and get(conn)
 end
@@ -220,13 +229,18 @@ end
 function connection_class.__notice(conn, what, ...)
   if what == "log" then
     local level, text = ...
-    signal.emit(conn.on_log, log_levels[level] or "info", text, { endpoint = conn.endpoint })
+    signal.emit(conn.on_log, log_levels[level] or "info", text,
+      { endpoint = conn.endpoint, state = conn.state, name = conn.settings.name })
   elseif not conn.closed then
     notices[what](conn, ...)
   end
 end
 
+-- Among them is the password, which nobody shows by showing a connection.
+local settings_class = { __tostring = function() return "pump.settings" end }
+
 local function new(settings)
+  setmetatable(settings, settings_class)
   local codec = settings.json
   if codec == json then codec = nil end
   local conn = setmetatable({
@@ -278,7 +292,7 @@ local function make_client(conn)
     reconnect_max_delay = options.milliseconds(reconnect.max_delay),
     reconnect_attempts = settings.reconnect == false and 0 or reconnect.attempts,
     retries = settings.retries,
-    log_level = settings.log and 4 or 3,
+    log_level = numbers_of_levels[settings.log_level or settings.log and "debug" or "info"],
   }, conn.node)
   if not client then return nil, errors.new(ticket, message) end
   conn.core = client
@@ -332,6 +346,7 @@ end
 -- Every call that waits gets "closed". May be called again.
 function methods.close(conn)
   if conn.closed then return true end
+  conn.last_stats = conn:stats()
   conn.closed = true
   for _, part in ipairs { conn.core or false, conn.node or false } do
     local ticket = part and part:close()

@@ -50,10 +50,9 @@ function M.new(event_type, body, given)
   return make(event_type, body, given)
 end
 
--- What a user hands over to be written, as the C part takes it: what new_event made, a table with
--- the same fields, or an event that was read. Misuse raises.
-function M.accept(event)
-  if getmetatable(event) == new_event_class then return event end
+-- What a user hands over to be written: a table with the fields of what new_event makes, or an event
+-- that was read. Misuse raises.
+local function accept(event)
   if core.is_event(event) then
     local metadata = event.metadata
     return make(event.type, event.data, {
@@ -77,9 +76,10 @@ local function encode_by(codec, value)
   return nil, errors.new("json_error", tostring(ok and err or text))
 end
 
--- The event ready to be sent, or nil and an error: what another codec has to encode is encoded,
--- and what is said to be JSON is.
+-- What a user hands over, as the C part takes it, or nil and an error: what another codec has to
+-- encode is encoded, and what is said to be JSON is.
 function M.prepare(event, codec)
+  if getmetatable(event) ~= new_event_class then event = accept(event) end
   local data, metadata = event.data, event.metadata
   if type(data) == "string" then
     if event.content_type == "json" then

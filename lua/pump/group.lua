@@ -2,6 +2,7 @@
 -- update_subscription, delete_subscription and connect_subscription.
 local core = require "pump.core"
 local errors = require "pump.error"
+local filters = require "pump.filter"
 local options = require "pump.options"
 local request = require "pump.request"
 local scheduler = require "pump.scheduler"
@@ -23,7 +24,9 @@ local group_settings = {
   checkpoint_max_count = "natural", checkpoint_min_count = "natural",
   subscriber_max_count = "natural", consumer_strategy = "string",
 }
-local group_options = options.list(options.call, group_settings)
+-- What a group on $all may have beside those.
+local of_all = options.list(filters.options, { from_position = "position" })
+local group_options = options.list(options.call, group_settings, of_all)
 local connect_options =
   options.list(options.call, { buffer_size = "count", auto_ack = "boolean" })
 
@@ -71,13 +74,20 @@ end
 ---- Groups ----------------------------------------------------------------------------------------
 
 -- What all four functions begin with: the client, and what their errors tell; or why it cannot be.
-local function begin(conn, group, stream, where)
+local function begin(conn, group, stream, given, where)
   options.string_argument(group, 1, where)
   options.string_argument(stream, 2, where)
   if group == "" then errors.misuse("bad argument #1 to '%s' (a group needs a name)", where) end
   if stream == "" then errors.misuse("bad argument #2 to '%s' (a stream needs a name)", where) end
   local client, about = request.client(conn), { stream = stream, group = group }
-  if stream ~= "$all" then return client, about end
+  if stream ~= "$all" then
+    for name in pairs(of_all) do
+      if given[name] ~= nil then
+        errors.misuse("bad option '%s' to '%s' (it is for groups on $all)", name, where)
+      end
+    end
+    return client, about
+  end
   return nil, errors.new("not_supported", "a group on $all takes gRPC, which servers from 21.10 on "
     .. "have for it; over TCP a group has one stream", about)
 end
@@ -91,7 +101,7 @@ end
 function M.create_subscription(conn, group, stream, given)
   given = options.check(given, group_options, "create_subscription")
   local settings = settings_of(given, "create_subscription")
-  local client, about = begin(conn, group, stream, "create_subscription")
+  local client, about = begin(conn, group, stream, given, "create_subscription")
   if not client then return nil, about end
   return answer(request.call(conn, about, "create_group", group, stream, settings,
     request.call_arguments(conn, given)))
@@ -102,7 +112,7 @@ end
 function M.update_subscription(conn, group, stream, given)
   given = options.check(given, group_options, "update_subscription")
   local settings = settings_of(given, "update_subscription")
-  local client, about = begin(conn, group, stream, "update_subscription")
+  local client, about = begin(conn, group, stream, given, "update_subscription")
   if not client then return nil, about end
   return answer(request.call(conn, about, "update_group", group, stream, settings,
     request.call_arguments(conn, given)))
@@ -110,7 +120,7 @@ end
 
 function M.delete_subscription(conn, group, stream, given)
   given = options.check(given, options.call, "delete_subscription")
-  local client, about = begin(conn, group, stream, "delete_subscription")
+  local client, about = begin(conn, group, stream, given, "delete_subscription")
   if not client then return nil, about end
   return answer(request.call(conn, about, "delete_group", group, stream,
     request.call_arguments(conn, given)))
@@ -190,7 +200,7 @@ local class = subscription.class(methods)
 -- A consumer of a group, once it is connected.
 function M.connect_subscription(conn, group, stream, given)
   given = options.check(given, connect_options, "connect_subscription")
-  local client, about = begin(conn, group, stream, "connect_subscription")
+  local client, about = begin(conn, group, stream, given, "connect_subscription")
   if not client then return nil, about end
   scheduler.check_cancelled()
   local sub = subscription.new(class, conn, stream)

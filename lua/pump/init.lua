@@ -5,6 +5,7 @@ local core = require "pump.core"
 local event = require "pump.event"
 local json = require "pump.json"
 local scheduler = require "pump.scheduler"
+local stats = require "pump.stats"
 local task = require "pump.task"
 
 return {
@@ -24,4 +25,5 @@ return {
   loop = scheduler.loop,
   use = adapter.use,
   adapter = adapter.adapters,
+  metrics = stats.metrics,
 }

@@ -12,8 +12,9 @@ local M = {}
 local MAX_BYTES = 4 * 1024 * 1024
 -- An event should not wait for others that take long to come. Where the generator waits by pump's
 -- means, what it gave so far is sent before. Of others it is told by their time: batches start
--- with one event and grow while none takes longer than this.
-local SLOW = 0.002
+-- with one event and grow while they are full within so many seconds. (Less, and a busy machine
+-- that lets others run would look like a slow generator.)
+local PATIENCE = 0.02
 
 local write_options = options.list(options.call, { expected_version = "expected_version" })
 local publish_event_options = options.list(write_options, events.event_options)
@@ -149,7 +150,7 @@ local function publish_generated(conn, stream, generate, given)
   local before = core.hrtime()
   local event = next_event()
   while event ~= nil do
-    local ready, err = events.prepare(events.accept(event), conn.codec)
+    local ready, err = events.prepare(event, conn.codec)
     if not ready then
       err.stream = stream
       writer.err = writer.err or err
@@ -158,12 +159,11 @@ local function publish_generated(conn, stream, generate, given)
     n = n + 1
     list[n] = ready
     bytes = bytes + size_of(ready)
-    local now = core.hrtime()
-    if now - before > SLOW and not has_waited then wanted = 1 end
-    before = now
-    if n >= wanted or bytes >= MAX_BYTES then
+    if has_waited then before = core.hrtime() end
+    local is_late = core.hrtime() - before > PATIENCE
+    if is_late or n >= wanted or bytes >= MAX_BYTES then
+      wanted = is_late and n or math.min(wanted * 2, limit)
       send()
-      wanted = math.min(wanted * 2, limit)
       before = core.hrtime()
     end
     if writer.err then break end
@@ -180,7 +180,7 @@ local function accept_list(conn, stream, given_list)
   end
   local list = {}
   for index, event in ipairs(given_list) do
-    local ready, err = events.prepare(events.accept(event), conn.codec)
+    local ready, err = events.prepare(event, conn.codec)
     if not ready then
       err.stream = stream
       return nil, err

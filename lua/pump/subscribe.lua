@@ -108,6 +108,7 @@ local function call(fn, event)
 end
 
 local function hand_over(sub, fn)
+  task.sleep(0) -- the first call comes when M.watch has returned
   for event in sub:events() do
     if fn then
       call(fn, event)

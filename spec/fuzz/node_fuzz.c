@@ -2,6 +2,7 @@
  * size of two bytes, bytes): a frame, a frame with credentials, or bare bytes. Whatever the node
  * answers is made of good frames, and another peer gets its pong all the while. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,20 +112,53 @@ static void ping(int fd) {
   pump_buffer_free(&out);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void open_node(const char *file) {
   char error[256];
-  int attacker = -1, other = -1;
   pump_node_options options;
   pump_node_options_init(&options);
+  options.file = file;
+  options.sync_normal = true;
   uv_loop_init(&loop);
   must(pump_node_new(&node, &loop, &options, error, sizeof error) == 0);
+}
+
+static void close_node(void) {
+  pump_node_close(node, NULL, NULL);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  must(uv_loop_close(&loop) == 0);
+}
+
+/* A new store takes longer to make than an input to be tried: each has a copy of one. */
+static const char *fresh_store(void) {
+  static char fresh[64], file[64], bytes[1 << 20];
+  static size_t size;
+  if (size == 0) {
+    snprintf(fresh, sizeof fresh, "/dev/shm/pump-fuzz-%d-fresh", (int)getpid());
+    snprintf(file, sizeof file, "/dev/shm/pump-fuzz-%d", (int)getpid());
+    open_node(fresh);
+    close_node();
+    int from = open(fresh, O_RDONLY);
+    size = (size_t)read(from, bytes, sizeof bytes);
+    close(from);
+    unlink(fresh);
+    must(size > 0 && size < sizeof bytes);
+  }
+  int to = open(file, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+  must(write(to, bytes, size) == (ssize_t)size);
+  close(to);
+  return file;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  int attacker = -1, other = -1;
+  const char *file = fresh_store();
+  open_node(file);
   must(pump_node_opener(node, &attacker) == 0 && pump_node_opener(node, &other) == 0);
   attack(attacker, data, size);
   ping(other);
   close(attacker);
   close(other);
-  pump_node_close(node, NULL, NULL);
-  uv_run(&loop, UV_RUN_DEFAULT);
-  must(uv_loop_close(&loop) == 0);
+  close_node();
+  unlink(file);
   return 0;
 }

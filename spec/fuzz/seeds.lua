@@ -62,13 +62,45 @@ for line in io.lines("spec/recorded/5.0.8/semantics.jsonl") do
   local command, body = line:match('"sent": {"cmd": "0x(%x%x)", "body": "(%x*)"')
   if command then
     body = body:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)
-    row[#row + 1] = string.char(tonumber(command, 16), 0) .. string.pack("<s2", body)
+    local how = line:find('"auth"', 1, true) and 1 or 0
+    row[#row + 1] = string.char(tonumber(command, 16), how) .. string.pack("<s2", body)
   end
 end
 for first = 1, #row, 10 do
   local last = math.min(first + 19, #row)
   write(("%s/node/%03d"):format(folder, first), table.concat(row, "", first, last))
 end
+-- A group from its creation to its deletion: of three events one is acknowledged, one parked, one
+-- retried.
+local function text(number, value)
+  return string.pack("Bs1", number << 3 | 2, value)
+end
+
+local function varint(field, value)
+  return string.char(field << 3, value)
+end
+
+local function ask(command, body)
+  return string.char(command, 1) .. string.pack("<s2", body)
+end
+
+local ids, events = {}, ""
+for i = 1, 3 do
+  ids[i] = string.char(i):rep(16)
+  events = events .. text(3, text(1, ids[i]) .. text(2, "t") .. varint(3, 0) .. varint(4, 0) ..
+    text(5, "{}"))
+end
+local group = text(1, "g") .. text(2, "s") .. varint(5, 100) .. varint(8, 5) .. varint(9, 9) ..
+  varint(10, 1) .. varint(13, 1)
+write(folder .. "/node/group", table.concat {
+  ask(0x82, text(1, "s") .. "\16" .. ("\xff"):rep(9) .. "\1" .. events), ask(0xc8, group),
+  ask(0xc5, text(1, "g") .. text(2, "s") .. varint(3, 9)),
+  ask(0xcc, text(1, "s::g") .. text(2, ids[1])),
+  ask(0xcd, text(1, "s::g") .. text(2, ids[2]) .. text(3, "no") .. varint(4, 1)),
+  ask(0xcd, text(1, "s::g") .. text(2, ids[3]) .. text(3, "no") .. varint(4, 2)),
+  ask(0xce, group), ask(0xc5, text(1, "g") .. text(2, "s") .. varint(3, 9)), ask(0xc3, ""),
+  ask(0xca, text(1, "g") .. text(2, "s")),
+})
 write(folder .. "/node/login", "\xf2\1\0\0\xf2\5\0\0\x03\0\2\0hi\xf5\0\5\0\8\1\18\1x")
 
 for _, name in ipairs {

@@ -127,8 +127,17 @@ static void check_output(pump_session *session) {
   pump_tcp_reader_free(&reader);
 }
 
+static void be_told(void *ud, int level, const char *line) {
+  (void)ud, (void)level;
+  must(strlen(line) < 400);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  uint64_t frames = 0;
   pump_session_options options = {.name = {"fuzz", 4},
+                                  .log = be_told,
+                                  .traces = true,
+                                  .frames_in = &frames,
                                   .heartbeat_interval = 1000,
                                   .heartbeat_timeout = 1000,
                                   .seed = {7, 6, 5}};

@@ -409,6 +409,138 @@ async function catching_up(s) {
   });
 }
 
+// ---- Groups ---------------------------------------------------------------------------------
+
+// What a consumer of a group got; what to do with an event is asked of `decide`.
+class Consumer {
+  constructor(decide) {
+    this.got = [];
+    this.drop = null;
+    this.appeared = (sub, event) => {
+      this.got.push(Number(event.originalEventNumber));
+      decide(sub, event, this.got);
+    };
+    this.dropped = (_, reason) => { this.drop = reason; };
+  }
+
+  async has(...expected) {
+    await tap.until(() => this.got.length >= expected.length, `${expected}; ${this.got} came`);
+    assert.deepEqual(this.got, expected);
+  }
+}
+
+async function groups(s) {
+  const c = s.connection;
+  const { any } = s.client.expectedVersion;
+  const settings = Object.assign(s.client.PersistentSubscriptionSettings.create(),
+    { startFrom: 0, minCheckPointCount: 1 });
+  const create = (name, group, some = {}) => c.createPersistentSubscription(s.stream(name), group,
+    Object.assign({}, settings, some), s.admin);
+  const consume = (name, group, consumer, size, acks = false, on = c) =>
+    on.connectToPersistentSubscription(s.stream(name), group, consumer.appeared, consumer.dropped,
+      undefined, size, acks);
+  const ack = (sub, event) => sub.acknowledge([event]);
+
+  await s.test('group is created once, by who may', async () => {
+    assert.equal((await create('g', 'one')).status, 'success');
+    assert.match((await tap.rejection(create('g', 'one'))).message, /already exist/);
+    const error = await tap.rejection(
+      c.createPersistentSubscription(s.stream('g'), 'two', settings));
+    assert.match(error.message, /access denied/);
+  });
+  await s.test('group that is not there has no consumers, updates and deletions', async () => {
+    await tap.rejection(consume('g', 'none', new Consumer(ack), 1));
+    await tap.rejection(
+      c.updatePersistentSubscription(s.stream('g'), 'none', settings, s.admin));
+    await tap.rejection(c.deletePersistentSubscription(s.stream('g'), 'none', s.admin));
+  });
+  await s.test('group gives what was and what comes, as it is acknowledged', async () => {
+    const consumer = new Consumer(ack);
+    await s.append('g', any, s.events(3));
+    const sub = await consume('g', 'one', consumer, 2);
+    await s.append('g', any, s.events(2));
+    await consumer.has(0, 1, 2, 3, 4);
+    sub.stop();
+    await tap.until(() => consumer.drop, 'the end');
+    assert.equal(consumer.drop, 'userInitiated');
+  });
+  await s.test('group gives again what is to be retried, and not what is skipped', async () => {
+    const { Retry, Skip } = s.client.PersistentSubscriptionNakEventAction;
+    await s.append('g-nak', any, s.events(3));
+    await create('g-nak', 'one', { maxRetryCount: 5 });
+    const consumer = new Consumer((sub, event, got) => {
+      const number = got[got.length - 1];
+      if (number === 2) sub.fail(event, Skip, 'not this one');
+      else if (got.filter(n => n === number).length < 3) sub.fail(event, Retry, 'not yet');
+      else sub.acknowledge(event);
+    });
+    const sub = await consume('g-nak', 'one', consumer, 1);
+    await consumer.has(0, 0, 0, 1, 1, 1, 2);
+    sub.stop();
+  });
+  await s.test('group keeps what is parked, with the reason', async () => {
+    const { Park } = s.client.PersistentSubscriptionNakEventAction;
+    await s.append('g-park', any, s.events(2));
+    await create('g-park', 'one');
+    const consumer = new Consumer((sub, event) => sub.fail([event], Park, 'too hard'));
+    const sub = await consume('g-park', 'one', consumer, 10);
+    await consumer.has(0, 1);
+    const parked = `$persistentsubscription-${s.stream('g-park')}::one-parked`;
+    const slice = await c.readStreamEventsForward(parked, 0, 10, true, s.admin);
+    assert.deepEqual(slice.events.map(e => Number(e.event.eventNumber)), [0, 1]);
+    assert.match(JSON.parse(slice.events[0].link.metadata.toString()).reason, /too hard$/);
+    sub.stop();
+  });
+  await s.test('group gives again what runs out of time', async () => {
+    await s.append('g-time', any, s.events(1));
+    await create('g-time', 'one', { messageTimeout: 300, messageTimeoutMilliseconds: 300 });
+    const consumer = new Consumer((sub, event, got) => { if (got.length > 1) ack(sub, event); });
+    const sub = await consume('g-time', 'one', consumer, 1);
+    await consumer.has(0, 0);
+    sub.stop();
+  });
+  await s.test('group shares among consumers, and takes back from who goes away', async () => {
+    const other = await s.open();
+    const idle = new Consumer(() => {});
+    const busy = new Consumer(ack);
+    await create('g-share', 'one');
+    const first = await consume('g-share', 'one', busy, 10);
+    await consume('g-share', 'one', idle, 2, false, other);
+    await s.append('g-share', any, s.events(20));
+    await tap.until(() => busy.got.length === 18 && idle.got.length === 2, 'each its share');
+    other.close();
+    await tap.until(() => busy.got.length === 20, 'the rest');
+    assert.deepEqual([...new Set(busy.got)].sort((a, b) => a - b), s.events(20).map((_, i) => i));
+    first.stop();
+  });
+  await s.test('group acknowledges by itself, and goes on where it was', async () => {
+    await s.append('g-auto', any, s.events(5));
+    await create('g-auto', 'one', { maxSubscriberCount: 1 });
+    const consumer = new Consumer(() => {});
+    const sub = await consume('g-auto', 'one', consumer, 2, true);
+    await consumer.has(0, 1, 2, 3, 4);
+    await tap.rejection(consume('g-auto', 'one', new Consumer(ack), 1));
+    sub.stop();
+    await tap.pause(100);
+    await s.append('g-auto', any, s.events(1));
+    const next = new Consumer(ack);
+    await consume('g-auto', 'one', next, 10);
+    await next.has(5);
+  });
+  await s.test('group that is updated or deleted tells its consumers', async () => {
+    await create('g-gone', 'one');
+    const consumer = new Consumer(ack);
+    await consume('g-gone', 'one', consumer, 10);
+    await c.updatePersistentSubscription(s.stream('g-gone'), 'one', settings, s.admin);
+    await tap.until(() => consumer.drop, 'the end');
+    const next = new Consumer(ack);
+    await consume('g-gone', 'one', next, 10);
+    await c.deletePersistentSubscription(s.stream('g-gone'), 'one', s.admin);
+    await tap.until(() => next.drop, 'the end');
+    await tap.rejection(consume('g-gone', 'one', new Consumer(ack), 1));
+  });
+}
+
 // ---- Time -----------------------------------------------------------------------------------
 
 // A client with a short interval asks, and one with a long interval is asked by the node.
@@ -434,7 +566,7 @@ async function run(client, label, port) {
   if (!s.connection) return;
   const idling = [idle(s, 1000, "client's"), idle(s, 2 * IDLE, "node's")];
   for (const part of [writing, reading, all, transactions, metadata, deleting, large,
-    subscriptions, catching_up]) {
+    subscriptions, catching_up, groups]) {
     await part(s).catch(error => s.test(part.name, () => { throw error; }));
   }
   await Promise.all(idling);

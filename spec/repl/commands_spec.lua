@@ -239,6 +239,9 @@ describe("ping and conninfo", function()
     local info = objects(fine(on("conninfo")))[1]
     assert.equal(store, info.url)
     assert.equal("connected", info.state)
+    assert.equal(0, info.requests)
+    assert.equal(0, info.reconnects)
+    assert.is_true(info.bytes_out > 0)
     fails(1, "one argument too many", on("ping", "x"))
   end)
 

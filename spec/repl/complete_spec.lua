@@ -76,6 +76,7 @@ terminal.describe(describe, pending)("the tab key", function()
   it("shows a hundred of many, and does not ask", function()
     open()
     line "for i = 1, 300 do conn:publish_event('many-' .. i, 'T') end"
+    line "\\set pager off"
     line "\\format raw"
     line "\\set pager off"
     line "\\read $all"

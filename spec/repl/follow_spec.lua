@@ -104,7 +104,7 @@ terminal.describe(describe, pending)("tail in a terminal", function()
       return select(2, view:gsub('\nponies@0 +PonyJumped +%d%d:%d%d:%d%d  {"Height":10}', "")) == 2
     end)
     assert.matches("$all  live at %d+\nponies  live at 0\n", line "\\tails")
-    assert.matches("tail: ponies is followed already", line "\\tail ponies")
+    assert.matches("\nponies is followed already; ", line "\\tail ponies")
     line "\\untail $all"
     line "\\publish ponies PonyLanded"
     look(function(view)

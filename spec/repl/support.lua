@@ -55,8 +55,8 @@ function support.run(arguments, options)
   for i, argument in ipairs(arguments) do words[i] = support.quote(argument) end
   local command = options.shell and "sh -c " .. support.quote(options.shell)
     or support.binary .. " " .. table.concat(words, " ")
-  local env = string.format("PUMPSH=%s SCRATCH=%s XDG_STATE_HOME=/nonexistent ", support.binary,
-    support.path())
+  local env = string.format("PUMPSH=%s SCRATCH=%s XDG_STATE_HOME=/dev/null/nowhere ",
+    support.binary, support.path())
   for _, setting in ipairs(options.env or {}) do env = env .. support.quote(setting) .. " " end
   local _, how, status = os.execute(string.format("env %s timeout -k 1 %d %s <%s >%s 2>%s", env,
     30 * support.slow, command, input, out, err))

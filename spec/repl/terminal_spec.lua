@@ -46,6 +46,35 @@ describe_here("in a terminal", function()
     assert.matches('\n"日本é"\n', line '"日本é"')
   end)
 
+  it("sends nothing raw to the terminal, however large or strange it is", function()
+    open()
+    ends(prompt)
+    local raw = support.path()
+    line "\\set pager off"
+    line [[bad = "\27[5mowned\27]0;owned\7\xc2\x9b5mowned"]]
+    line [[x = conn:publish_event(bad, bad, { [bad] = bad }, { metadata = bad })]]
+    line [[x = conn:publish_event("big", "Json", { s = ("x"):rep(10 << 20) })]]
+    line [[x = conn:publish_event("big", "Binary", ("\0\27[5m\xff"):rep(2 << 20))]]
+    line [[x = conn:publish_event("big", "Text", (bad .. "\n"):rep(300000))]]
+    terminal.tmux("pipe-pane " .. support.quote("cat >" .. raw))
+    line "\\tail $all --from 0"
+    shows "big@2"
+    for _, command in ipairs { "\\read big", "\\event big 1", "\\tails", "conn:get_event('big', 2)",
+      "conn:get_event('big', 1).data", "conn:get_event(bad, 0).metadata", "error(bad)", "{ bad }",
+      "conn:get_event(bad, 3)", "\\read $all --backward --count 5", "conn:iter(bad)().type",
+      "pump.spawn(error, bad)", "print(bad)", "\\x", "\\read $all --backward --count 1",
+      "\\format jsonl", "conn:get_event(bad, 0)", "\\format raw", "conn:get_event(bad, 0)",
+      "conn:get_event('big', 1)", "\\nothing" } do
+      line(command)
+    end
+    local seen = support.read_file(raw)
+    assert.matches("owned", seen)
+    assert.is_nil(seen:find("\27[5m", 1, true))
+    assert.is_nil(seen:find("\27]", 1, true))
+    assert.is_nil(seen:find("\xc2\x9b", 1, true))
+    assert.matches("\n2\n", line "1 + 1")
+  end)
+
   it("keeps a history that others cannot read and that holds no password", function()
     open()
     ends(prompt)
@@ -131,7 +160,10 @@ describe_here("in a terminal", function()
     os.execute("sleep 0.2")
     key "C-c"
     shows "interrupted"
-    line "x = 1"
+    line "\\tail ponies"
+    typed "conn:publish_event('ponies', 'PonyJumped').first"
+    key "Enter"
+    shows "\nponies@0  PonyJumped"
     key "C-d"
     shows "status 0"
   end)

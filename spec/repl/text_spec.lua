@@ -1,5 +1,6 @@
 -- Text for terminals, values for people, JSON as text, Base64: no terminal and no server needed.
-dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
+local support =
+  dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 local base64 = require "repl.base64"
 local json_text = require "repl.json_text"
@@ -114,11 +115,22 @@ describe("json_text", function()
     assert.equal('{"a b":[1,"x  \\" y"]}', json_text.compact('{ "a b" : [ 1,\n "x  \\" y" ] }'))
   end)
 
+  it("indents what is deep in little time, and makes no more of it than it is", function()
+    local deep = ("["):rep(900) .. ("1,"):rep(100000) .. "1" .. ("]"):rep(900)
+    local started = os.clock()
+    local laid_out = json_text.indent(deep, 80)
+    assert.is_true(#laid_out < 50 * #deep)
+    assert.is_true(os.clock() - started < 5 * support.slow)
+    assert.equal(deep, (laid_out:gsub("%s", "")))
+  end)
+
   it("indents what is too wide", function()
     assert.equal('{\n  "a": 1,\n  "b": [1, 2],\n  "c": {}\n}',
       json_text.indent('{"a":1,"b":[1,2],"c":{}}', 12))
     assert.equal('{"a": 1}', json_text.indent('{"a":1}', 80))
     assert.equal("9007199254740993", json_text.indent(" 9007199254740993 ", 80))
+    assert.equal('{\n  "a": [\n    "' .. ("x"):rep(70) .. '"\n  ],\n  "b": {"c": "\\"}"}\n}',
+      json_text.indent('{ "a" : ["' .. ("x"):rep(70) .. '"] ,"b":{"c":"\\"}"}}', 60))
   end)
 
   it("escapes as JSON does what acts on a terminal", function()

@@ -41,6 +41,19 @@ static size_t utf8_size(const char *text, size_t left) {
   return 0;
 }
 
+/* Up to eight bytes, some perhaps twice where they are fewer. */
+static uint64_t few_bytes(const char *text, size_t size) {
+  uint64_t bytes = 0;
+  uint32_t halves[2];
+  if (size >= sizeof bytes) {
+    memcpy(&bytes, text, sizeof bytes);
+    return bytes;
+  }
+  memcpy(&halves[0], text, sizeof halves[0]);
+  memcpy(&halves[1], text + size - sizeof halves[1], sizeof halves[1]);
+  return (uint64_t)halves[0] << 32 | halves[1];
+}
+
 /* How many bytes from here stand for themselves in a JSON string: behind them is a quote, an
  * escape, a control character, a byte that is no UTF-8, or nothing. Both directions spend their
  * time here, so it takes eight bytes at once where it can. */
@@ -55,6 +68,9 @@ static size_t plain_size(const char *text, size_t left) {
         size += sizeof bytes;
         continue;
       }
+    } else if (left >= sizeof bytes / 2) { /* the end, with plain bytes before it that fill it up */
+      size_t last = left < sizeof bytes ? left : sizeof bytes;
+      if (!may_be_special(few_bytes(text + left - last, last))) return left;
     }
     size_t end = left - size < sizeof bytes ? left : size + sizeof bytes;
     while (size < end) {

@@ -1,4 +1,5 @@
-/* The life of a client: connecting, asking and answering, losing the connection, closing. */
+/* The life of a client: connecting, asking and answering, closing. How connections end is in
+ * end.c, what comes then in reconnect.c. */
 #include "client/client.h"
 
 #include <stdarg.h>
@@ -12,7 +13,7 @@
  * heartbeat never stands behind more than a moment's worth of bytes. */
 #define ENOUGH_TO_SEND ((size_t)1024 * 1024)
 #define FIRST_PAUSE    50 /* ms before a request is asked again, doubling */
-#define LONGEST_PAUSE  2000
+#define LONGEST_PAUSE  500
 
 #define of(pointer, member)                                                                        \
   ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
@@ -47,6 +48,7 @@ static uint64_t next_due(const pump_client *client) {
   if (client->reconnect.due != 0 && client->reconnect.due < due) due = client->reconnect.due;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
     due = client->cluster.member_deadline;
+  if (client->cluster.look_at != 0 && client->cluster.look_at < due) due = client->cluster.look_at;
   const pump_heap_node *follower = pump_heap_first(&client->due);
   if (follower && follower->key < due) due = follower->key;
   if (client->redirect.deadline != 0 && client->redirect.deadline < due)
@@ -69,17 +71,17 @@ void pump_client_set_timer(pump_client *client) {
 
 /* ---- Conversations ------------------------------------------------------------------------ */
 
-/* The last word: the callback, once, and the end of a conversation that is in no place. */
-static void finish(pump_client *client, pump_conversation *conversation) {
+void pump_client_finish(pump_client *client, pump_conversation *conversation) {
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
+  if (!conversation->is_open) pump_stats_answered(&client->stats, &conversation->result);
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }
 
 static void complete(pump_client *client, pump_conversation *conversation) {
   pump_line_leave(&client->line, conversation);
-  finish(client, conversation);
+  pump_client_finish(client, conversation);
 }
 
 static void fail(pump_client *client, pump_conversation *conversation, int code,
@@ -114,7 +116,7 @@ static void answered(pump_client *client, pump_conversation *conversation) {
   bool was_open = conversation->is_open;
   pump_decision decision = conversation->decision;
   if (was_open && decision != PUMP_GO_ON) {
-    finish(client, conversation);
+    pump_client_finish(client, conversation);
     return;
   }
   if (!was_open) client->in_flight--;
@@ -190,6 +192,7 @@ static bool submit(pump_client *client) {
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
+    client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
       client->in_flight++;
@@ -209,6 +212,7 @@ static void on_flush(uv_idle_t *handle) {
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
+  pump_stats_sending(client);
   pump_buffer spare = client->sending;
   client->sending = *output;
   *output = spare;
@@ -222,110 +226,6 @@ static void on_written(void *ud) {
   pump_client *client = ud;
   client->is_sending = false;
   pump_client_flush_soon(client);
-}
-
-/* ---- The end of a connection -------------------------------------------------------------- */
-
-static void on_stream_gone(void *ud) {
-  (void)ud;
-}
-
-static void drop_stream(pump_client *client) {
-  client->is_sending = false;
-  if (client->stream) pump_stream_close(client->stream, on_stream_gone, NULL);
-  client->stream = NULL;
-}
-
-void pump_client_drop_connection(pump_client *client) {
-  drop_stream(client);
-  pump_session_free(client->session);
-  client->session = NULL;
-}
-
-void pump_client_fail_list(pump_client *client, pump_conversation *list, const char *message) {
-  pump_conversation *conversation;
-  while ((conversation = list)) {
-    list = conversation->next;
-    conversation->next = NULL;
-    pump_conversation_fail(conversation, PUMP_ECLOSED, message);
-    finish(client, conversation);
-  }
-}
-
-static void leave_connection(pump_client *client) {
-  client->state = PUMP_STATE_CLOSED;
-  client->connect_deadline = 0;
-  pump_cluster_stop(client);
-  pump_redirect_stop(client);
-  drop_stream(client);
-}
-
-/* Everything that waits is answered. A callback may ask or connect again: what comes in
- * meanwhile belongs to what comes next, and must not be failed with the rest. */
-static void fail_all(pump_client *client, const char *message) {
-  pump_conversation *doomed = NULL, **end = &doomed, *conversation;
-  pump_subscriptions_lose(client);
-  while ((conversation = pump_line_any(&client->line))) {
-    pump_line_leave(&client->line, conversation);
-    if (conversation->slot != 0) pump_session_forget(client->session, conversation);
-    *end = conversation;
-    end = &conversation->next;
-  }
-  client->in_flight = 0;
-  pump_session_free(client->session);
-  client->session = NULL;
-  pump_client_fail_list(client, doomed, message);
-  pump_subscriptions_end(client, message);
-}
-
-static void answer_connect(pump_client *client, int code, const char *message) {
-  pump_result_cb cb = client->connect_cb;
-  pump_result result = {.status = code,
-                        .message = message,
-                        .retryable =
-                            code != 0 && code != PUMP_ENOTAUTHENTICATED && code != PUMP_ETLS,
-                        .current_version = PUMP_UNKNOWN,
-                        .elapsed_ns = uv_hrtime() - client->connect_started_ns};
-  client->connect_cb = NULL;
-  client->connect_deadline = 0;
-  if (cb) cb(client, &result, client->connect_ud);
-}
-
-/* The client is connected no more, or not at all; client->message says why. */
-static void end(pump_client *client, int code) {
-  int before = client->state;
-  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
-  leave_connection(client);
-  fail_all(client, client->message);
-  if (before == PUMP_STATE_CONNECTING) {
-    answer_connect(client, code, client->message);
-    return;
-  }
-  if (before == PUMP_STATE_CONNECTED && client->disconnected_cb)
-    client->disconnected_cb(client, code, client->message, client->disconnected_ud);
-  if (client->state == PUMP_STATE_CLOSED && !client->is_closing && client->closed_cb)
-    client->closed_cb(client, code, client->message, client->closed_cb_ud);
-}
-
-static void connect_anew_or_end(pump_client *client, int code) {
-  bool goes_on = false;
-  if (client->state == PUMP_STATE_CONNECTED) goes_on = pump_reconnect_begin(client, code);
-  if (client->state == PUMP_STATE_RECONNECTING && !goes_on)
-    goes_on = pump_reconnect_again(client, code);
-  if (!goes_on) end(client, code);
-}
-
-/* It ended before it was established, or after; the words may be the session's. */
-void pump_client_lose(pump_client *client, int code, const char *reason) {
-  bool was_connected = client->state == PUMP_STATE_CONNECTED;
-  if (!was_connected && pump_cluster_go_on(client, code, reason)) {
-    pump_client_drop_connection(client);
-    return;
-  }
-  snprintf(client->message, sizeof client->message,
-           was_connected ? "lost the connection to %s: %s" : "could not connect to %s: %s",
-           client->endpoint, reason);
-  connect_anew_or_end(client, code);
 }
 
 /* ---- Connecting --------------------------------------------------------------------------- */
@@ -367,10 +267,12 @@ static void check_handshake(pump_client *client) {
   client->state = PUMP_STATE_CONNECTED;
   client->connect_deadline = 0;
   pump_cluster_settle(client);
+  client->stats.connections++;
+  client->stats.reconnects += !is_first;
   pump_reconnect_settle(client);
   pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
   if (client->connected_cb) client->connected_cb(client, client->connected_ud);
-  if (is_first) answer_connect(client, 0, "");
+  if (is_first && !client->is_closing) pump_client_answer_connect(client, 0, "");
 }
 
 static int on_space(void *ud, uint8_t **to, size_t *size) {
@@ -381,6 +283,7 @@ static int on_space(void *ud, uint8_t **to, size_t *size) {
 
 static void on_filled(void *ud, size_t size) {
   pump_client *client = ud;
+  client->stats.bytes_in += size;
   int code = pump_session_filled(client->session, size, pump_client_now());
   pump_conversation *conversation;
   while (client->session && (conversation = pump_session_next(client->session)))
@@ -445,19 +348,21 @@ int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
 }
 
 static void connect_too_long(pump_client *client) {
-  char reason[128];
+  char reason[700];
   if (client->cluster.discovery) {
     pump_cluster_explain(client, client->message, sizeof client->message);
-    connect_anew_or_end(client, PUMP_EDISCOVERY);
+    pump_client_connect_anew_or_end(client, PUMP_EDISCOVERY);
     return;
   }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
+  const char *words = reached ? pump_session_words(client->session) : "";
   const char *what = "no answer within %llu ms";
   if (is_securing)
     what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
   else if (reached)
-    what = "it accepted, but did not answer within %llu ms";
-  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout);
+    what = words[0] ? "it accepted, but did not let us in within %llu ms: %s"
+                    : "it accepted, but did not answer within %llu ms";
+  snprintf(reason, sizeof reason, what, (unsigned long long)client->options.connect_timeout, words);
   pump_client_lose(client,
                    is_securing ? PUMP_ETLS
                    : reached   ? PUMP_ETIMEOUT
@@ -479,6 +384,19 @@ static const char *why_late(const pump_client *client, char *words, size_t size)
   return words;
 }
 
+/* What was done before may have closed the client. */
+static bool is_due(const pump_client *client, uint64_t time, uint64_t now) {
+  return time != 0 && now >= time && !client->is_closing;
+}
+
+static void tick_session(pump_client *client, uint64_t now) {
+  char reason[512];
+  int code = pump_session_tick(client->session, now);
+  if (code == 0) return;
+  snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
+  pump_client_lose(client, code, reason);
+}
+
 static void on_timer(uv_timer_t *handle) {
   pump_client *client = of(handle, timer);
   uint64_t now = pump_client_now();
@@ -489,22 +407,15 @@ static void on_timer(uv_timer_t *handle) {
     fail(client, late, PUMP_ETIMEOUT, why_late(client, words, sizeof words));
   pump_line_wake(&client->line, now);
   pump_subscriptions_tick(client, now);
+  if (is_due(client, client->address.is_known, now)) pump_address_tell(client);
+  if (is_due(client, client->connect_deadline, now)) connect_too_long(client);
+  if (is_due(client, client->reconnect.due, now)) pump_reconnect_attempt(client);
+  if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
+  if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);
+  if (is_due(client, client->redirect.deadline, now)) pump_redirect_too_long(client);
+  if (client->session && is_due(client, pump_session_due(client->session), now))
+    tick_session(client, now);
   if (client->is_closing) return;
-  if (client->address.is_known) pump_address_tell(client);
-  if (client->connect_deadline != 0 && now >= client->connect_deadline) connect_too_long(client);
-  if (client->reconnect.due != 0 && now >= client->reconnect.due) pump_reconnect_attempt(client);
-  if (client->cluster.member_deadline != 0 && now >= client->cluster.member_deadline)
-    member_too_long(client);
-  if (client->redirect.deadline != 0 && now >= client->redirect.deadline)
-    pump_redirect_too_long(client);
-  if (client->session) {
-    int code = pump_session_tick(client->session, now);
-    if (code != 0) {
-      char reason[512];
-      snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-      pump_client_lose(client, code, reason);
-    }
-  }
   pump_client_flush_soon(client);
   pump_client_set_timer(client);
 }
@@ -541,9 +452,9 @@ const char *pump_client_endpoint(const pump_client *client) {
 static void on_handle_gone(void *ud) {
   pump_client *client = ud;
   if (--client->open_handles > 0) return;
-  fail_all(client, NULL);
+  pump_client_fail_all(client, NULL);
   pump_cluster_free(client);
-  answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
+  pump_client_answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
   void (*closed)(void *) = client->closed;
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);
@@ -569,8 +480,9 @@ static void say_goodbye(pump_client *client) {
   if (client->state != PUMP_STATE_CONNECTED) return;
   pump_subscriptions_settle(client);
   const pump_buffer *output = pump_session_output(client->session);
-  if (!client->is_sending && output->size > 0)
-    pump_stream_write(client->stream, output->data, output->size);
+  if (client->is_sending || output->size == 0) return;
+  pump_stats_sending(client);
+  pump_stream_write(client->stream, output->data, output->size);
 }
 
 void pump_client_close(pump_client *client, void (*closed)(void *ud), void *ud) {

@@ -11,6 +11,7 @@
 #include "client/reconnect.h"
 #include "client/redirect.h"
 #include "client/session.h"
+#include "client/stats.h"
 #include "net/random.h"
 #include "net/stream.h"
 
@@ -55,6 +56,7 @@ struct pump_client {
   pump_disconnected_cb closed_cb; /* when it ended by itself, for good */
   void *closed_cb_ud;
 
+  pump_stats stats;
   pump_random random;
   char endpoint[300];
   char known_as[300]; /* the same server, as others name it */
@@ -95,12 +97,20 @@ void pump_subscriptions_end(pump_client *client, const char *message);
 bool pump_client_is_open(const pump_client *client);
 /* Whether options.retries lets this one be asked again. */
 bool pump_client_may_ask_again(const pump_client *client, const pump_conversation *conversation);
-/* Fails all of a list (by `next`) of conversations that are in no place any more. */
+/* The last word: the callback, once, and the end of a conversation that is in no place. */
+void pump_client_finish(pump_client *client, pump_conversation *conversation);
+/* Fails all of a list (by `next`) of conversations that are in no place any more; or all that wait,
+ * and all that follows a stream. */
 void pump_client_fail_list(pump_client *client, pump_conversation *list, const char *message);
+void pump_client_fail_all(pump_client *client, const char *message);
+/* Tells whoever waits for the first connection. */
+void pump_client_answer_connect(pump_client *client, int code, const char *message);
 /* Starts to connect, to the host or to a member of the cluster, within connect_timeout. */
 int pump_client_seek(pump_client *client);
 /* The connection ended, or could not be made: another one, or the end. */
 void pump_client_lose(pump_client *client, int code, const char *reason);
+/* The same, where client->message has the words already and no other member is tried. */
+void pump_client_connect_anew_or_end(pump_client *client, int code);
 /* Forgets the stream and its session, which nobody waits for any more. */
 void pump_client_drop_connection(pump_client *client);
 /* Starts to connect a stream, whose events are the client's. */

@@ -11,6 +11,7 @@
 #define HTTP_PORT      2113
 #define GOSSIP_TIMEOUT 2000 /* ms that a seed may take */
 #define REFUSED_FOR    1000 /* ms in which a member that could not be reached is passed over */
+#define LOOK_AGAIN     500  /* ms after which a follower's client asks for the leader again */
 
 static bool is_secure(const pump_client *client) {
   return client->options.tls.enable;
@@ -81,6 +82,12 @@ static void say_why_not(const pump_members *members, const pump_gossip_choice *c
   }
 }
 
+/* And may leave a connection for it. */
+static bool wants_leader(const pump_client *client) {
+  return client->options.selector == PUMP_SELECT_LEADER && !client->options.choose &&
+         client->options.reconnect_attempts > 0;
+}
+
 /* What the program maps its address to. */
 static void on_address(pump_client *client, const char *host, int port) {
   char name[sizeof client->known_as];
@@ -108,10 +115,31 @@ static int reach(pump_client *client, const pump_member *member) {
   refusal->port = port;
   refusal->until = 0; /* it is none yet */
   cluster->member_deadline = now + client->options.connect_timeout / 2;
+  cluster->is_makeshift = wants_leader(client) && !member->is_leader;
   pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s, found by gossip", client->endpoint,
                   member->state ? member->state : "member");
   if (client->options.resolve) pump_address_find(client, host, port, on_address);
   return 0;
+}
+
+/* The leader is found while the client makes do with somebody else. */
+static void find_leader(pump_client *client, const pump_members *members, uint64_t now) {
+  pump_gossip_choice choice = {.selector = PUMP_SELECT_LEADER,
+                               .is_secure = is_secure(client),
+                               .leader_only = true,
+                               .refused = refused(client, members, now)};
+  int index = pump_gossip_choose(members, &choice);
+  if (index >= 0) {
+    const pump_member *leader = &members->members[index];
+    pump_redirect_to(client, leader->tcp_host, port_of(client, leader));
+  }
+  client->cluster.look_at = now + LOOK_AGAIN;
+  pump_client_set_timer(client);
+}
+
+void pump_cluster_look(pump_client *client) {
+  client->cluster.look_at = 0;
+  pump_discovery_go_on(client->cluster.discovery, "it names no leader");
 }
 
 static bool on_told(void *ud, pump_bytes body, char *why, size_t size) {
@@ -121,7 +149,12 @@ static bool on_told(void *ud, pump_bytes body, char *why, size_t size) {
   pump_members *members;
   if (pump_gossip_parse(&members, body, why, size) != 0) return false;
   keep(&cluster->told, members);
-  pump_members_unref(members);
+  pump_members_unref(members); /* but for us */
+  if (client->state == PUMP_STATE_CONNECTED) {
+    keep(&cluster->known, members);
+    find_leader(client, members, now);
+    return true;
+  }
   if (client->options.choose) {
     cluster->is_choosing = true;
     client->options.choose(client->options.choose_ud, client, members);
@@ -215,14 +248,21 @@ void pump_cluster_stop(pump_client *client) {
   if (cluster->discovery) pump_discovery_close(cluster->discovery, nobody_waits, NULL);
   cluster->discovery = NULL;
   cluster->is_choosing = false;
-  cluster->member_deadline = 0;
+  cluster->member_deadline = cluster->look_at = 0;
+  cluster->is_makeshift = false;
   pump_address_forget(client);
 }
 
 void pump_cluster_settle(pump_client *client) {
-  if (!client->cluster.discovery) return;
-  keep(&client->cluster.known, client->cluster.told);
-  pump_cluster_stop(client);
+  pump_cluster *cluster = &client->cluster;
+  if (!cluster->discovery) return;
+  keep(&cluster->known, cluster->told);
+  if (!cluster->is_makeshift) {
+    pump_cluster_stop(client);
+    return;
+  }
+  cluster->member_deadline = 0;
+  cluster->look_at = pump_client_now() + LOOK_AGAIN;
 }
 
 void pump_cluster_explain(const pump_client *client, char *text, size_t size) {
@@ -332,10 +372,8 @@ static const pump_member *own_member(const pump_client *client) {
   const pump_members *told = client->cluster.told;
   for (size_t i = 0; told && i < told->count; i++) {
     const pump_member *member = &told->members[i];
-    char endpoint[sizeof client->endpoint];
-    if (!member->tcp_host) continue;
-    name_seed(endpoint, sizeof endpoint, member->tcp_host, port_of(client, member));
-    if (strcmp(endpoint, client->endpoint) == 0) return member;
+    if (member->tcp_host && pump_client_is_at(client, member->tcp_host, port_of(client, member)))
+      return member;
   }
   return NULL;
 }

@@ -13,11 +13,13 @@ typedef struct pump_refusal {
 } pump_refusal;
 
 typedef struct pump_cluster {
-  pump_discovery *discovery; /* while a member is looked for, until one is connected */
+  pump_discovery *discovery; /* while a member is looked for, until the right one is connected */
   pump_members *told;        /* by gossip, last */
   pump_members *known;       /* what led to a connection: to be asked too the next time */
   bool is_choosing;          /* the program was asked which one */
   uint64_t leader_until;     /* until then nobody else will do */
+  bool is_makeshift;         /* the member that was found is none, but a leader is wanted */
+  uint64_t look_at;          /* connected to that: when to ask again who leads; 0: it is asked */
   uint64_t member_deadline;  /* of the connection to a member that is being made; 0: none is */
   pump_refusal refusals[PUMP_REFUSALS]; /* who could not be connected to, for a while */
   unsigned next_refusal;
@@ -31,8 +33,9 @@ typedef struct pump_cluster {
 int pump_cluster_find(pump_client *client);
 /* The member that was found could not be connected to. True: then to another one. */
 bool pump_cluster_go_on(pump_client *client, int code, const char *reason);
-/* It could. */
+/* It could. If a leader is still wanted, the search goes on: now and then, look has to be called. */
 void pump_cluster_settle(pump_client *client);
+void pump_cluster_look(pump_client *client);
 /* The search is over. */
 void pump_cluster_stop(pump_client *client);
 /* Why nothing came of it, in one line. */

@@ -83,6 +83,8 @@ int pump_client_start_session(pump_client *client) {
       .is_secure = client->options.tls.enable,
       .log = on_session_log,
       .log_ud = client,
+      .traces = client->options.log && client->options.log_level >= PUMP_LOG_TRACE,
+      .frames_in = &client->stats.frames_in,
   };
   char name[24];
   int code = pump_random_take(options.seed, sizeof options.seed);

@@ -67,11 +67,12 @@ static void leave(pump_client *client, int code, pump_stream *stream) {
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   client->state = PUMP_STATE_RECONNECTING;
   pump_redirect_stop(client);
+  pump_cluster_stop(client);
   pump_conversation *doomed = take_back(client);
   pump_client_drop_connection(client);
   client->stream = stream;
   pump_client_fail_list(client, doomed, client->message);
-  if (client->disconnected_cb)
+  if (!client->is_closing && client->disconnected_cb)
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
 }
 
@@ -123,14 +124,15 @@ bool pump_reconnect_again(pump_client *client, int code) {
   client->connect_deadline = 0;
   pump_cluster_stop(client);
   pump_client_drop_connection(client);
-  if (!is_final(client, code) && self->attempts < client->options.reconnect_attempts) {
+  if (is_final(client, code)) return false;
+  if (self->attempts < client->options.reconnect_attempts) {
     pump_client_log(client, PUMP_LOG_INFO, "%s", client->message);
     schedule(client, self->began);
     return true;
   }
   snprintf(why, sizeof why, "%s", client->message);
   snprintf(client->message, sizeof client->message,
-           "gave up to connect again after %u attempts: %.500s", self->attempts, why);
+           "gave up after %u attempts to connect again, the last: %.500s", self->attempts, why);
   return false;
 }
 

@@ -103,10 +103,21 @@ static pump_decision give_up(pump_conversation *conversation, const char *why) {
   return PUMP_DONE;
 }
 
-static bool is_refused(const pump_client *client, const pump_result *result) {
+static bool is_refused(const pump_client *client, const char *host, int port) {
   const pump_redirect *self = &client->redirect;
-  return pump_client_now() < self->refused_until && self->refused_port == result->leader_port &&
-         strcmp(self->refused_host, result->leader_host) == 0;
+  return pump_client_now() < self->refused_until && self->refused_port == port &&
+         strcmp(self->refused_host, host) == 0;
+}
+
+static bool is_moving(const pump_client *client) {
+  return client->redirect.deadline != 0 || client->redirect.must_discover;
+}
+
+void pump_redirect_to(pump_client *client, const char *host, int port) {
+  bool is_of_use = !pump_client_is_at(client, host, port) && !is_refused(client, host, port);
+  if (is_of_use && !is_moving(client) && !pump_reconnect_is_soon(client) &&
+      client->options.reconnect_attempts > 0)
+    begin(client, host, port);
 }
 
 /* Only who looks for the leader will find it by gossip. */
@@ -127,14 +138,15 @@ pump_decision pump_redirect_take(pump_client *client, pump_conversation *convers
              MAX_MOVES);
     return give_up(conversation, words);
   }
-  if (host && is_refused(client, result)) return give_up(conversation, self->why);
-  bool is_moving = self->deadline != 0 || self->must_discover;
+  if (host && is_refused(client, host, result->leader_port))
+    return give_up(conversation, self->why);
+  bool is_under_way = is_moving(client);
   /* It may well be elected next. And two who name each other must not keep us on the run. */
   if ((host && pump_client_is_at(client, host, result->leader_port)) ||
-      (!is_moving && pump_reconnect_is_soon(client)))
+      (!is_under_way && pump_reconnect_is_soon(client)))
     return PUMP_RETRY;
   if (pump_line_retry(&client->line, conversation, PARKED) != 0) return PUMP_DONE;
-  if (!is_moving && host) begin(client, host, result->leader_port);
-  if (!is_moving && !host) self->must_discover = true;
+  if (!is_under_way && host) begin(client, host, result->leader_port);
+  if (!is_under_way && !host) self->must_discover = true;
   return PUMP_MOVE;
 }

@@ -24,6 +24,8 @@ typedef struct pump_redirect {
 /* An answer says that somebody else is the leader. PUMP_MOVE: the conversation waits for that;
  * PUMP_RETRY: it is to be asked again here, after a while; PUMP_DONE: it is of no use. */
 pump_decision pump_redirect_take(pump_client *client, pump_conversation *conversation);
+/* The leader is there, though nobody has asked for it: goes there, if that is worth a try. */
+void pump_redirect_to(pump_client *client, const char *host, int port);
 /* Behind the last of the answers that came at once. */
 void pump_redirect_go_on(pump_client *client);
 /* The stream to the leader is connected, or is not. */

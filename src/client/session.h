@@ -24,6 +24,8 @@ typedef struct pump_session_options {
   uint8_t seed[16]; /* random: makes its correlation ids differ from every other session's */
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;
+  bool traces;         /* tells the log of every frame */
+  uint64_t *frames_in; /* is counted up */
 } pump_session_options;
 
 /* Starts with the handshake already in its output. The options are copied. */
@@ -38,6 +40,9 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now);
 
 /* What is to be sent. The caller may take the bytes by swapping the buffer for an empty one. */
 pump_buffer *pump_session_output(pump_session *session);
+
+/* To be called when all of it is about to be sent: how many frames that is. */
+uint64_t pump_session_sends(const pump_session *session);
 
 /* PUMP_DONE once the handshake has succeeded or failed: *status says how, pump_session_words why.
  * PUMP_RETRY while it goes on. */

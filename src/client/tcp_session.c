@@ -9,6 +9,7 @@
 #include "client/tcp_translate.h"
 #include "conversation/heartbeat.h"
 #include "wire/tcp/command.h"
+#include "wire/tcp/dump.h"
 #include "wire/tcp/events.h"
 #include "wire/tcp/frame.h"
 
@@ -49,6 +50,8 @@ struct pump_session {
   char words[512];
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;
+  bool traces;
+  uint64_t *frames_in;
 };
 
 static void say(pump_session *session, int level, const char *what, uint8_t command) {
@@ -57,6 +60,25 @@ static void say(pump_session *session, int level, const char *what, uint8_t comm
   const char *name = pump_tcp_command_name(command);
   snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command", command);
   session->log(session->log_ud, level, line);
+}
+
+static void trace(const pump_session *session, const char *direction, const pump_tcp_frame *frame) {
+  char line[PUMP_TCP_LONGEST_DUMP];
+  pump_tcp_dump(line, direction, frame);
+  session->log(session->log_ud, PUMP_LOG_TRACE, line);
+}
+
+uint64_t pump_session_sends(const pump_session *session) {
+  const uint8_t *at = session->output.data;
+  uint64_t count = 0;
+  const uint8_t *end = at + session->output.size;
+  for (; at < end; at += pump_tcp_frame_size(at), count++) {
+    pump_tcp_frame frame;
+    if (!session->traces) continue;
+    pump_tcp_frame_at(at, &frame);
+    trace(session, "->", &frame);
+  }
+  return count;
 }
 
 /* ---- The registry ------------------------------------------------------------------------- */
@@ -219,17 +241,17 @@ static void shake(pump_session *session, pump_conversation *conversation, uint64
   pump_conversation **which =
       conversation == session->authenticate ? &session->authenticate : &session->identify;
   leave_registry(session, conversation);
+  if (conversation->result.status != 0 && session->status == 0)
+    snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
   if (conversation->decision == PUMP_RETRY) {
     session->handshake_again = now + HANDSHAKE_PAUSE;
     return;
   }
-  if (conversation->result.status != 0 && session->status == 0) {
-    session->status = conversation->result.status;
-    snprintf(session->words, sizeof session->words, "%s", conversation->result.message);
-  }
+  if (session->status == 0) session->status = conversation->result.status;
   end_handshake(session, which);
   /* From here on we know who speaks, and a length that is too large is no stranger's noise. */
   session->reader.skips_large = !session->authenticate && !session->identify;
+  if (session->reader.skips_large && session->status == 0) session->words[0] = '\0';
 }
 
 pump_decision pump_session_handshake(const pump_session *session, int *status) {
@@ -398,6 +420,8 @@ static int handle_frames(pump_session *session, uint64_t now) {
       continue;
     }
     session->spoke = true;
+    ++*session->frames_in;
+    if (session->traces) trace(session, "<-", &frame);
     code = handle_frame(session, &frame, now);
     if (code != 0) return code;
   }
@@ -429,6 +453,8 @@ int pump_session_new(pump_session **out, const pump_session_options *options, ui
   session->is_secure = options->is_secure;
   session->log = options->log;
   session->log_ud = options->log_ud;
+  session->traces = options->log && options->traces;
+  session->frames_in = options->frames_in;
   int code = prepare_handshake(session, options);
   if (code == 0) code = start_handshake(session);
   if (code != 0) {

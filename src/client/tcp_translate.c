@@ -466,8 +466,9 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
     reply->text = frame->payload;
     return;
   case PUMP_TCP_NOT_AUTHENTICATED:
-    /* A server that is still starting refuses everybody, and says so only in words. */
-    reply->outcome = pump_bytes_is(frame->payload, "Server not yet ready")
+    /* A server that cannot check anybody yet, or just now, says so only in words. */
+    reply->outcome = pump_bytes_is(frame->payload, "Server not yet ready") ||
+                             pump_bytes_is(frame->payload, "Internal Server Error")
                          ? PUMP_OUTCOME_NOT_READY
                          : PUMP_OUTCOME_NOT_AUTHENTICATED;
     reply->text = frame->payload;

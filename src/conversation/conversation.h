@@ -81,8 +81,8 @@ typedef enum pump_outcome {
   PUMP_OUTCOME_ERROR,       /* it refused and said why */
   PUMP_OUTCOME_BAD_REQUEST, /* it did not understand */
   PUMP_OUTCOME_NOT_SUPPORTED,
-  PUMP_OUTCOME_TOO_LARGE,   /* its answer was larger than any client takes */
-  PUMP_OUTCOME_UNREADABLE   /* we did not understand: text says what came */
+  PUMP_OUTCOME_TOO_LARGE, /* its answer was larger than any client takes */
+  PUMP_OUTCOME_UNREADABLE /* we did not understand: text says what came */
 } pump_outcome;
 
 typedef struct pump_reply {

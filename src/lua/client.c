@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "lua/node.h"
+#include "lua/stats.h"
 
 #define CLIENT_TYPE "pump.client"
 
@@ -293,6 +294,15 @@ static int client_members(lua_State *L) {
   return accepted(L, answer, pump_client_members(client, &call, on_result, answer));
 }
 
+/* core.stats([client]) -> a table of counters; all 0 where there is none, or none any more */
+static int core_stats(lua_State *L) {
+  const lua_client *self = lua_isnoneornil(L, 1) ? NULL : check_client(L);
+  pump_stats stats = {0};
+  if (self && self->client) pump_client_stats(self->client, &stats);
+  pump_lua_push_stats(L, &stats);
+  return 1;
+}
+
 /* client:server_version() -> "5.0.8.0", or nil as long as nobody told */
 static int client_server_version(lua_State *L) {
   const lua_client *self = check_client(L);
@@ -574,6 +584,8 @@ void pump_lua_open_client(lua_State *L, int index) {
   lua_pushvalue(L, index);
   lua_pushcclosure(L, core_client, 1);
   lua_setfield(L, -2, "client");
+  lua_pushcfunction(L, core_stats);
+  lua_setfield(L, -2, "stats");
   if (luaL_newmetatable(L, CLIENT_TYPE)) {
     luaL_setfuncs(L, methods, 0);
     pump_lua_push_batch_upvalues(L);

@@ -313,6 +313,8 @@ static void add_entry(encoder *e, entry added) {
 static int compare_entries(const void *a, const void *b) {
   const pump_bytes *left = &((const entry *)a)->key, *right = &((const entry *)b)->key;
   size_t size = left->size < right->size ? left->size : right->size;
+  if (size > 0 && *left->data != *right->data) /* most keys */
+    return (unsigned char)*left->data - (unsigned char)*right->data;
   int order = memcmp(left->data, right->data, size);
   return order ? order : (left->size > right->size) - (left->size < right->size);
 }

@@ -116,7 +116,7 @@ static void wait_for_events(pump_lua_loop *loop, lua_Number seconds) {
   int timeout = uv_loop_alive(&loop->uv) ? uv_backend_timeout(&loop->uv) : 0;
   lua_Number most = ceil(seconds * 1e3);
   if (timeout < 0 || timeout > most) timeout = most < INT_MAX ? (int)most : INT_MAX;
-  poll(&fd, 1, timeout);
+  if (timeout != 0) poll(&fd, 1, timeout);
 }
 
 /* core.step([seconds]): one turn of libuv, before which it waits that long at most (nil: until

@@ -27,7 +27,9 @@ static const pump_late *load(void) {
   const pump_late *table = late;
   if (table) return table;
   void *object = open_beside_us();
-  return late = object ? dlsym(object, PUMP_LATE_SYMBOL) : NULL;
+  table = object ? dlsym(object, PUMP_LATE_SYMBOL) : NULL;
+  late = table;
+  return table;
 }
 
 int pump_tls_context_new(pump_tls_context **context, bool is_server,

@@ -231,7 +231,7 @@ static bool deliver(void *ud, const pump_event *event) {
   pump_bytes stream = original_of(event)->stream;
   topic *to = find_topic(feed, stream, pump_table_hash(feed->seed, stream.data, stream.size));
   if (to) push_to(at, to->listeners);
-  if (!at->only) pump_groups_notice(at->node, stream);
+  if (!at->only) pump_groups_notice(at->node, original_of(event), event->position.commit);
   push_to(at, feed->everything);
   for (size_t i = 0; i < sizeof at->bodies / sizeof *at->bodies; i++)
     pump_buffer_clear(&at->bodies[i]);
@@ -255,7 +255,7 @@ static int deliver_from(delivery *at, int64_t *next, int count) {
 void pump_feed_publish(pump_node *node) {
   pump_feed *feed = &node->feed;
   int64_t end = pump_store_end_position(node->store);
-  if (feed->subscriptions.count == 0 && !node->groups.first) feed->next = end;
+  if (feed->subscriptions.count == 0 && node->groups.consumers == 0) feed->next = end;
   while (feed->next < end) {
     delivery at = {.node = node};
     if (deliver_from(&at, &feed->next, PUMP_MAX_PAGE) != 0) return; /* again at the next tick */

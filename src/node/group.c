@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What was pushed within this time (ms) comes again together, and so in the stream's order; a
+ * server's clock is coarser. */
+#define TOGETHER 250
+
 /* ---- Queues ------------------------------------------------------------------------------- */
 
 /* before NULL: at the end. */
@@ -138,8 +142,9 @@ void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pum
 }
 
 void pump_group_expire(pump_group *group, uint64_t now) {
-  pump_heap_node *first;
-  while ((first = pump_heap_first(&group->deadlines)) && first->key <= now)
+  pump_heap_node *first = pump_heap_first(&group->deadlines);
+  if (!first || first->key + TOGETHER > now) return;
+  for (; first && first->key <= now; first = pump_heap_first(&group->deadlines))
     retry(group, message_of_deadline(first));
 }
 
@@ -167,6 +172,7 @@ size_t pump_group_room(const pump_group *group) {
   size_t limit = most(group->settings.buffer, PUMP_GROUP_MAX_BUFFER);
   size_t room = limit > used ? limit - used : 0;
   size_t batch = most(group->settings.read_batch, PUMP_GROUP_MAX_BUFFER);
+  if (group->unsettled.count >= PUMP_GROUP_MAX_UNSETTLED) return 0;
   return room < batch ? room : batch;
 }
 
@@ -193,7 +199,7 @@ int pump_group_add(pump_group *group, int64_t number, const pump_guid *id, uint6
                .id = *id, .number = number, .rank = number, .bucket = pump_strategy_bucket(hash)});
   if (!message) return PUMP_ENOMEM;
   insert(&group->waiting, message, NULL);
-  group->next = number + 1;
+  group->next = number < INT64_MAX ? number + 1 : number;
   group->has_begun = true;
   return 0;
 }
@@ -267,6 +273,7 @@ static bool push_from(pump_group *group, pump_message_queue *queue, uint64_t dea
 void pump_group_push(pump_group *group, uint64_t now) {
   int32_t timeout = group->settings.message_timeout;
   uint64_t deadline = timeout > 0 ? now + (uint64_t)timeout : 0;
+  pump_strategy_begin(&group->strategy);
   if (push_from(group, &group->retrying, deadline)) push_from(group, &group->waiting, deadline);
 }
 

@@ -16,6 +16,8 @@
 /* Whatever the settings say. */
 #define PUMP_GROUP_MAX_BUFFER    10000
 #define PUMP_GROUP_MAX_IN_FLIGHT 100000
+/* Waiting, in flight with all consumers, and to come again. */
+#define PUMP_GROUP_MAX_UNSETTLED 200000
 
 /* Times are milliseconds. */
 typedef struct pump_group_rules {

@@ -197,6 +197,7 @@ static void put_reason(pump_buffer *to, const pump_peer *peer, const pump_reques
                                "through gRPC clients"
                              : "Bad stream name.");
     break;
+  case PUMP_ETOOLARGE: pump_buffer_text(to, "This node has too many groups."); break;
   default:
     put_name(to, "the store could not write: ", (ProtobufCBinaryData){0},
              pump_store_error(peer->node->store));

@@ -67,14 +67,15 @@ int pump_group_keep_load(pump_store *store, pump_group_config *config, int64_t *
   *config = (pump_group_config){0};
   int code =
       pump_store_read_stream(store, pump_bytes_of(CONFIG_STREAM), &read, now, load, &at, &page);
-  *revision = page.last;
+  *revision = page.last < PUMP_STORE_TOMBSTONE ? page.last : -1;
   if (code != 0) pump_group_config_free(config);
   if (code == 0 && at.code == PUMP_ENOMEM) code = PUMP_ENOMEM;
   return code;
 }
 
 int64_t pump_group_keep_revision(pump_store *store) {
-  return pump_store_last_number(store, pump_bytes_of(CONFIG_STREAM));
+  int64_t last = pump_store_last_number(store, pump_bytes_of(CONFIG_STREAM));
+  return last < PUMP_STORE_TOMBSTONE ? last : -1;
 }
 
 int pump_group_keep_save(pump_store *store, const pump_group_config *config, pump_bytes by,
@@ -90,7 +91,8 @@ int pump_group_keep_save(pump_store *store, const pump_group_config *config, pum
   pump_new_event event = {.type = pump_bytes_of("$PersistentConfig"),
                           .data = {(const char *)text.data, text.size},
                           .is_json = true};
-  code = text.failed ? PUMP_ENOMEM : append(store, stream, &event, now);
+  code = text.failed ? PUMP_ENOMEM : text.size > PUMP_MAX_EVENT / 2 ? PUMP_ETOOLARGE : 0;
+  if (code == 0) code = append(store, stream, &event, now);
   pump_buffer_free(&text);
   return code;
 }

@@ -256,10 +256,11 @@ void pump_page_group(pump_buffer *out, pump_kept_group *kept, const char *base) 
   put_progress(out, kept, &seen, "  ");
   pump_buffer_printf(out,
                      "  \"readBufferCount\": %zu,\n  \"liveBufferCount\": 0,\n"
-                     "  \"retryBufferCount\": %zu,\n  \"totalInFlightMessages\": %zu,\n"
-                     "  \"outstandingMessagesCount\": %zu,\n",
-                     group->waiting.count, group->retrying.count, seen.in_flight,
-                     group->flying.count + group->leaving.count);
+                     "  \"retryBufferCount\": %zu,\n  \"totalInFlightMessages\": %zu,\n",
+                     group->waiting.count, group->retrying.count, seen.in_flight);
+  if (kept->node->like > PUMP_LIKE_4)
+    pump_buffer_printf(out, "  \"outstandingMessagesCount\": %zu,\n",
+                       group->flying.count + group->leaving.count);
   put_connections(out, kept, &seen);
   if (kept->node->is_23)
     pump_buffer_printf(out, ",\n  \"parkedMessageCount\": %lld", count_parked(kept));
@@ -270,6 +271,7 @@ void pump_page_group(pump_buffer *out, pump_kept_group *kept, const char *base) 
 
 void pump_page_replay(pump_buffer *out, const pump_node *node, const pump_kept_group *group,
                       pump_bytes key) {
+  static const int types[] = {[PUMP_LIKE_4] = 157, [PUMP_LIKE_5] = 176, [PUMP_LIKE_23] = 67};
   pump_guid id;
   char text[PUMP_GUID_TEXT + 1];
   pump_buffer reason;
@@ -284,7 +286,7 @@ void pump_page_replay(pump_buffer *out, const pump_node *node, const pump_kept_g
   pump_buffer_printf(out, "{\n  \"correlationId\": \"%s\",\n  ", text);
   put_text(out, "reason", (pump_bytes){(const char *)reason.data, reason.size});
   pump_buffer_printf(out, ",\n  \"result\": \"%s\",\n  \"msgTypeId\": %d",
-                     group ? "Success" : "DoesNotExist", node->is_23 ? 67 : 176);
+                     group ? "Success" : "DoesNotExist", types[node->like]);
   pump_buffer_text(out, node->is_23 ? ",\n  \"label\": \"OtherClientMessage\"\n}" : "\n}");
   pump_buffer_free(&reason);
 }

@@ -6,6 +6,9 @@
 #include "node/group_keep.h"
 #include "node/node_private.h"
 
+/* Of a stream or a group; a few thousand groups fit into one text. */
+#define MAX_NAME 4096
+
 static uint64_t hash_of(const pump_groups *groups, pump_bytes name) {
   return pump_table_hash(groups->seed, name.data, name.size);
 }
@@ -80,6 +83,8 @@ static int follow(pump_node *node) {
   pump_group_config config;
   int64_t revision;
   groups->is_changed = false;
+  for (pump_kept_group *kept = groups->first; kept; kept = kept->next)
+    kept->is_doomed = false;
   if (pump_group_keep_revision(node->store) == groups->revision) return 0;
   int code = pump_group_keep_load(node->store, &config, &revision, pump_node_time());
   if (code == 0) {
@@ -106,7 +111,8 @@ static int64_t begin_at(pump_node *node, pump_bytes stream, int64_t start_from) 
 static bool is_text(pump_bytes name) {
   pump_buffer scratch;
   pump_buffer_init(&scratch);
-  bool is_good = name.size > 0 && pump_json_write_string(&scratch, name) == 0;
+  bool is_good =
+      name.size > 0 && name.size <= MAX_NAME && pump_json_write_string(&scratch, name) == 0;
   pump_buffer_free(&scratch);
   return is_good;
 }
@@ -162,6 +168,8 @@ int pump_groups_delete(pump_node *node, pump_bytes stream, pump_bytes name, pump
   pump_group_entry *entry = pump_group_config_find(&config, stream, name);
   if (entry) code = pump_group_keep_forget(node->store, pump_group_entry_key(entry), now);
   if (entry && code == 0) {
+    pump_kept_group *kept = pump_groups_find(node, pump_group_entry_key(entry));
+    if (kept) kept->is_doomed = true;
     pump_group_config_remove(&config, entry);
     code = save(node, &config, by);
   }
@@ -175,6 +183,8 @@ int pump_groups_join(pump_kept_group *kept, pump_group_member *member, size_t al
   int32_t most = kept->entry.settings.max_consumers;
   if (most > 0 && kept->group.strategy.count >= (size_t)most) return PUMP_EMAXSUBSCRIBERS;
   member->group = kept;
+  kept->has_news = true; /* while nobody consumes no group is told of news */
+  kept->node->groups.consumers++;
   pump_group_join(&kept->group, &member->consumer, allowed);
   pump_groups_wake(kept);
   return 0;
@@ -184,6 +194,7 @@ void pump_groups_leave(pump_group_member *member) {
   pump_kept_group *kept = member->group;
   if (!kept) return;
   member->group = NULL;
+  kept->node->groups.consumers--;
   pump_group_leave(&kept->group, &member->consumer);
   pump_groups_wake(kept);
 }
@@ -211,14 +222,15 @@ int pump_groups_replay(pump_kept_group *kept, int64_t stop_at) {
 
 /* ---- Their turn --------------------------------------------------------------------------- */
 
-void pump_groups_notice(pump_node *node, pump_bytes stream) {
+void pump_groups_notice(pump_node *node, const pump_record *record, int64_t position) {
+  pump_bytes stream = record->stream;
   pump_groups *groups = &node->groups;
   pump_table_link *link = pump_table_first(&groups->by_stream, hash_of(groups, stream));
   for (; link; link = pump_table_next(link)) {
     pump_kept_group *kept =
         (pump_kept_group *)(void *)((char *)link - offsetof(pump_kept_group, by_stream));
     if (!pump_bytes_equal(stream, pump_group_entry_stream(&kept->entry))) continue;
-    kept->has_news = true;
+    pump_kept_group_notice(kept, record, position);
     if (kept->group.strategy.count > 0) pump_groups_wake(kept);
   }
 }

@@ -11,6 +11,7 @@ typedef struct pump_groups {
   pump_kept_group *first; /* in the order in which they were made */
   pump_kept_group *last;
   pump_kept_group *due; /* who has something to do in this turn */
+  size_t consumers;     /* of all groups */
   int64_t revision;     /* of what is kept, as they follow it */
   bool is_changed;      /* something else may be kept now */
   uint64_t seed;
@@ -23,7 +24,7 @@ void pump_groups_end(pump_node *node);
 void pump_groups_close(pump_node *node);
 
 /* Writes, to be committed. by: whose doing it is. PUMP_EEXISTS, PUMP_ENOGROUP, PUMP_EINVALID (names
- * that are no text), PUMP_ESTORE, PUMP_ENOMEM. */
+ * that are no text, or too long), PUMP_ETOOLARGE (too many groups), PUMP_ESTORE, PUMP_ENOMEM. */
 int pump_groups_create(pump_node *node, pump_bytes stream, pump_bytes name,
                        const pump_group_rules *settings, pump_bytes by);
 int pump_groups_update(pump_node *node, pump_bytes stream, pump_bytes name,
@@ -43,8 +44,8 @@ int pump_groups_replay(pump_kept_group *group, int64_t stop_at);
 /* It has something to do at the next turn. */
 void pump_groups_wake(pump_kept_group *group);
 
-/* An event was written to this stream. */
-void pump_groups_notice(pump_node *node, pump_bytes stream);
+/* This event was written. */
+void pump_groups_notice(pump_node *node, const pump_record *record, int64_t position);
 /* What belongs into this turn's transaction; whether that was committed; and what follows from it:
  * true where there is more to do, when others had their turn. */
 void pump_groups_write(pump_node *node);

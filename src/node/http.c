@@ -143,8 +143,8 @@ static unsigned post_drop(exchange *it) {
 /* Where this guest reaches the node. */
 static const char *base_of(const exchange *it, char base[PUMP_ADDRESS_SIZE + 8]) {
   char address[PUMP_ADDRESS_SIZE];
-  pump_listen_address(fd_of(it->connection), address);
-  snprintf(base, PUMP_ADDRESS_SIZE + 8, "http://%s", address);
+  pump_listen_address(outside_of(it), address);
+  snprintf(base, PUMP_ADDRESS_SIZE + 8, "%s://%s", it->http->node->tls ? "https" : "http", address);
   return base;
 }
 

@@ -10,6 +10,9 @@
 /* Pages that are read for one group before others have their turn. */
 #define ROUNDS 32
 
+/* What is kept of why a client parks an event. */
+#define MAX_WORDS 4096
+
 #define NOTHING INT64_MIN
 
 static const pump_record *original_of(const pump_event *event) {
@@ -106,8 +109,24 @@ static bool replay_on(pump_kept_group *kept) {
   return true;
 }
 
+/* The last event of a deleted stream, which consumers get like any other, can be read in $all
+ * alone. */
+void pump_kept_group_notice(pump_kept_group *kept, const pump_record *record, int64_t position) {
+  bool is_tombstone = record->number == PUMP_STORE_TOMBSTONE;
+  kept->has_news = !is_tombstone;
+  if (!is_tombstone || kept->tombstone >= 0) return;
+  if (pump_group_add(&kept->group, record->number, &record->id, 0) == 0) kept->tombstone = position;
+}
+
+static int read_tombstone(pump_kept_group *kept, pump_store_sink sink, void *ud) {
+  pump_read read = {.position = {kept->tombstone, kept->tombstone}, .max_count = 1};
+  pump_store_page page;
+  return pump_store_read_all(kept->node->store, &read, pump_node_time(), sink, ud, &page);
+}
+
 static int read_message(pump_kept_group *kept, const pump_message *message, pump_store_sink sink,
                         void *ud) {
+  if (message->number == PUMP_STORE_TOMBSTONE) return read_tombstone(kept, sink, ud);
   pump_store_result result;
   pump_bytes stream = message->is_replayed ? (pump_bytes){kept->parked, kept->parked_size}
                                            : pump_group_entry_stream(&kept->entry);
@@ -169,14 +188,25 @@ static bool put_link(void *ud, const pump_event *event) {
   return true;
 }
 
+/* As much of the client's words as is kept: whole characters. */
+static pump_bytes cut(pump_bytes words) {
+  if (words.size <= MAX_WORDS) return words;
+  words.size = MAX_WORDS;
+  while (words.size > 0 && ((unsigned char)words.data[words.size] & 0xc0) == 0x80)
+    words.size--;
+  return words;
+}
+
 /* An event that is gone needs no parking. */
 static int park(void *ud, const pump_message *message, pump_parking why, pump_bytes words) {
   pump_kept_group *kept = ud;
+  if (kept->is_doomed) return PUMP_ENOGROUP;
   pump_buffer link, reason;
   pump_buffer_init(&link);
   pump_buffer_init(&reason);
   if (why == PUMP_PARKED_BY_CLIENT) {
     pump_buffer_text(&reason, "Client explicitly NAK'ed message.\n");
+    words = cut(words);
     pump_buffer_append(&reason, words.data, words.size);
   } else {
     pump_buffer_printf(&reason, "Reached retry count of %d", kept->group.settings.max_retries);
@@ -219,6 +249,7 @@ static void write_unparked(pump_kept_group *kept) {
 
 void pump_kept_group_write(pump_kept_group *kept, uint64_t now, bool is_tick) {
   const pump_group *group = &kept->group;
+  if (kept->is_doomed) return;
   if (pump_group_checkpoint_is_due(group, now, is_tick)) write_checkpoint(kept);
   bool is_over = !group->replayed.first && group->replay_next == group->replay_end;
   if (has_unparked(kept) && (is_tick || is_over)) write_unparked(kept);
@@ -262,6 +293,7 @@ int pump_kept_group_new(pump_kept_group **out, pump_node *node, const pump_group
   int64_t checkpoint = -1;
   kept->node = node;
   kept->has_news = true;
+  kept->tombstone = -1;
   kept->written_checkpoint = kept->written_unparked = NOTHING;
   kept->measured_at = uv_now(node->loop);
   int code = copy_entry(kept, entry);
@@ -288,6 +320,7 @@ void pump_kept_group_free(pump_kept_group *kept) {
     pump_group_member *member = (pump_group_member *)(void *)kept->group.strategy.current;
     member->consumer.in_flight = 0;
     pump_strategy_leave(&kept->group.strategy, &member->consumer);
+    kept->node->groups.consumers--;
     member->group = NULL;
     member->calls->drop(member);
   }

@@ -35,6 +35,7 @@ typedef struct pump_kept_group {
   struct pump_kept_group *previous;
   struct pump_kept_group *next_due;
   bool is_due;
+  bool is_doomed;     /* it is deleted in this turn: nothing is to be written for it any more */
   bool has_news;      /* its stream goes on behind what was read */
   bool is_replay_new; /* parked ones are to be looked for */
   pump_node *node;
@@ -42,6 +43,7 @@ typedef struct pump_kept_group {
   pump_group_entry entry; /* as it is kept */
   char *parked;           /* the stream of what it parked */
   size_t parked_size;
+  int64_t tombstone;          /* where in $all its stream was deleted for good; -1: it was not */
   int64_t written_checkpoint; /* not committed yet; -1: none */
   int64_t written_unparked;
   uint64_t total; /* what was pushed so far, and when and how much it was at the last look */
@@ -55,6 +57,8 @@ int pump_kept_group_new(pump_kept_group **group, pump_node *node, const pump_gro
 /* Its members are told first. */
 void pump_kept_group_free(pump_kept_group *group);
 
+/* Its stream goes on with this event. */
+void pump_kept_group_notice(pump_kept_group *group, const pump_record *record, int64_t position);
 /* Reads what it has room for and gives it to its members. True: there is more to do, when others
  * had their turn. */
 bool pump_kept_group_run(pump_kept_group *group, uint64_t now);

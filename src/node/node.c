@@ -18,7 +18,7 @@
 #define LOT (64 * 1024)
 
 /* What all peers together may leave unread before pages get smaller. */
-#define MAX_UNSENT ((size_t)256 * 1024 * 1024)
+#define MAX_UNSENT ((size_t)128 * 1024 * 1024)
 
 int64_t pump_node_time(void) {
   struct timespec now;
@@ -90,8 +90,7 @@ static void on_idle(uv_idle_t *idle) {
   (void)idle;
 }
 
-static void on_check(uv_check_t *check) {
-  pump_node *node = (pump_node *)(void *)((char *)check - offsetof(pump_node, check));
+void pump_node_turn(pump_node *node) {
   execute_writes(node, node->busy);
   pump_groups_write(node);
   settle_writes(node, node->busy);
@@ -107,6 +106,10 @@ static void on_check(uv_check_t *check) {
     busy->is_busy = false;
     answer_peer(busy);
   }
+}
+
+static void on_check(uv_check_t *check) {
+  pump_node_turn((pump_node *)(void *)((char *)check - offsetof(pump_node, check)));
 }
 
 void pump_node_wake(pump_node *node) {

@@ -53,6 +53,9 @@ struct pump_node {
   void *close_ud;
 };
 
+/* Does what all peers have asked; once a turn of the loop, and before somebody goes. Not from inside
+ * an answer. */
+void pump_node_turn(pump_node *node);
 /* There is something to do in the next turn. */
 void pump_node_wake(pump_node *node);
 /* The peer has something for the turn. */

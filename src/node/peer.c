@@ -253,7 +253,7 @@ static void authenticate(pump_peer *peer, const pump_tcp_frame *frame) {
 
 static void take_name(pump_peer *peer, const PumpTcp__IdentifyClient *said) {
   pump_bytes name = pump_tcp_view(said->connection_name);
-  free(peer->name);
+  if (peer->name) return; /* others point to it */
   peer->name = name.size ? strndup(name.data, name.size < MAX_NAME ? name.size : MAX_NAME) : NULL;
 }
 
@@ -373,6 +373,11 @@ static void hear(pump_peer *peer, size_t size) {
   weigh(peer);
 }
 
+/* It has nothing more to say; what it said before counts all the same. */
+static void do_what_was_asked(pump_peer *peer) {
+  if (peer->requests && !peer->is_ending) pump_node_turn(peer->node);
+}
+
 static void hear_tls(pump_peer *peer, size_t size) {
   uint8_t *to;
   size_t room, got = 1;
@@ -384,6 +389,7 @@ static void hear_tls(pump_peer *peer, size_t size) {
     if (code == 0) code = pump_tls_read(peer->tls, to, room, &got);
     if (code == 0 && got > 0) hear(peer, got);
   }
+  if (code == PUMP_ECLOSED) do_what_was_asked(peer);
   if (code < 0) pump_peer_end(peer);
 }
 
@@ -391,6 +397,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf) {
   (void)buf;
   pump_peer *peer = (pump_peer *)(void *)stream;
   if (size < 0) {
+    do_what_was_asked(peer);
     pump_peer_close(peer);
     return;
   }

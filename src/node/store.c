@@ -175,14 +175,14 @@ static int check_format(pump_store *store, const char *file, int64_t *format, ch
   return 0;
 }
 
-/* A writing transaction takes the lock that, in exclusive mode, shuts others out for good. */
-static int prepare_file(pump_store *store, const char *file, bool sync_normal, char *error,
-                        size_t error_size) {
+/* A writing transaction takes the lock that, in exclusive mode, shuts others out for good. Only a
+ * new file is written to: a full disk is no reason not to read what is there. */
+static int prepare_file(pump_store *store, const char *file, bool is_new, bool sync_normal,
+                        char *error, size_t error_size) {
   char settings[128];
   snprintf(settings, sizeof settings,
-           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; "
-           "BEGIN IMMEDIATE; COMMIT",
-           sync_normal ? "NORMAL" : "FULL");
+           "%sPRAGMA journal_mode = WAL; PRAGMA synchronous = %s; BEGIN IMMEDIATE; COMMIT",
+           is_new ? "PRAGMA auto_vacuum = INCREMENTAL; " : "", sync_normal ? "NORMAL" : "FULL");
   if (sqlite3_db_readonly(store->db, "main") == 1)
     return refuse(error, error_size, "%s: no permission to write this store", file);
   if (sqlite3_exec(store->db, settings, NULL, NULL, NULL) != SQLITE_OK)
@@ -214,7 +214,8 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   if (file) sqlite3_exec(store->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
   int64_t format;
   int code = check_format(store, name, &format, error, error_size);
-  if (code == 0 && file) code = prepare_file(store, name, sync_normal, error, error_size);
+  if (code == 0 && file)
+    code = prepare_file(store, name, format == 0, sync_normal, error, error_size);
   if (code == 0 && upgrade(store, format) != 0) code = explain(store, name, error, error_size);
   if (code == 0 && recall(store) != 0)
     code = refuse(error, error_size, "%s: cannot read the store: %s", name, store->error);

@@ -107,10 +107,17 @@ void pump_strategy_leave(pump_strategy *strategy, pump_group_consumer *consumer)
 
 /* ---- Events ------------------------------------------------------------------------------- */
 
+void pump_strategy_begin(pump_strategy *strategy) {
+  pump_group_consumer *at = strategy->current;
+  for (size_t i = 0; i < strategy->count; i++, at = at->next)
+    at->is_full = false;
+}
+
 static pump_offer try_one(pump_strategy *strategy, pump_group_consumer *to,
                           pump_offer (*offer)(void *ud, pump_group_consumer *to), void *ud) {
-  if (to->in_flight >= to->allowed) return PUMP_OFFER_FULL;
+  if (to->is_full || to->in_flight >= to->allowed) return PUMP_OFFER_FULL;
   pump_offer answer = offer(ud, to);
+  to->is_full = answer == PUMP_OFFER_FULL;
   if (answer != PUMP_OFFER_TAKEN) return answer;
   to->in_flight++;
   to->total++;

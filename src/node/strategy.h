@@ -22,6 +22,7 @@ typedef struct pump_group_consumer {
   size_t allowed;    /* how many events it may have in flight */
   size_t in_flight;  /* and how many it has */
   size_t buckets;    /* that are its own */
+  bool is_full;      /* it took no more */
   uint64_t total;    /* events that it was given */
   uint64_t measured; /* of these, when somebody last looked */
 } pump_group_consumer;
@@ -57,8 +58,11 @@ void pump_strategy_join(pump_strategy *strategy, pump_group_consumer *consumer);
 /* What it had in flight is to be released before. */
 void pump_strategy_leave(pump_strategy *strategy, pump_group_consumer *consumer);
 
+/* Whoever had no room may have some again. */
+void pump_strategy_begin(pump_strategy *strategy);
 /* Offers an event to one consumer after the other that may have it. offer says what that one does:
- * PUMP_OFFER_TAKEN, PUMP_OFFER_GONE, or PUMP_OFFER_FULL. */
+ * PUMP_OFFER_TAKEN, PUMP_OFFER_GONE, or PUMP_OFFER_FULL; who says that is not asked again before
+ * pump_strategy_begin, so that what is pinned to it keeps its order. */
 pump_offer pump_strategy_offer(pump_strategy *strategy, uint32_t bucket,
                                pump_offer (*offer)(void *ud, pump_group_consumer *to), void *ud);
 /* An event that it took is not in flight any more. */

@@ -133,24 +133,32 @@ static bool decode_record(pump_bytes message, pump_record *record) {
 }
 
 static bool decode_event(pump_bytes resolved, pump_event *event, pump_record **records) {
-  pump_pb_cursor cursor = pump_pb_start(resolved);
-  pump_pb_field field;
-  const pump_record **places[] = {&event->record, &event->link};
-  while (pump_pb_next(&cursor, &field)) {
-    if (field.type == PUMP_PB_BYTES && (field.number == 1 || field.number == 2)) {
-      const pump_record **place = places[field.number - 1];
-      if (*place) /* said twice: the room was counted once */
-        return false;
-      pump_record *record = (*records)++;
-      if (!decode_record(field.bytes, record)) return false;
-      *place = record;
-    } else if (field.number == 3) {
-      event->position.commit = (int64_t)field.value;
-    } else if (field.number == 4) {
-      event->position.prepare = (int64_t)field.value;
+  const uint8_t *at = (const uint8_t *)resolved.data, *end = at + resolved.size;
+  pump_pb_field skipped;
+  while (at && at < end) {
+    const pump_record **place = NULL;
+    pump_bytes message = {NULL, 0};
+    uint64_t value = 0;
+    switch (*at) {
+    case PUMP_PB_KEY(1, PUMP_PB_BYTES): place = &event->record; break;
+    case PUMP_PB_KEY(2, PUMP_PB_BYTES): place = &event->link; break;
+    case PUMP_PB_KEY(3, PUMP_PB_VARINT):
+      at = pump_pb_varint(at + 1, end, &value);
+      event->position.commit = (int64_t)value;
+      break;
+    case PUMP_PB_KEY(4, PUMP_PB_VARINT):
+      at = pump_pb_varint(at + 1, end, &value);
+      event->position.prepare = (int64_t)value;
+      break;
+    default: at = pump_pb_field_at(at, end, &skipped); break;
     }
+    if (!place) continue;
+    at = pump_pb_bytes(at + 1, end, &message);
+    if (!at || *place || !decode_record(message, *records)) /* said twice: there is room for one */
+      return false;
+    *place = (*records)++;
   }
-  return !cursor.malformed;
+  return at != NULL;
 }
 
 static void decode_summary(const layout *fields, const pump_pb_field *field, pump_tcp_page *out) {

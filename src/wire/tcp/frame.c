@@ -188,6 +188,17 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   return 1;
 }
 
+size_t pump_tcp_frame_size(const uint8_t *at) {
+  return PUMP_TCP_LENGTH_SIZE + (size_t)read_length(at);
+}
+
+void pump_tcp_frame_at(const uint8_t *at, pump_tcp_frame *frame) {
+  read_head(at, frame);
+  frame->payload = (pump_bytes){(const char *)at + PUMP_TCP_HEAD_SIZE,
+                                pump_tcp_frame_size(at) - PUMP_TCP_HEAD_SIZE};
+  if (frame->flags & PUMP_TCP_FLAG_AUTHENTICATED) read_login(frame);
+}
+
 /* ---- Writing ------------------------------------------------------------------------------ */
 
 static void put_login_part(pump_buffer *out, pump_bytes part) {

@@ -68,6 +68,10 @@ void pump_tcp_reader_rest(pump_tcp_reader *reader);
  * are there and before anything is allocated for it. */
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame);
 
+/* What stands at a place where a frame was written. */
+size_t pump_tcp_frame_size(const uint8_t *at);
+void pump_tcp_frame_at(const uint8_t *at, pump_tcp_frame *frame);
+
 /* Writing a frame: begin, write the body behind it, end with the same mark. login.data NULL: no
  * login; the caller has checked that neither part is over PUMP_TCP_MAX_LOGIN bytes. PUMP_ETOOLARGE
  * for a body over 64 MiB, PUMP_ENOMEM; then the buffer is as it was before begin. */

@@ -1,0 +1,160 @@
+-- Counters of connections, what Prometheus reads of them, and frames in the log.
+local helper = require "helper"
+local pump = require "pump"
+
+helper.leaves_nothing(after_each)
+
+describe("stats", function()
+  it("count what is asked, answered and sent", function()
+    local conn <close> = assert(pump.connect "memory:")
+    local before = conn:stats()
+    assert.equal(1, before.connections)
+    assert.equal(0, before.requests)
+    assert(conn:publish_event("s", "t", ("x"):rep(1000)))
+    assert(conn:get "s")
+    helper.fails("stream_not_found", conn:get "nobody")
+    local stats = conn:stats()
+    assert.equal(3, stats.requests)
+    assert.equal(1, stats.failures)
+    assert.equal(3, stats.frames_out - before.frames_out)
+    assert.equal(3, stats.frames_in - before.frames_in)
+    assert.is_true(stats.bytes_out - before.bytes_out > 1000)
+    assert.is_true(stats.bytes_in - before.bytes_in > 1000)
+    assert.equal(0, stats.in_flight + stats.waiting + stats.retries + stats.reconnects)
+  end)
+
+  it("know how long answers took", function()
+    local node <close> = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. node.address))
+    for _ = 1, 9 do assert(conn:ping()) end
+    node.faults.delay = 0.1
+    assert(conn:ping())
+    local latency = conn:stats().latency
+    assert.equal(10, latency.count)
+    assert.is_true(latency.max >= 0.1 and latency.sum >= latency.max)
+    assert.is_true(latency.p50 <= latency.p90 and latency.p90 <= latency.p99)
+    assert.is_true(latency.p99 >= 0.1 and latency.p99 <= latency.max)
+    assert.is_true(latency.p50 < 0.1)
+    local last = { seconds = 0, count = 0 }
+    for _, bucket in ipairs(latency.buckets) do
+      assert.is_true(bucket.seconds > last.seconds and bucket.count >= last.count)
+      last = bucket
+    end
+    assert.equal(10, last.count)
+    assert.is_true(latency.buckets[6].count < 10) -- within 65 ms
+  end)
+
+  it("know what is under way", function()
+    local node <close> = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. node.address, { max_in_flight = 2 }))
+    node.faults.delay = 0.2
+    pump.run(function()
+      for _ = 1, 5 do pump.spawn(conn.ping, conn) end
+      pump.sleep(0.1)
+      local stats = conn:stats()
+      assert.equal(2, stats.in_flight)
+      assert.equal(3, stats.waiting)
+    end)
+  end)
+
+  it("count lost connections and what is asked again", function()
+    local node <close> = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. node.address,
+      { reconnect = { delay = 0.01, max_delay = 0.05 } }))
+    node.faults.delay = 0.2
+    local task = pump.spawn(conn.get_event, conn, "s", 0)
+    pump.sleep(0.05)
+    node.faults:drop()
+    node.faults:clear()
+    helper.fails("stream_not_found", task:join())
+    local stats = conn:stats()
+    assert.equal(2, stats.connections)
+    assert.equal(1, stats.reconnects)
+    assert.equal(1, stats.retries)
+    assert.equal(1, stats.requests)
+  end)
+
+  it("are zero before, and stay behind", function()
+    local client = assert(pump.client "memory:")
+    assert.equal(0, client:stats().frames_out)
+    assert.equal(0, client:stats().latency.p99)
+    assert(client:connect())
+    assert(client:ping())
+    client:close()
+    assert.equal(1, client:stats().requests)
+  end)
+end)
+
+describe("metrics", function()
+  -- name{labels} -> value; each line has to be one that Prometheus reads.
+  local function read(text)
+    local values, types = {}, {}
+    assert.equal("\n", text:sub(-1))
+    for line in text:gmatch "([^\n]*)\n" do
+      local name, kind = line:match "^# TYPE ([%w_]+) (%l+)$"
+      if name then
+        assert.is_nil(types[name])
+        types[name] = kind
+      elseif not line:find "^# HELP [%w_]+ %u.*%.$" then
+        local key, value = line:match '^([%w_]+{.*}) ([%d.e+-]+)$'
+        assert.is_string(key, line)
+        values[key] = tonumber(value)
+      end
+    end
+    return values, types
+  end
+
+  it("are in Prometheus's form, for several connections", function()
+    local one <close> = assert(pump.connect("memory:", { name = 'the "first"\n' }))
+    local two <close> = assert(pump.connect "memory:")
+    assert(one:ping())
+    local values, types = read(pump.metrics(one, two))
+    assert.equal(1, values['pump_requests_total{connection="the \\"first\\"\\n"}'])
+    assert.equal(0, values['pump_requests_total{connection="2"}'])
+    assert.equal("counter", types.pump_requests_total)
+    assert.equal("gauge", types.pump_in_flight)
+    assert.equal("histogram", types.pump_request_seconds)
+    assert.equal(0, values['pump_request_seconds_bucket{connection="2",le="+Inf"}'])
+    assert.equal(1,
+      values['pump_request_seconds_bucket{connection="the \\"first\\"\\n",le="+Inf"}'])
+    assert.equal(1, values['pump_request_seconds_count{connection="the \\"first\\"\\n"}'])
+  end)
+
+  it("are of connections only", function()
+    helper.misuses("bad argument #1 to 'metrics' %(a connection expected, got table", pump.metrics,
+      {})
+    assert.is_string(pump.metrics())
+  end)
+end)
+
+describe("the log at trace", function()
+  it("shows every frame and no secret", function()
+    local lines = {}
+    local node <close> = helper.node { users = { admin = "abracadabra" } }
+    local conn <close> = assert(pump.connect("tcp://admin:abracadabra@" .. node.address, {
+      log_level = "trace",
+      log = function(level, message, fields)
+        lines[#lines + 1] = message
+        assert.equal(node.address, fields.endpoint)
+        assert.equal("string", type(level))
+      end,
+    }))
+    assert(conn:publish_event("s", "t", "x", { username = "admin", password = "abracadabra" }))
+    conn:close()
+    local text = table.concat(lines, "\n")
+    assert.matches("%-> Authenticate %(0xf2%), 0 bytes, with a login", text)
+    assert.matches("<%- Authenticated %(0xf3%)", text)
+    assert.matches("%-> WriteEvents %(0x82%), %d+ bytes, with a login, %x+: 0a 01 73", text)
+    assert.is_nil(text:find "abracadabra")
+    assert.is_nil(text:find "61 62 72 61")
+  end)
+
+  it("is asked for", function()
+    local levels = {}
+    local conn <close> = assert(pump.connect("memory:",
+      { log = function(level) levels[level] = true end }))
+    assert(conn:ping())
+    assert.is_nil(levels.trace)
+    helper.misuses("bad option 'log_level'", pump.connect, "memory:", { log_level = "loud" })
+  end)
+end)
