@@ -187,6 +187,28 @@ static void failures_speak(void) {
   pump_conversation_free(conversation);
 }
 
+/* Found by chaos_test.c: a write whose first answer was lost, and whose second one refuses it. */
+static void doubts_remain(void) {
+  pump_conversation *conversation = make(PUMP_APPEND);
+  pump_reply refusal = {.outcome = PUMP_OUTCOME_NOT_LEADER};
+  pump_conversation_inspect(conversation, &refusal);
+  pump_conversation_settle(conversation);
+  tap_ok(conversation->result.status == PUMP_ENOTLEADER, "who is refused at once knows it");
+  pump_conversation_doubt(conversation);
+  pump_conversation_inspect(conversation, &refusal);
+  conversation->attempts = 2;
+  pump_conversation_settle(conversation);
+  tap_ok(conversation->result.status == PUMP_ECLOSED &&
+             strstr(conversation->result.message, "which may have been done all the same (the "
+                                                  "server is not the leader"),
+         "what may have been done before is not refused: %s", conversation->result.message);
+  pump_reply success = {.outcome = PUMP_OUTCOME_SUCCESS};
+  pump_conversation_inspect(conversation, &success);
+  pump_conversation_settle(conversation);
+  tap_ok(conversation->result.status == 0, "and done when a server says so");
+  pump_conversation_free(conversation);
+}
+
 static void a_read_needs_its_page(void) {
   pump_conversation *conversation = make(PUMP_READ_STREAM);
   pump_reply reply = {.outcome = PUMP_OUTCOME_SUCCESS};
@@ -249,6 +271,7 @@ int main(void) {
   a_question_is_copied();
   outcomes_decide();
   failures_speak();
+  doubts_remain();
   a_read_needs_its_page();
   time_runs_out();
   silence_is_watched();

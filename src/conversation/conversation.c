@@ -1,5 +1,6 @@
 #include "conversation/conversation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,10 @@ bool pump_conversation_may_repeat(const pump_conversation *conversation) {
   return !changes(conversation->request.kind) || conversation->request.kind == PUMP_APPEND;
 }
 
+void pump_conversation_doubt(pump_conversation *conversation) {
+  conversation->is_in_doubt = changes(conversation->request.kind);
+}
+
 /* ---- What failed, in words ---------------------------------------------------------------- */
 
 /* Text from a peer on one line: control characters would be acted on by a terminal. */
@@ -251,6 +256,27 @@ static void set_failure(pump_conversation *conversation, int code, pump_bytes se
   }
   const char *text = pump_buffer_string(words);
   conversation->result.message = words->failed ? pump_error_sentence(code) : text;
+}
+
+/* Answers that say that nothing was done, of the question that they answer. */
+static bool is_refusal(int status) {
+  switch (status) {
+  case PUMP_ENOTREADY:
+  case PUMP_EBUSY:
+  case PUMP_ENOTLEADER:
+  case PUMP_ENOTHANDLED:
+  case PUMP_EACCESS:
+  case PUMP_ENOTAUTHENTICATED: return true;
+  default: return false;
+  }
+}
+
+void pump_conversation_settle(pump_conversation *conversation) {
+  char reason[400];
+  if (!conversation->is_in_doubt || !is_refusal(conversation->result.status)) return;
+  int size = snprintf(reason, sizeof reason, "%s", conversation->result.message);
+  if (size >= (int)sizeof reason) size = (int)sizeof reason - 1;
+  set_failure(conversation, PUMP_ECLOSED, (pump_bytes){reason, (size_t)size});
 }
 
 /* ---- Deciding ----------------------------------------------------------------------------- */
@@ -345,6 +371,7 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   }
   /* A subscription that stood is over, whatever the reason: its owner decides how to go on. */
   bool stood = conversation->was_confirmed || conversation->is_open;
+  if (reply->outcome == PUMP_OUTCOME_SERVER_TIMEOUT) pump_conversation_doubt(conversation);
   conversation->decision = stood && judged.decision != PUMP_GO_ON ? PUMP_DONE : judged.decision;
   if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
   return conversation->decision;
