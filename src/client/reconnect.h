@@ -13,8 +13,9 @@ typedef struct pump_reconnect {
   void *ud;
 } pump_reconnect;
 
-/* How long the client waits at most in front of an attempt, counted from 1 (0: not at all); really it waits some
- * time between nothing and that, so that not all clients of a server come back at once. */
+/* How long the client waits at most in front of an attempt, counted from 1 (0: not at all). Really
+ * it waits for some time between nothing and that, so that not all clients of a server come back at
+ * once. */
 uint64_t pump_reconnect_limit(const pump_options *options, unsigned attempt);
 
 /* The established connection is lost; client->message says why. False: that is the end. */

@@ -49,8 +49,9 @@ uint64_t pump_session_sends(const pump_session *session);
 pump_decision pump_session_handshake(const pump_session *session, int *status);
 
 /* Asks. A subscription stays in the registry after its confirmation (PUMP_GO_ON), and comes out
- * of pump_session_next whenever something was pushed to it. The conversation stays the caller's; the session refers to it until it comes out of
- * pump_session_next or is taken out with pump_session_forget. PUMP_ENOMEM, PUMP_ETOOLARGE. */
+ * of pump_session_next whenever something was pushed to it. The conversation stays the caller's;
+ * the session refers to it until it comes out of pump_session_next or is taken out with
+ * pump_session_forget. PUMP_ENOMEM, PUMP_ETOOLARGE. */
 int pump_session_submit(pump_session *session, pump_conversation *conversation);
 /* What a consumer says of some events, over the conversation that was confirmed. PUMP_ENOMEM. */
 int pump_session_answer(pump_session *session, const pump_conversation *conversation,
