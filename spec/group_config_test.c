@@ -53,8 +53,7 @@ static void test_config(void) {
       "{\"entries\":[1]}",
       "{\"entries\":[{}]}",
       "{\"entries\":[{\"stream\":\"s\",\"group\":\"g\",\"namedConsumerStrategy\":\"No\"}]}",
-      "{\"entries\":[{\"stream\":\"s\",\"group\":\"g\",\"namedConsumerStrategy\":\"Pinned\","
-      "\"maxRetryCount\":2147483648}]}",
+      "{\"entries\":[{\"stream\":\"s\",\"group\":\"g\",\"maxRetryCount\":2147483648}]}",
       "{\"entries\":[{\"stream\":1}]}",
       "{\"entries\":[]} x"};
   bool are_refused = true;
