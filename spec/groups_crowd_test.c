@@ -361,6 +361,7 @@ static void finish(void) {
       listen_to(one);
       left -= (int64_t)one->count;
       answer(one, true);
+      if (tries % 1000 == 0) look(of, "checkpoint", &count); /* or its connection is cut as dead */
     }
     must(left == 0, "%s: %lld events that nobody gets", of, left);
     for (int64_t k = 0; k < of->written; k++)
