@@ -15,18 +15,13 @@ end
 
 -- A writer whose events are done with as soon as they are seen.
 local function acking(session, sub, writer)
-  local seen = {}
   return {
     add = function(_, event)
       writer:add(event)
-      seen[#seen + 1] = event
-    end,
-    settle = function()
-      writer:settle()
       session.out:flush()
-      if #seen > 0 then check(sub:ack(seen)) end
-      seen = {}
+      check(sub:ack(event))
     end,
+    settle = function() writer:settle() end,
   }
 end
 

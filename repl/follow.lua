@@ -41,19 +41,16 @@ end
 -- that has come is shown, and now and then in between.
 local function pump_events(sub, first, writer, pause)
   if first then writer:add(first) end
-  local event, err = sub:next(0)
   while true do
-    if event then
-      writer:add(event)
-      pause()
-      event, err = sub:next(0)
-    elseif err.code == "timeout" then
+    local event, err = sub:next(0)
+    if not event and err.code == "timeout" then
       writer:settle()
       pause(true)
       event, err = sub:next()
-    else
-      error(err, 0)
     end
+    if not event then error(err, 0) end
+    writer:add(event)
+    pause()
   end
 end
 
