@@ -402,6 +402,8 @@ function Event:metadata_json() end
 ---@field resolve_links? boolean true
 ---@field batch_size? integer events a page of history, 500; twice as many may wait to be taken
 ---@field live_buffer_size? integer events that wait behind those, 1000
+---@field filter? pump.Filter of $all
+---@field exclude_system? boolean of $all: leaves out what has a type with "$" in front
 
 ---@class pump.StreamOptions: pump.SubscribeOptions, pump.IterOptions
 ---@field forever? boolean goes on with what comes
@@ -439,6 +441,7 @@ function Connection:watch(stream, fn, options) end
 ---@field position? integer|pump.Position of the event that was taken last
 ---@field on_live pump.Signal fun(subscription): history is over; again each time it was behind
 ---@field on_gap pump.Signal fun(err): a volatile one missed events
+---@field on_checkpoint pump.Signal fun(position): with a filter: nothing wanted stands before it any more
 ---@field on_dropped pump.Signal fun(err): it is lost for good
 local Subscription = {}
 

@@ -42,6 +42,7 @@ typedef struct run {
   pump_catch_up *machine;
   pump_catch_up_options options;
   bool is_link;
+  bool is_filtered; /* most events are not wanted, and checkpoints come */
 
   /* The server: events 0 to count-1, of which those before `cut` are truncated; `shown` of them
    * are in pages already. In $all an event's position is made from its index. */
@@ -57,7 +58,7 @@ typedef struct run {
   unsigned generation;
   /* The consumer. */
   int64_t last, got, lost_to_cuts, gaps, lives, left_out, reconnects, overflows;
-  int64_t highest_cut, first_index;
+  int64_t highest_cut, first_index, checkpoints;
   size_t untaken;
   int ended;
   const char *wrong;
@@ -97,14 +98,27 @@ static pump_position position_of(const run *self, int64_t index) {
 
 /* ---- The server --------------------------------------------------------------------------- */
 
+static bool wants(const run *self, int64_t index) {
+  return !self->is_filtered || index * 7919 % 11 < 3;
+}
+
+/* The next one that is wanted, from that one on. */
+static int64_t next_wanted(const run *self, int64_t index) {
+  while (!wants(self, index))
+    index++;
+  return index;
+}
+
 static pump_page *page_of(run *self, int64_t from, int64_t to) {
-  size_t count = (size_t)(to - from);
+  size_t count = 0;
+  for (int64_t index = from; index < to; index++)
+    count += wants(self, index);
   pump_page *page = pump_page_new(NULL, count, count * 2);
   if (!page) return NULL;
-  for (size_t i = 0; i < count; i++) {
+  int64_t index = next_wanted(self, from);
+  for (size_t i = 0; i < count; i++, index = next_wanted(self, index + 1)) {
     pump_record *record = &pump_page_records(page)[2 * i];
     pump_event *event = &pump_page_events(page)[i];
-    int64_t index = from + (int64_t)i;
     *record = (pump_record){.number = self->is_link ? 7 : index};
     *event = (pump_event){.record = record, .position = position_of(self, index)};
     if (self->is_link) { /* what it leads to may be gone, and its number says nothing */
@@ -189,7 +203,7 @@ static message all_page(run *self, pump_position at, int64_t count) {
     from++;
   message page = {.kind = PAGE, .from = from, .to = from + count};
   if (page.to > self->shown) page.to = self->shown;
-  page.is_end = page.to == page.from;
+  page.is_end = self->is_filtered ? page.to == self->shown : page.to == page.from;
   page.position = at;
   if (page.to < self->shown)
     page.position = position_of(self, page.to);
@@ -244,6 +258,7 @@ static void receive(run *self, pump_page *page, size_t first) {
     if (index <= self->last) complain(self, "an event came twice, or out of order");
     if (index < self->first_index) complain(self, "an event came that nobody wanted");
     for (int64_t missing = self->last + 1; missing < index; missing++) {
+      if (!wants(self, missing)) continue;
       if (self->options.is_volatile)
         self->left_out++;
       else if (missing >= self->first_index && missing >= self->highest_cut)
@@ -255,6 +270,21 @@ static void receive(run *self, pump_page *page, size_t first) {
   self->untaken += page->count - first;
   if (self->untaken > self->options.max_untaken + 64) complain(self, "too much was handed over");
   pump_page_unref(page);
+}
+
+/* Whatever is wanted of what stands up to there has been received. */
+static void check(run *self, pump_position position) {
+  int64_t index = self->last + 1;
+  self->checkpoints++;
+  if (!self->is_filtered) complain(self, "a checkpoint of what has no filter");
+  for (; index < self->count; index++) {
+    pump_position at = position_of(self, index);
+    if (at.commit > position.commit ||
+        (at.commit == position.commit && at.prepare > position.prepare))
+      return;
+    if (wants(self, index) && !self->options.is_volatile && index >= self->first_index)
+      complain(self, "a checkpoint came before an event");
+  }
 }
 
 static void step(run *self, pump_step what) {
@@ -277,6 +307,7 @@ static void step(run *self, pump_step what) {
     break;
   case PUMP_STEP_DELIVER: receive(self, what.page, what.first); break;
   case PUMP_STEP_TELL_LIVE: self->lives++; break;
+  case PUMP_STEP_TELL_CHECKPOINT: check(self, what.position); break;
   case PUMP_STEP_TELL_GAP:
     if (!self->options.is_volatile) complain(self, "a gap in what has history");
     self->gaps++;
@@ -328,6 +359,7 @@ static void hear(run *self) {
   case PUSH:
     if (is_old) break; /* the session finds nobody who waits for it */
     page = said.from == INT64_MAX ? tombstone() : page_of(self, said.from, said.to);
+    if (page->count == 0) page->next_position = position_of(self, said.to - 1);
     pump_catch_up_pushed(self->machine, page);
     break;
   case DROP:
@@ -421,14 +453,14 @@ static void judge(run *self) {
   if (!self->options.is_volatile) {
     int64_t wanted = self->count;
     for (int64_t missing = self->last + 1; missing < wanted; missing++)
-      if (missing >= self->first_index && missing >= self->highest_cut)
+      if (wants(self, missing) && missing >= self->first_index && missing >= self->highest_cut)
         complain(self, "the last events were lost");
   } else if (self->left_out > 0 && self->gaps == 0 && self->first_index == 0) {
     complain(self, "a gap was not told");
   }
 }
 
-static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile) {
+static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile, bool is_filtered) {
   static queue none;
   uint64_t dice = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
   memset(self, 0, offsetof(run, to_server));
@@ -437,6 +469,7 @@ static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile) {
   self->seed = seed;
   self->dice = dice;
   self->is_connected = true;
+  self->is_filtered = is_filtered;
   self->options = (pump_catch_up_options){.is_all = is_all,
                                           .is_volatile = is_volatile,
                                           .after = {-1, -1},
@@ -481,14 +514,15 @@ static void play(run *self) {
   pump_catch_up_free(self->machine);
 }
 
-static void many_runs(const char *what, bool is_all, bool is_volatile, uint64_t runs) {
+static void many_runs(const char *what, bool is_all, bool is_volatile, bool is_filtered,
+                      uint64_t runs) {
   static run self;
-  int64_t got = 0, reconnects = 0, overflows = 0, gaps = 0, lives = 0, deleted = 0;
+  int64_t checkpoints = 0, got = 0, reconnects = 0, overflows = 0, gaps = 0, lives = 0, deleted = 0;
   const char *wrong = NULL;
   uint64_t seed;
   long alive = starve_alive;
   for (seed = 1; seed <= runs && !wrong; seed++) {
-    set_up(&self, seed, is_all, is_volatile);
+    set_up(&self, seed, is_all, is_volatile, is_filtered);
     play(&self);
     wrong = self.wrong;
     if (!wrong && starve_alive != alive) wrong = "memory was lost";
@@ -498,20 +532,23 @@ static void many_runs(const char *what, bool is_all, bool is_volatile, uint64_t 
     gaps += self.gaps;
     lives += self.lives;
     deleted += self.is_hard;
+    checkpoints += self.checkpoints;
   }
   tap_ok(!wrong,
          "%s: %llu runs, %lld events, live %lld times, %lld buffers given up, %lld connections "
-         "lost, %lld gaps told, %lld deleted for ever%s%s",
+         "lost, %lld gaps told, %lld deleted for ever, %lld checkpoints%s%s",
          what, (unsigned long long)(seed - 1), (long long)got, (long long)lives,
          (long long)overflows, (long long)reconnects, (long long)gaps, (long long)deleted,
-         wrong ? ": " : "", wrong ? wrong : "");
+         (long long)checkpoints, wrong ? ": " : "", wrong ? wrong : "");
 }
 
 int main(int argc, char **argv) {
   uint64_t runs = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
-  many_runs("streams", false, false, runs);
-  many_runs("$all", true, false, runs);
-  many_runs("volatile, streams", false, true, runs);
-  many_runs("volatile, $all", true, true, runs);
+  many_runs("streams", false, false, false, runs);
+  many_runs("$all", true, false, false, runs);
+  many_runs("volatile, streams", false, true, false, runs);
+  many_runs("volatile, $all", true, true, false, runs);
+  many_runs("$all with a filter", true, false, true, runs);
+  many_runs("volatile, $all with a filter", true, true, true, runs);
   return tap_done();
 }

@@ -103,7 +103,7 @@ static void chaos_ended(pump_subscription *subscription, const pump_result *resu
 }
 
 static void chaos_subscribe(void *ud) {
-  static const pump_subscription_events events = {chaos_events, NULL, chaos_gap, chaos_ended};
+  static const pump_subscription_events events = {chaos_events, NULL, chaos_gap, chaos_ended, NULL};
   chaos_reader *self = ud;
   pump_call call = {.timeout = PATIENCE};
   self->has_begun = false;

@@ -119,6 +119,115 @@ describe("a filter", function()
   end)
 end)
 
+describe("a filtered subscription", function()
+  local node, conn
+
+  before_each(function()
+    node = helper.node { like = "23.10" }
+    conn = assert(pump.connect("tcp://admin:changeit@" .. node.address,
+      { reconnect = { delay = 0.01, max_delay = 0.05 } }))
+  end)
+
+  after_each(function()
+    conn:close()
+    node:close()
+  end)
+
+  local function publish(stream, type, count)
+    local events = {}
+    for i = 1, count or 1 do events[i] = pump.new_event(type) end
+    return assert(conn:publish(stream, events))
+  end
+
+  local function next_types(sub, count)
+    local list = {}
+    for i = 1, count do list[i] = assert(sub:next(5 * helper.slow)) end
+    return types(list)
+  end
+
+  it("brings what was there, what comes, and nothing else", function()
+    publish("cats-1", "Meowed")
+    publish("dogs-1", "Barked")
+    local sub <close> = assert(conn:subscribe_to("$all",
+      { filter = { type_prefix = { "Meow", "Chirp" } }, from_position = "start" }))
+    assert.equal("Meowed", next_types(sub, 1))
+    publish("dogs-1", "Barked")
+    publish("birds-1", "Chirped")
+    publish("cats-1", "Meowed again")
+    assert.equal("Chirped Meowed again", next_types(sub, 2))
+    assert.equal("live", sub.state)
+    helper.fails("timeout", sub:next(0.05))
+  end)
+
+  it("may be volatile, and leave out the system's events", function()
+    local sub <close> = assert(conn:subscribe_to("$all", { exclude_system = true }))
+    assert(conn:set_metadata("cats-1", { max_count = 5 }))
+    publish("cats-1", "Meowed")
+    assert.equal("Meowed", next_types(sub, 1))
+  end)
+
+  it("tells how far the server is, after the events before that", function()
+    local sub <close> = assert(conn:subscribe_to("$all",
+      { filter = { stream_prefix = "cats-" }, from_position = "start" }))
+    local told = {}
+    sub.on_checkpoint:append(function(position) told[#told + 1] = position end)
+    local cat = publish("cats-1", "Meowed")
+    local dogs = publish("dogs-1", "Barked", 350)
+    pump.sleep(0.1)
+    assert.equal(0, #told) -- as the event before has not been taken
+    assert.equal("Meowed", next_types(sub, 1))
+    assert.equal(cat.position.commit, sub.position.commit)
+    helper.fails("timeout", sub:next(0.2 * helper.slow))
+    assert.is_true(#told > 0)
+    local last = told[#told]
+    assert.is_true(last.commit > cat.position.commit and last.commit <= dogs.position.commit)
+    assert.are.same(last, sub.position)
+    local cat_again = publish("cats-1", "Meowed again")
+    assert.equal("Meowed again", next_types(sub, 1))
+    assert.equal(cat_again.position.commit, sub.position.commit)
+    local later <close> = assert(conn:subscribe_to("$all",
+      { filter = { stream_prefix = "cats-" }, from_position = last }))
+    assert.equal("Meowed again", next_types(later, 1))
+  end)
+
+  it("goes on where it was after a lost connection", function()
+    local sub <close> = assert(conn:subscribe_to("$all",
+      { filter = { stream_prefix = "cats-" }, from_position = "start" }))
+    local wanted = {}
+    for i = 1, 30 do
+      publish("cats-" .. i, "Meowed" .. i)
+      publish("dogs-1", "Barked", 40)
+      if i % 7 == 0 then node.faults:drop() end
+      wanted[i] = "Meowed" .. i
+    end
+    assert.equal(table.concat(wanted, " "), next_types(sub, #wanted))
+    helper.fails("timeout", sub:next(0.05))
+  end)
+
+  it("goes back to reading when the program is slow", function()
+    local sub <close> = assert(conn:subscribe_to("$all", { from_position = "start",
+      filter = { stream_regex = "^cats-[0-9]+$" }, batch_size = 5, live_buffer_size = 5 }))
+    publish("cats-1", "Meowed")
+    assert.equal("Meowed", next_types(sub, 1))
+    for _ = 1, 20 do
+      publish("dogs-1", "Barked", 10)
+      publish("cats-2", "Meowed", 3)
+    end
+    assert.equal(("Meowed "):rep(59) .. "Meowed", next_types(sub, 60))
+  end)
+
+  it("is of $all only", function()
+    helper.misuses("only %$all is filtered", conn.subscribe_to, conn, "cats-1",
+      { filter = { type_prefix = "x" } })
+    helper.fails("bad_request", conn:subscribe_to("$all", { filter = { type_regex = "(" } }))
+    local old <close> = assert(pump.connect "memory:?like=5.0")
+    for _, from in ipairs { false, "start" } do
+      helper.fails("not_supported", old:subscribe_to("$all",
+        { exclude_system = true, from_position = from or nil }))
+    end
+  end)
+end)
+
 describe("where the server knows no filters", function()
   for _, like in ipairs { "4.1", "5.0" } do
     it("they are not supported, says a node like " .. like, function()

@@ -183,7 +183,7 @@ static void on_ended(pump_subscription *subscription, const pump_result *result,
   self->subscription = NULL;
 }
 
-static const pump_subscription_events callbacks = {on_events, on_live, on_gap, on_ended};
+static const pump_subscription_events callbacks = {on_events, on_live, on_gap, on_ended, NULL};
 
 static void on_connected(pump_client *client, const pump_result *result, void *ud) {
   (void)client;

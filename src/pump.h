@@ -450,6 +450,7 @@ typedef struct pump_subscribe {
   int32_t page_size;   /* of history, 500 */
   size_t max_untaken;  /* events handed over and not taken, 1000 */
   size_t max_buffered; /* events pushed that wait behind those, 1000 */
+  pump_filter filter;  /* $all: default none */
 } pump_subscribe;
 
 /* Fills in the defaults above. */
@@ -466,6 +467,9 @@ typedef struct pump_subscription_events {
   void (*gap)(pump_subscription *subscription, int code, void *ud);
   /* It ended by itself; nothing is called after that. */
   void (*ended)(pump_subscription *subscription, const pump_result *result, void *ud);
+  /* With a filter: every event up to there that is wanted has been handed over, so that a program
+   * need not begin before it the next time, however long ago the last one was. */
+  void (*checkpoint)(pump_subscription *subscription, pump_position position, void *ud);
 } pump_subscription_events;
 
 /* Subscribes to a stream, or to $all ("$all" or no name). A stream that does not exist is waited

@@ -1,6 +1,7 @@
 -- Subscriptions to streams and to $all: subscribe_to, stream, watch.
 local core = require "pump.core"
 local errors = require "pump.error"
+local filters = require "pump.filter"
 local options = require "pump.options"
 local read = require "pump.read"
 local request = require "pump.request"
@@ -12,7 +13,7 @@ local M = {}
 
 local class = subscription.class {}
 
-local subscribe_options = options.list(options.call, {
+local subscribe_options = options.list(options.call, filters.options, {
   from_event = "event_number", from_position = "position", resolve_links = "boolean",
   batch_size = "page", live_buffer_size = "count",
 })
@@ -41,6 +42,11 @@ function M.subscribe_to(conn, stream, given)
   local client = request.client(conn)
   scheduler.check_cancelled()
   local is_volatile, from, is_from_now, after = beginning(stream, given)
+  local filter = filters.of(given, "subscribe_to")
+  if filter and stream ~= "$all" then
+    errors.misuse("bad option '%s' to 'subscribe_to' (only $all is filtered)",
+      given.filter and "filter" or "exclude_system")
+  end
   local sub = subscription.new(class, conn, stream)
   if sub.is_all then
     sub.began = after.commit >= 0 and after or nil
@@ -49,7 +55,7 @@ function M.subscribe_to(conn, stream, given)
   end
   return subscription.start(sub, client:subscribe(stream, is_volatile, from, is_from_now,
     after.commit, after.prepare, given.resolve_links ~= false, given.batch_size,
-    given.live_buffer_size, request.call_arguments(conn, given)))
+    given.live_buffer_size, filter, request.call_arguments(conn, given)))
 end
 
 -- Lua before 5.4.5 forgets the value that a loop closes when it is left by break and its body makes

@@ -21,12 +21,14 @@ function getters.state(sub)
 end
 
 -- Where the event stands that the program got last, or behind which it began; nil for nowhere: a
--- number, for $all a position.
+-- number, for $all a position, which may be a checkpoint behind that event.
 function getters.position(sub)
   local number, commit, prepare = core.reached(sub.place)
-  if not number then return sub.began end
-  if sub.is_all then return { commit = commit, prepare = prepare } end
-  return number
+  if not number then return sub.checkpoint or sub.began end
+  if not sub.is_all then return number end
+  local checkpoint = sub.checkpoint
+  if checkpoint and checkpoint.commit >= commit then return checkpoint end
+  return { commit = commit, prepare = prepare }
 end
 
 function class:__tostring()
@@ -52,6 +54,17 @@ end
 function notices.gap(sub, code)
   signal.emit(sub.on_gap, errors.new(code, "events were missed: " .. core.sentences[code],
     { stream = sub.stream }))
+end
+
+-- It waits behind the events before it, and only the last one does.
+function notices.checkpoint(sub, commit, prepare)
+  local last = sub.pages[sub.last]
+  if not (last and last.checkpoint) then
+    sub.last = sub.last + 1
+    last = {}
+    sub.pages[sub.last] = last
+  end
+  last.checkpoint = { commit = commit, prepare = prepare }
 end
 
 -- A group's server sends again what came by then: what the program has not begun is forgotten.
@@ -98,12 +111,19 @@ local function give_back(sub)
   sub.in_hand = 0
 end
 
+-- The next page, or nil. Checkpoints in front of it are told: the program is done with all before.
 local function take_page(sub)
-  local entry = sub.pages[sub.first]
-  sub.pages[sub.first] = nil
-  sub.first = sub.first + 1
-  sub.in_hand = entry.count
-  return entry.page
+  while sub.first <= sub.last do
+    local entry = sub.pages[sub.first]
+    sub.pages[sub.first] = nil
+    sub.first = sub.first + 1
+    if entry.page then
+      sub.in_hand = entry.count
+      return entry.page
+    end
+    sub.checkpoint = entry.checkpoint
+    signal.emit(sub.on_checkpoint, entry.checkpoint)
+  end
 end
 
 -- What the iterator goes on with when a page is over: the next one; or true, when of several who
@@ -116,7 +136,8 @@ local function more(sub)
   local deadline = seconds and core.hrtime() + seconds
   local left, err = seconds, nil
   while not sub.closed do
-    if sub.first <= sub.last then return take_page(sub) end
+    local page = take_page(sub)
+    if page or sub.closed then return page end
     err = sub.err or deadline and left < 0 and timeout_error(sub, seconds)
     if err then break end
     scheduler.wait_among(sub.waiters, left)
@@ -199,6 +220,7 @@ function M.new(metatable, conn, stream)
     in_hand = 0,                     -- events of the page that the program has
     waiters = {},
     on_live = signal.new(), on_gap = signal.new(), on_dropped = signal.new(),
+    on_checkpoint = signal.new(),
   }, metatable)
   sub.iterator, sub.place = core.iterator(function() return more(sub) end)
   return sub

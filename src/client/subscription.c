@@ -1,6 +1,7 @@
 /* A subscription of a client: does what its machine (conversation/catch_up.h) says, and tells the
  * machine what came of it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "client/client.h"
@@ -13,6 +14,7 @@ struct pump_subscription {
   pump_subscription_events events;
   void *ud;
   bool is_all;
+  pump_bytes *filter; /* texts of the request's filter, and behind them what they hold */
 };
 
 static pump_subscription *of(pump_follower *follower) {
@@ -64,6 +66,7 @@ static void ended(pump_follower *follower, const pump_result *result) {
 
 static void release(pump_follower *follower) {
   pump_catch_up_free(of(follower)->machine);
+  free(of(follower)->filter);
   free(follower);
 }
 
@@ -98,6 +101,9 @@ static bool do_step(pump_follower *follower) {
   case PUMP_STEP_TELL_LIVE:
     if (self->events.live) self->events.live(self, self->ud);
     break;
+  case PUMP_STEP_TELL_CHECKPOINT:
+    if (self->events.checkpoint) self->events.checkpoint(self, step.position, self->ud);
+    break;
   case PUMP_STEP_TELL_GAP:
     if (self->events.gap) self->events.gap(self, step.code, self->ud);
     break;
@@ -126,6 +132,23 @@ static bool check(const pump_subscribe *subscribe, const pump_subscription_event
 static const pump_follower_class class = {confirmed, pushed, dropped, do_step, lost,
                                           found,     NULL,   ended,   release};
 
+static int copy_filter(pump_subscription *self, const pump_filter *filter) {
+  size_t size = filter->count * sizeof *self->filter;
+  for (size_t i = 0; i < filter->count; i++)
+    size += filter->texts[i].size;
+  if (filter->count == 0) return 0;
+  self->filter = malloc(size);
+  if (!self->filter) return PUMP_ENOMEM;
+  char *to = (char *)(self->filter + filter->count);
+  for (size_t i = 0; i < filter->count; to += filter->texts[i++].size) {
+    self->filter[i] = (pump_bytes){to, filter->texts[i].size};
+    if (filter->texts[i].size > 0) memcpy(to, filter->texts[i].data, filter->texts[i].size);
+  }
+  self->follower.request.filter = *filter;
+  self->follower.request.filter.texts = self->filter;
+  return 0;
+}
+
 static int make_machine(pump_subscription *self, const pump_subscribe *subscribe) {
   pump_catch_up_options options = {
       .is_all = self->is_all,
@@ -148,6 +171,7 @@ int pump_client_subscribe(pump_subscription **out, pump_client *client, pump_byt
   int code = pump_follower_check(client);
   if (code != 0) return code;
   bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
+  if (!is_all && subscribe->filter.count > 0) return PUMP_EINVALID;
   if (is_all) stream = (pump_bytes){0}; /* the protocol's name of it is none */
   pump_follower *follower =
       pump_follower_new(sizeof(pump_subscription), &class, stream, (pump_bytes){0}, call);
@@ -157,8 +181,10 @@ int pump_client_subscribe(pump_subscription **out, pump_client *client, pump_byt
   self->events = *events;
   self->ud = ud;
   follower->request.resolve_links = subscribe->resolve_links;
-  code = make_machine(self, subscribe);
+  code = copy_filter(self, &subscribe->filter);
+  if (code == 0) code = make_machine(self, subscribe);
   if (code != 0) {
+    free(self->filter);
     free(self);
     return code;
   }

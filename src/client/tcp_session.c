@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/page.h"
 #include "client/tcp_translate.h"
 #include "conversation/heartbeat.h"
 #include "wire/tcp/command.h"
@@ -337,6 +338,18 @@ static void push(pump_session *session, pump_conversation *conversation, pump_by
   session->run[session->run_length++] = body;
 }
 
+/* One that there is no memory for is followed by others. */
+static void push_checkpoint(pump_session *session, pump_conversation *conversation,
+                            pump_bytes body) {
+  pump_page *page = pump_page_new(NULL, 0, 0);
+  if (!page) return;
+  page->next_position = pump_tcp_translate_checkpoint(body);
+  if (put_push(conversation, page))
+    list(session, conversation);
+  else
+    pump_page_unref(page);
+}
+
 /* ---- What comes --------------------------------------------------------------------------- */
 
 /* An answer that no client takes: a page of large events, mostly. Only its question fails. */
@@ -370,6 +383,11 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     return 0;
   }
   end_run(session);
+  if (frame->command == PUMP_TCP_CHECKPOINT_REACHED &&
+      conversation->request.kind == PUMP_SUBSCRIBE) {
+    push_checkpoint(session, conversation, frame->payload);
+    return 0;
+  }
   pump_reply reply;
   pump_tcp_translate(frame, session->reader.block, conversation->request.kind, &reply);
   if (session->is_secure) {

@@ -144,6 +144,29 @@ static int encode_read_all(pump_buffer *out, const pump_request *request,
                        correlation, request->username, request->password, &message.base);
 }
 
+/* Events that a server looks at between two checkpoints. */
+#define CHECKPOINT_INTERVAL 100
+
+static int encode_filtered_subscribe(pump_buffer *out, const pump_request *request,
+                                     const pump_tcp_correlation *correlation) {
+  PumpTcp__FilteredSubscribeToStream message = PUMP_TCP__FILTERED_SUBSCRIBE_TO_STREAM__INIT;
+  PumpTcp__Filter filter;
+  ProtobufCBinaryData *texts = malloc(request->filter.count * sizeof *texts);
+  if (!texts) return PUMP_ENOMEM;
+  fill_filter(&filter, texts, &request->filter);
+  message.filter = &filter;
+  message.has_event_stream_id = true;
+  message.event_stream_id = pump_tcp_binary(request->stream);
+  message.has_resolve_link_tos = true;
+  message.resolve_link_tos = request->resolve_links;
+  message.has_checkpoint_interval = true;
+  message.checkpoint_interval = CHECKPOINT_INTERVAL;
+  int code = pump_tcp_pack(out, PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM, correlation,
+                           request->username, request->password, &message.base);
+  free(texts);
+  return code;
+}
+
 static int encode_subscribe(pump_buffer *out, const pump_request *request,
                             const pump_tcp_correlation *correlation) {
   PumpTcp__SubscribeToStream message = PUMP_TCP__SUBSCRIBE_TO_STREAM__INIT;
@@ -224,7 +247,9 @@ int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,
   case PUMP_READ_ALL:
     if (request->filter.count > 0) return encode_filtered_read_all(out, request, correlation);
     return encode_read_all(out, request, correlation);
-  case PUMP_SUBSCRIBE: return encode_subscribe(out, request, correlation);
+  case PUMP_SUBSCRIBE:
+    if (request->filter.count > 0) return encode_filtered_subscribe(out, request, correlation);
+    return encode_subscribe(out, request, correlation);
   case PUMP_CREATE_GROUP:
     return encode_group(out, PUMP_TCP_CREATE_PERSISTENT_SUBSCRIPTION, request, correlation);
   case PUMP_UPDATE_GROUP:
@@ -495,4 +520,17 @@ void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kin
   } else if (kind >= PUMP_READ_EVENT) {
     translate_page(frame, block, kind, reply);
   }
+}
+
+pump_position pump_tcp_translate_checkpoint(pump_bytes body) {
+  pump_pb_cursor cursor = pump_pb_start(body);
+  pump_pb_field field;
+  pump_position position = {0};
+  while (pump_pb_next(&cursor, &field)) {
+    if (field.number == 1)
+      position.commit = (int64_t)field.value;
+    else if (field.number == 2)
+      position.prepare = (int64_t)field.value;
+  }
+  return cursor.malformed ? (pump_position){-1, -1} : position;
 }

@@ -17,5 +17,7 @@ int pump_tcp_encode_answer(pump_buffer *out, const pump_conversation *conversati
  * read, is an outcome too. Texts are views into the frame; the page is the caller's. */
 void pump_tcp_translate(const pump_tcp_frame *frame, pump_block *block, pump_kind kind,
                         pump_reply *reply);
+/* Where a CheckpointReached says that the server is; -1, -1 where it can't be read. */
+pump_position pump_tcp_translate_checkpoint(pump_bytes body);
 
 #endif

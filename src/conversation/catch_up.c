@@ -28,7 +28,8 @@ struct pump_catch_up {
   bool has_start;     /* it is known behind which event it begins */
   bool must_unsubscribe;
   bool must_tell_live;
-  bool is_deleted; /* the tombstone came */
+  bool has_checkpoint; /* to be told when the buffer is empty */
+  bool is_deleted;     /* the tombstone came */
   int failure;
   int gap; /* volatile: events were left out behind those in the buffer */
   unsigned tries;
@@ -41,6 +42,7 @@ struct pump_catch_up {
   int64_t goal;   /* joining: the last event number, or commit position, that pages must bring */
   int64_t pushed; /* streams: what was pushed last, or what pages bring; PUMP_UNKNOWN: nothing */
   pump_position pushed_position; /* $all: the same */
+  pump_position checkpoint;
 
   pump_page *page; /* read, not delivered */
   pushed *buffer;  /* a ring */
@@ -80,6 +82,7 @@ static void forget_buffer(pump_catch_up *machine) {
     machine->begin = (machine->begin + 1) % machine->capacity;
   }
   machine->buffered = machine->buffered_bytes = 0;
+  machine->has_checkpoint = false;
 }
 
 static bool grow(pump_catch_up *machine) {
@@ -318,7 +321,23 @@ static void leave_out(pump_catch_up *machine, int code) {
     read_again(machine);
 }
 
+static void take_checkpoint(pump_catch_up *machine, pump_position position) {
+  if (!machine->is_subscribed || !machine->options.is_all || machine->gap != 0) return;
+  machine->has_checkpoint = true;
+  machine->checkpoint = position;
+}
+
+/* Nothing up to there is still to come, so that is where it stands. */
+static pump_step tell_checkpoint(pump_catch_up *machine) {
+  pump_step step = {.kind = PUMP_STEP_WAIT};
+  machine->has_checkpoint = false;
+  if (!is_behind(machine->checkpoint, machine->last_position)) return step;
+  machine->last_position = machine->next_position = machine->checkpoint;
+  return (pump_step){.kind = PUMP_STEP_TELL_CHECKPOINT, .position = machine->checkpoint};
+}
+
 void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page) {
+  if (page->count == 0) take_checkpoint(machine, page->next_position);
   bool is_wanted = machine->is_subscribed && page->count > 0;
   if (is_wanted && is_tombstone(machine, page)) {
     machine->is_deleted = true;
@@ -424,7 +443,9 @@ static pump_step live_step(pump_catch_up *machine) {
     machine->must_tell_live = false;
     return (pump_step){.kind = PUMP_STEP_TELL_LIVE};
   }
-  return empty_buffer(machine);
+  pump_step step = empty_buffer(machine);
+  bool is_empty = step.kind == PUMP_STEP_WAIT && machine->pages == 0;
+  return is_empty && machine->has_checkpoint ? tell_checkpoint(machine) : step;
 }
 
 static pump_step step_of_state(pump_catch_up *machine) {

@@ -214,7 +214,7 @@ static void put_details(pump_conversation *conversation) {
   if ((request->kind >= PUMP_APPEND && request->kind <= PUMP_READ_STREAM) ||
       request->kind == PUMP_SUBSCRIBE || pump_kind_is_of_group(request->kind)) {
     pump_buffer_text(words, ": stream \"");
-    put_line(words, request->stream);
+    put_line(words, request->stream.size > 0 ? request->stream : pump_bytes_of("$all"));
     pump_buffer_byte(words, '"');
   }
   if (request->group.size > 0) {

@@ -5,16 +5,17 @@
 #include <pump.h>
 
 typedef enum pump_step_kind {
-  PUMP_STEP_WAIT,        /* nothing until something happens */
-  PUMP_STEP_READ,        /* a page forward from number or position, after a pause */
-  PUMP_STEP_SUBSCRIBE,   /* after a pause; from now on pushes are expected */
-  PUMP_STEP_UNSUBSCRIBE, /* no pushes are expected any more; no answer is waited for */
-  PUMP_STEP_DELIVER,     /* page from its event `first` on; the reference is the caller's */
-  PUMP_STEP_TELL_LIVE,   /* what is delivered from now on has just happened */
-  PUMP_STEP_TELL_GAP,    /* volatile: events were left out here; code says why */
-  PUMP_STEP_TELL_LOST,   /* a consumer has to connect again; code says why */
-  PUMP_STEP_ANSWER,      /* a consumer's answers, to be sent; they are there until the next step */
-  PUMP_STEP_FAIL         /* it is over; code says why. Nothing follows */
+  PUMP_STEP_WAIT,            /* nothing until something happens */
+  PUMP_STEP_READ,            /* a page forward from number or position, after a pause */
+  PUMP_STEP_SUBSCRIBE,       /* after a pause; from now on pushes are expected */
+  PUMP_STEP_UNSUBSCRIBE,     /* no pushes are expected any more; no answer is waited for */
+  PUMP_STEP_DELIVER,         /* page from its event `first` on; the reference is the caller's */
+  PUMP_STEP_TELL_LIVE,       /* what is delivered from now on has just happened */
+  PUMP_STEP_TELL_GAP,        /* volatile: events were left out here; code says why */
+  PUMP_STEP_TELL_CHECKPOINT, /* with a filter: the server has looked at everything up to position */
+  PUMP_STEP_TELL_LOST,       /* a consumer has to connect again; code says why */
+  PUMP_STEP_ANSWER, /* a consumer's answers, to be sent; they are there until the next step */
+  PUMP_STEP_FAIL    /* it is over; code says why. Nothing follows */
 } pump_step_kind;
 
 /* What a consumer says of some events. */

@@ -536,7 +536,7 @@ static int client_consume(lua_State *L) {
 }
 
 /* client:subscribe(stream, is_volatile, from, is_from_now, commit, prepare, resolve_links,
- * page_size, max_buffered, call…) -> subscription, ticket of its notices */
+ * page_size, max_buffered, filter, call…) -> subscription, ticket of its notices */
 static int client_subscribe(lua_State *L) {
   lua_client *self = check_client(L);
   pump_bytes stream = bytes_at(L, 2);
@@ -550,7 +550,8 @@ static int client_subscribe(lua_State *L) {
   subscribe.page_size = (int32_t)luaL_optinteger(L, 9, subscribe.page_size);
   subscribe.max_untaken = 2 * (size_t)subscribe.page_size;
   subscribe.max_buffered = (size_t)luaL_optinteger(L, 10, (lua_Integer)subscribe.max_buffered);
-  pump_call call = call_at(L, 11);
+  subscribe.filter = filter_at(L, 11);
+  pump_call call = call_at(L, 12);
   pump_lua_push_subscription(L);
   /* A finaliser may have closed the client meanwhile. */
   if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);

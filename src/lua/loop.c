@@ -190,6 +190,11 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushstring(L, answer->kind == PUMP_LUA_GAP ? "gap" : "lost");
     lua_pushstring(L, pump_error_name(result->status));
     return 2;
+  case PUMP_LUA_CHECKPOINT:
+    lua_pushliteral(L, "checkpoint");
+    lua_pushinteger(L, result->position.commit);
+    lua_pushinteger(L, result->position.prepare);
+    return 3;
   case PUMP_LUA_ENDED: lua_pushliteral(L, "ended"); return 1 + push_failure(L, result);
   default: break;
   }

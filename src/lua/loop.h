@@ -29,6 +29,7 @@ typedef enum pump_lua_kind {
   PUMP_LUA_LIVE,         /* a notice: "live" */
   PUMP_LUA_GAP,          /* a notice: "gap", code */
   PUMP_LUA_LOST,         /* a notice: "lost", code */
+  PUMP_LUA_CHECKPOINT,   /* a notice: "checkpoint", commit and prepare position */
   PUMP_LUA_ENDED         /* the last one: "ended", and a failure */
 } pump_lua_kind;
 
@@ -95,6 +96,7 @@ bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned a
 /* client:resolved is wanted for this address. */
 bool pump_lua_notice_address(pump_lua_loop *loop, lua_Integer ticket, const char *host, int port);
 bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *page, size_t first);
+bool pump_lua_notice_checkpoint(pump_lua_loop *loop, lua_Integer ticket, pump_position position);
 bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members);
 
 /* Somebody who reports to Lua, by notices under one ticket, until the answer to it says that it is

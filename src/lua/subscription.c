@@ -46,6 +46,12 @@ static void on_gap(pump_subscription *subscription, int code, void *ud) {
     end_without_memory(self);
 }
 
+static void on_checkpoint(pump_subscription *subscription, pump_position position, void *ud) {
+  lua_subscription *self = ud;
+  (void)subscription; /* where there is no memory for one the next one will do */
+  pump_lua_notice_checkpoint(self->reporter.loop, self->reporter.ticket, position);
+}
+
 static void on_ended(pump_subscription *subscription, const pump_result *result, void *ud) {
   lua_subscription *self = ud;
   (void)subscription;
@@ -63,7 +69,8 @@ void pump_lua_push_subscription(lua_State *L) {
 
 int pump_lua_subscribe(lua_State *L, pump_lua_loop *loop, pump_client *client, pump_bytes stream,
                        const pump_subscribe *subscribe, const pump_call *call) {
-  static const pump_subscription_events events = {on_events, on_live, on_gap, on_ended};
+  static const pump_subscription_events events = {on_events, on_live, on_gap, on_ended,
+                                                  on_checkpoint};
   lua_subscription *self = lua_touserdata(L, -1);
   int code = pump_lua_reporter_begin(&self->reporter, loop);
   if (code == 0)

@@ -110,6 +110,14 @@ bool pump_lua_notice_events(pump_lua_loop *loop, lua_Integer ticket, pump_page *
   return true;
 }
 
+bool pump_lua_notice_checkpoint(pump_lua_loop *loop, lua_Integer ticket, pump_position position) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_CHECKPOINT);
+  if (!answer) return false;
+  answer->result.position = position;
+  enqueue(answer);
+  return true;
+}
+
 bool pump_lua_notice_members(pump_lua_loop *loop, lua_Integer ticket, pump_members *members) {
   pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_CHOOSE);
   if (!answer) return false;

@@ -39,6 +39,7 @@ bool pump_answer_knows(uint8_t command, bool *is_write) {
   case PUMP_TCP_READ_ALL_BACKWARD:
   case PUMP_TCP_SCAVENGE_DATABASE:
   case PUMP_TCP_SUBSCRIBE_TO_STREAM:
+  case PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM:
   case PUMP_TCP_FILTERED_READ_ALL_FORWARD:
   case PUMP_TCP_FILTERED_READ_ALL_BACKWARD:
   case PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION:
@@ -477,6 +478,8 @@ void pump_answer(pump_peer *peer, const pump_request *request) {
     pump_clean_answer(peer, request);
   else if (request->command == PUMP_TCP_SUBSCRIBE_TO_STREAM)
     pump_feed_answer_subscribe(peer, request);
+  else if (request->command == PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM)
+    pump_feed_answer_filtered_subscribe(peer, request);
   else if (request->command == PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION)
     pump_group_answer_connect(peer, request);
   else if (request->command == PUMP_TCP_UNSUBSCRIBE_FROM_STREAM)

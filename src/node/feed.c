@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/bytes.h"
 #include "node/answer.h"
+#include "node/filter.h"
 #include "node/node_private.h"
 #include "wire/tcp/command.h"
 
@@ -31,6 +32,10 @@ typedef struct pump_subscription {
   pump_tcp_correlation id;
   bool resolve_links;
   int64_t from; /* events before this position it has, or does not want */
+  /* With a filter: what it was asked for with, and events looked at since the last checkpoint. */
+  PumpTcp__FilteredSubscribeToStream *asked;
+  pump_node_filter *filter;
+  int32_t examined;
 } pump_subscription;
 
 typedef struct topic {
@@ -92,7 +97,14 @@ static pump_subscription **listeners_of(pump_feed *feed, topic *of) {
 }
 
 static size_t bytes_of(const pump_subscription *one) {
-  return sizeof *one + (one->topic ? sizeof *one->topic + one->topic->size : 0);
+  size_t filter = one->asked ? protobuf_c_message_get_packed_size(&one->asked->base) : 0;
+  return sizeof *one + filter + (one->topic ? sizeof *one->topic + one->topic->size : 0);
+}
+
+static void free_subscription(pump_subscription *one) {
+  pump_node_filter_free(one->filter);
+  if (one->asked) pump_tcp_unpack_free(&one->asked->base);
+  free(one);
 }
 
 static void leave(pump_subscription *one) {
@@ -107,14 +119,16 @@ static void leave(pump_subscription *one) {
   listener->bytes -= bytes_of(one);
   feed->resolving -= one->resolve_links;
   if (one->topic) release_topic(feed, one->topic);
-  free(one);
+  free_subscription(one);
 }
 
-static int join(pump_peer *peer, const pump_request *request, topic *to, bool resolve_links) {
+/* NULL: no memory. */
+static pump_subscription *join(pump_peer *peer, const pump_request *request, topic *to,
+                               bool resolve_links) {
   pump_feed *feed = &peer->node->feed;
   pump_listener *listener = &peer->listener;
   pump_subscription *one = calloc(1, sizeof *one);
-  if (!one) return PUMP_ENOMEM;
+  if (!one) return NULL;
   one->link.hash = hash_of(feed, peer, &request->correlation);
   one->topic = to;
   one->peer = peer;
@@ -124,7 +138,7 @@ static int join(pump_peer *peer, const pump_request *request, topic *to, bool re
   one->from = pump_store_end_position(peer->node->store);
   if (pump_table_add(&feed->subscriptions, &one->link) != 0) {
     free(one);
-    return PUMP_ENOMEM;
+    return NULL;
   }
   pump_subscription **first = listeners_of(feed, to);
   one->next = *first;
@@ -135,7 +149,7 @@ static int join(pump_peer *peer, const pump_request *request, topic *to, bool re
   listener->subscriptions = one;
   listener->bytes += bytes_of(one);
   feed->resolving += resolve_links;
-  return 0;
+  return one;
 }
 
 void pump_feed_forget(pump_peer *peer) {
@@ -195,6 +209,30 @@ static void fall_behind(pump_peer *peer, int64_t position) {
   }
 }
 
+/* Now and then whoever has a filter is told how far that has come. */
+static void tell_checkpoint(const delivery *at, pump_subscription *one) {
+  int32_t interval = one->asked->checkpoint_interval;
+  if (interval <= 0 || ++one->examined < interval) return;
+  PumpTcp__CheckpointReached reached = PUMP_TCP__CHECKPOINT_REACHED__INIT;
+  one->examined = 0;
+  reached.has_commit_position = reached.has_prepare_position = true;
+  reached.commit_position = at->event->position.commit;
+  reached.prepare_position = at->event->position.prepare;
+  pump_answer_with(one->peer, PUMP_TCP_CHECKPOINT_REACHED, &one->id, &reached.base);
+}
+
+/* False: it could not be written. */
+static bool put(delivery *at, const pump_subscription *one) {
+  pump_peer *peer = one->peer;
+  pump_bytes body = body_for(at, one);
+  size_t start = peer->out.size;
+  if (body.size == 0 || pump_tcp_frame_write(&peer->out, PUMP_TCP_STREAM_EVENT_APPEARED, &one->id,
+                                             no_bytes, no_bytes, body) != 0)
+    return false;
+  pump_faults_answered(peer, start, PUMP_TCP_STREAM_EVENT_APPEARED);
+  return true;
+}
+
 static void push(delivery *at, pump_subscription *one) {
   pump_peer *peer = one->peer;
   int64_t position = at->event->position.commit;
@@ -204,15 +242,13 @@ static void push(delivery *at, pump_subscription *one) {
     if (!at->only) fall_behind(peer, position);
     return;
   }
-  pump_bytes body = body_for(at, one);
-  size_t start = peer->out.size;
-  if (body.size == 0 || pump_tcp_frame_write(&peer->out, PUMP_TCP_STREAM_EVENT_APPEARED, &one->id,
-                                             no_bytes, no_bytes, body) != 0) {
+  bool is_wanted = !one->filter || pump_node_filter_wants(one->filter, at->event);
+  if (is_wanted && !put(at, one)) {
     pump_peer_close(peer); /* it would miss an event */
     return;
   }
-  pump_faults_answered(peer, start, PUMP_TCP_STREAM_EVENT_APPEARED);
   one->from = position + 1;
+  if (one->filter) tell_checkpoint(at, one);
   if (peer->listener.missed > 0) peer->listener.missed--;
   if (peer->out.size >= LOT) pump_peer_flush(peer);
   if (!at->only) pump_node_schedule(at->node, peer);
@@ -303,29 +339,32 @@ static void confirm(pump_peer *peer, const pump_request *request, const topic *t
   pump_answer_with(peer, PUMP_TCP_SUBSCRIPTION_CONFIRMATION, &request->correlation, &reply.base);
 }
 
-static void subscribe(pump_peer *peer, const pump_request *request, pump_bytes stream,
-                      bool resolve_links) {
+/* NULL: it was not to be, and has been answered. */
+static pump_subscription *subscribe(pump_peer *peer, const pump_request *request, pump_bytes stream,
+                                    bool resolve_links) {
   pump_feed *feed = &peer->node->feed;
   bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
   if (!pump_node_allows(peer->node, request->who, is_all ? pump_bytes_of("$all") : stream,
                         PUMP_STORE_READ)) {
     refuse(peer, request);
-    return;
+    return NULL;
   }
-  if (peer->listener.bytes + stream.size > MAX_BYTES) {
+  if (peer->listener.bytes + request->payload.size > MAX_BYTES) {
     pump_peer_bad_request(peer, &request->correlation,
                           "This connection has too many subscriptions.");
-    return;
+    return NULL;
   }
   pump_subscription *same = find(peer, &request->correlation);
   if (same) leave(same);
   topic *to = is_all ? NULL : use_topic(feed, stream);
-  if ((!to && !is_all) || join(peer, request, to, resolve_links) != 0) {
+  pump_subscription *one = to || is_all ? join(peer, request, to, resolve_links) : NULL;
+  if (!one) {
     if (to) release_topic(feed, to);
     pump_peer_close(peer);
-    return;
+    return NULL;
   }
   confirm(peer, request, to);
+  return one;
 }
 
 void pump_feed_answer_subscribe(pump_peer *peer, const pump_request *request) {
@@ -336,6 +375,38 @@ void pump_feed_answer_subscribe(pump_peer *peer, const pump_request *request) {
     return;
   }
   subscribe(peer, request, pump_tcp_view(asked->event_stream_id), asked->resolve_link_tos);
+  pump_tcp_unpack_free(&asked->base);
+}
+
+/* asked and filter are its own from then on. */
+static void filter(pump_subscription *one, PumpTcp__FilteredSubscribeToStream *asked,
+                   pump_node_filter *filter) {
+  pump_listener *listener = &one->peer->listener;
+  listener->bytes -= bytes_of(one);
+  one->asked = asked;
+  one->filter = filter;
+  listener->bytes += bytes_of(one);
+}
+
+void pump_feed_answer_filtered_subscribe(pump_peer *peer, const pump_request *request) {
+  PumpTcp__FilteredSubscribeToStream *asked = NULL;
+  pump_node_filter *made = NULL;
+  if (peer->node->is_23)
+    asked = (PumpTcp__FilteredSubscribeToStream *)(void *)pump_tcp_unpack(request->command,
+                                                                          request->payload);
+  pump_bytes stream = asked ? pump_tcp_view(asked->event_stream_id) : no_bytes;
+  bool is_all = stream.size == 0 || pump_bytes_is(stream, "$all");
+  if (!asked || !is_all || pump_node_filter_new(&made, asked->filter) != 0) {
+    pump_answer_not_understood(peer, request->command, &request->correlation);
+    if (asked) pump_tcp_unpack_free(&asked->base);
+    return;
+  }
+  pump_subscription *one = subscribe(peer, request, no_bytes, asked->resolve_link_tos);
+  if (one) {
+    filter(one, asked, made);
+    return;
+  }
+  pump_node_filter_free(made);
   pump_tcp_unpack_free(&asked->base);
 }
 

@@ -38,6 +38,8 @@ void pump_feed_close(pump_node *node);
 
 /* Into peer->out: the answer to SubscribeToStream, or to UnsubscribeFromStream if there is one. */
 void pump_feed_answer_subscribe(struct pump_peer *peer, const struct pump_request *request);
+void pump_feed_answer_filtered_subscribe(struct pump_peer *peer,
+                                         const struct pump_request *request);
 void pump_feed_answer_unsubscribe(struct pump_peer *peer, const struct pump_request *request);
 /* Tells everybody of what was committed since the last time. */
 void pump_feed_publish(pump_node *node);
