@@ -76,11 +76,11 @@ typedef struct pump_node_faults {
   bool one_byte;      /* an answer is written byte by byte */
   bool cut;           /* the connection ends after cut_at bytes of an answer, head included */
   size_t cut_at;
-  int only;           /* answers of these requests alone: PUMP_NODE_READS or PUMP_NODE_WRITES;
+  int only;       /* answers of these requests alone: PUMP_NODE_READS or PUMP_NODE_WRITES;
                          PUMP_NODE_ALL */
-  double chance;      /* how probable it is that an answer is one of them, from 0 to 1; 0: all are */
-  unsigned count;     /* all of the above ends after that many answers; 0: never by itself */
-  bool refuse;        /* connections that come in are ended at once */
+  double chance;  /* how probable it is that an answer is one of them, from 0 to 1; 0: all are */
+  unsigned count; /* all of the above ends after that many answers; 0: never by itself */
+  bool refuse;    /* connections that come in are ended at once */
   const char *gossip; /* what GET /gossip answers, byte for byte; NULL: the truth */
   uint64_t duration;  /* ms after which all of it ends; 0: never by itself */
 } pump_node_faults;
