@@ -74,10 +74,10 @@ terminal.describe(describe, pending)("the line of progress", function()
     end)
   end
 
-  -- A command line in a terminal; $PUMPSH and $BIG are there.
+  -- A command line in a terminal; $PUMPSH and $BIG are there. Ctrl-C is not for who runs it.
   local function start(command)
-    terminal.start(string.format("export PUMPSH=%s BIG=%s; %s; echo status $?; sleep 100",
-      support.binary, big, command))
+    terminal.start(string.format("trap : INT; export PUMPSH=%s BIG=%s; %s; echo status $?; "
+      .. "sleep 100", support.binary, big, command))
   end
 
   it("tells how far an import is, and goes", function()
