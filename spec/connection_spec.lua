@@ -189,7 +189,8 @@ describe("close", function()
       one:cancel()
       one:join()
     end)
-    pump.sleep(0.01)
+    local deadline = core.hrtime() + 5
+    while core.handles() > 0 and core.hrtime() < deadline do pump.sleep(0.01) end
     assert.equal(0, core.handles())
   end)
 end)
