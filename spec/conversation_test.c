@@ -187,6 +187,31 @@ static void failures_speak(void) {
   pump_conversation_free(conversation);
 }
 
+/* What a server refused has not been done, unless it was asked another time, and did not answer. */
+static void what_is_sure(void) {
+  static const pump_reply busy = {.outcome = PUMP_OUTCOME_TOO_BUSY};
+  for (int i = 0; i < 4; i++) {
+    bool is_write = i < 3;
+    pump_conversation *conversation = make(is_write ? PUMP_APPEND : PUMP_READ_STREAM);
+    if (i == 2) conversation->is_unsure = true;
+    pump_conversation_inspect(conversation, &busy);
+    if (i == 1 || i == 3) conversation->is_unsure = true;
+    pump_conversation_fail(conversation, PUMP_ETIMEOUT, NULL);
+    bool is_open = strstr(conversation->result.message, "may have been done") != NULL;
+    bool has_reason = strstr(conversation->result.message, "too many requests") != NULL;
+    bool is_open_question = i == 1 || i == 2;
+    tap_ok(conversation->result.status == (is_open_question ? PUMP_ETIMEOUT : PUMP_EBUSY) &&
+               is_open == is_open_question && has_reason == (i != 1),
+           "%s: %s",
+           i == 0   ? "refused all the time"
+           : i == 1 ? "refused, and then not answered"
+           : i == 2 ? "not answered, and then refused"
+                    : "a read is never an open question",
+           conversation->result.message);
+    pump_conversation_free(conversation);
+  }
+}
+
 static void a_read_needs_its_page(void) {
   pump_conversation *conversation = make(PUMP_READ_STREAM);
   pump_reply reply = {.outcome = PUMP_OUTCOME_SUCCESS};
@@ -249,6 +274,7 @@ int main(void) {
   a_question_is_copied();
   outcomes_decide();
   failures_speak();
+  what_is_sure();
   a_read_needs_its_page();
   time_runs_out();
   silence_is_watched();

@@ -119,6 +119,7 @@ struct pump_conversation {
   pump_decision decision;
   unsigned attempts; /* how often it was asked */
   unsigned moves;    /* how often it was answered that somebody else is the leader */
+  bool is_unsure;    /* it was asked once without an answer: who knows what became of it */
   uint64_t order;    /* among all of its owner, by when it was let in */
   uint64_t deadline; /* on the owner's clock */
   pump_buffer words; /* what result.message points to */
