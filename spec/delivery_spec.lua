@@ -139,8 +139,7 @@ local function write(self, conn, i, says_version)
       and err.code ~= "too_busy" then
       error(err, 0)
     elseif not says_version then
-      local was_sent = err.code ~= "timeout" or err.message:find "may have been done"
-      note(was_sent and self.open or self.refused, batch)
+      note(err.message:find "may have been done" and self.open or self.refused, batch)
       batch = nil
     end
     if not batch and math.random() < 0.1 then

@@ -72,7 +72,6 @@ void pump_client_set_timer(pump_client *client) {
 /* ---- Conversations ------------------------------------------------------------------------ */
 
 void pump_client_finish(pump_client *client, pump_conversation *conversation) {
-  pump_conversation_settle(conversation);
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
   if (!conversation->is_open) pump_stats_answered(&client->stats, &conversation->result);

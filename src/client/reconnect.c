@@ -52,7 +52,6 @@ static pump_conversation *take_back(pump_client *client) {
     pump_conversation **list = may ? &again : &doomed;
     pump_session_forget(client->session, conversation);
     if (!may) pump_line_leave(&client->line, conversation);
-    pump_conversation_doubt(conversation);
     conversation->result.status = 0; /* a reason from before is none for what comes */
     conversation->next = *list;
     *list = conversation;

@@ -156,6 +156,7 @@ static void unsubscribe(pump_session *session, const pump_conversation *conversa
 }
 
 void pump_session_forget(pump_session *session, pump_conversation *conversation) {
+  if (conversation->slot != 0 && !conversation->is_answered) conversation->is_unsure = true;
   unlist(session, conversation);
   if (conversation->slot != 0 && pump_kind_subscribes(conversation->request.kind))
     unsubscribe(session, conversation);

@@ -1,6 +1,5 @@
 #include "conversation/conversation.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,14 +175,20 @@ static bool changes(pump_kind kind) {
          (kind >= PUMP_CREATE_GROUP && kind <= PUMP_DELETE_GROUP);
 }
 
+static bool is_open_question(const pump_conversation *conversation) {
+  return conversation->is_unsure && changes(conversation->request.kind);
+}
+
+/* Whoever says that has done nothing. What another one did before nobody knows. */
+static bool is_refusal(int code) {
+  return code == PUMP_ENOTREADY || code == PUMP_EBUSY || code == PUMP_ENOTLEADER ||
+         code == PUMP_ENOTHANDLED;
+}
+
 /* docs/architecture.md says why. The events of an append keep their ids: a server that has them
  * says so again. */
 bool pump_conversation_may_repeat(const pump_conversation *conversation) {
   return !changes(conversation->request.kind) || conversation->request.kind == PUMP_APPEND;
-}
-
-void pump_conversation_doubt(pump_conversation *conversation) {
-  conversation->is_in_doubt = changes(conversation->request.kind);
 }
 
 /* ---- What failed, in words ---------------------------------------------------------------- */
@@ -234,8 +239,8 @@ static void put_details(pump_conversation *conversation) {
   }
   if (result->status == PUMP_ETOOLARGE && request->max_count > 1)
     pump_buffer_printf(words, ", ask for fewer than %d events at once", (int)request->max_count);
-  bool is_open_question = result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED;
-  if (is_open_question && conversation->attempts > 0 && changes(request->kind))
+  if (is_open_question(conversation) &&
+      (result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED))
     pump_buffer_text(words, ", which may have been done all the same");
   if (result->status == PUMP_ENOTSUPPORTED)
     pump_buffer_text(words, ": filters, which EventStore 20.6 and newer know");
@@ -245,6 +250,10 @@ static void put_details(pump_conversation *conversation) {
 
 static void set_failure(pump_conversation *conversation, int code, pump_bytes server_words) {
   pump_buffer *words = &conversation->words;
+  if (is_refusal(code) && is_open_question(conversation)) {
+    if (server_words.size == 0) server_words = pump_bytes_of(pump_error_sentence(code));
+    code = PUMP_ETIMEOUT;
+  }
   conversation->result.status = code;
   pump_buffer_clear(words);
   pump_buffer_text(words, pump_error_sentence(code));
@@ -256,27 +265,6 @@ static void set_failure(pump_conversation *conversation, int code, pump_bytes se
   }
   const char *text = pump_buffer_string(words);
   conversation->result.message = words->failed ? pump_error_sentence(code) : text;
-}
-
-/* Answers that say that nothing was done, of the question that they answer. */
-static bool is_refusal(int status) {
-  switch (status) {
-  case PUMP_ENOTREADY:
-  case PUMP_EBUSY:
-  case PUMP_ENOTLEADER:
-  case PUMP_ENOTHANDLED:
-  case PUMP_EACCESS:
-  case PUMP_ENOTAUTHENTICATED: return true;
-  default: return false;
-  }
-}
-
-void pump_conversation_settle(pump_conversation *conversation) {
-  char reason[400];
-  if (!conversation->is_in_doubt || !is_refusal(conversation->result.status)) return;
-  int size = snprintf(reason, sizeof reason, "%s", conversation->result.message);
-  if (size >= (int)sizeof reason) size = (int)sizeof reason - 1;
-  set_failure(conversation, PUMP_ECLOSED, (pump_bytes){reason, (size_t)size});
 }
 
 /* ---- Deciding ----------------------------------------------------------------------------- */
@@ -357,6 +345,7 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   if (outcome == PUMP_OUTCOME_BAD_REQUEST && conversation->request.filter.count > 0 &&
       !pump_bytes_have(reply->text, "Filtered"))
     outcome = PUMP_OUTCOME_NOT_SUPPORTED;
+  if (outcome == PUMP_OUTCOME_SERVER_TIMEOUT) conversation->is_unsure = true;
   verdict judged = judge(conversation, outcome);
   result->retryable = judged.retryable;
   result->current_version = reply->current_version;
@@ -371,7 +360,6 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   }
   /* A subscription that stood is over, whatever the reason: its owner decides how to go on. */
   bool stood = conversation->was_confirmed || conversation->is_open;
-  if (reply->outcome == PUMP_OUTCOME_SERVER_TIMEOUT) pump_conversation_doubt(conversation);
   conversation->decision = stood && judged.decision != PUMP_GO_ON ? PUMP_DONE : judged.decision;
   if (judged.decision == PUMP_GO_ON) confirm(conversation, reply->text);
   return conversation->decision;
@@ -379,9 +367,11 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
 
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message) {
   conversation->decision = PUMP_DONE;
-  if (code == PUMP_ETIMEOUT && conversation->result.status != 0) return;
+  int reason = conversation->result.status;
+  bool is_outdated = is_refusal(reason) && is_open_question(conversation);
+  if (code == PUMP_ETIMEOUT && reason != 0 && !is_outdated) return;
   set_failure(conversation, code, pump_bytes_of(message));
-  bool is_open_question = code == PUMP_ETIMEOUT || code == PUMP_ECLOSED;
-  conversation->result.retryable = is_open_question && (conversation->attempts == 0 ||
-                                                        pump_conversation_may_repeat(conversation));
+  bool may_pass = code == PUMP_ETIMEOUT || code == PUMP_ECLOSED;
+  conversation->result.retryable =
+      may_pass && (!conversation->is_unsure || pump_conversation_may_repeat(conversation));
 }

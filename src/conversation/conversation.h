@@ -119,8 +119,8 @@ struct pump_conversation {
   pump_decision decision;
   unsigned attempts; /* how often it was asked */
   unsigned moves;    /* how often it was answered that somebody else is the leader */
+  bool is_unsure;    /* it was asked once without an answer: who knows what became of it */
   uint64_t order;    /* among all of its owner, by when it was let in */
-  bool is_in_doubt;  /* it was asked in vain, and may have been done */
   uint64_t deadline; /* on the owner's clock */
   pump_buffer words; /* what result.message points to */
   char leader_host[256];
@@ -157,12 +157,6 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
 bool pump_conversation_may_repeat(const pump_conversation *conversation);
 /* The first page that was pushed, for the caller, or NULL when none is left. */
 pump_page *pump_conversation_pushed(pump_conversation *conversation);
-/* Nobody will answer what was asked: whether it was done is not known, and a later answer does not
- * tell it either unless it says that it was. */
-void pump_conversation_doubt(pump_conversation *conversation);
-/* Before the last word is told: what may have been done is not refused, whatever became of the
- * last attempt. */
-void pump_conversation_settle(pump_conversation *conversation);
 /* Ends it without a reply: the deadline has passed, the connection is gone, … message NULL: the
  * code's own sentence. A timeout while it waited for a retry keeps the reason of the retry. */
 void pump_conversation_fail(pump_conversation *conversation, int code, const char *message);
