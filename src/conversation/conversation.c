@@ -182,7 +182,7 @@ static bool is_open_question(const pump_conversation *conversation) {
 /* Whoever says that has done nothing. What another one did before nobody knows. */
 static bool is_refusal(int code) {
   return code == PUMP_ENOTREADY || code == PUMP_EBUSY || code == PUMP_ENOTLEADER ||
-         code == PUMP_ENOTHANDLED;
+         code == PUMP_ENOTHANDLED || code == PUMP_EACCESS || code == PUMP_ENOTAUTHENTICATED;
 }
 
 /* docs/architecture.md says why. The events of an append keep their ids: a server that has them
