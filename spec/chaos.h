@@ -84,7 +84,8 @@ static inline int chaos_stream_of(pump_bytes name) {
 static inline void chaos_took(const pump_result *result, const char *what) {
   unsigned took = (unsigned)(result->elapsed_ns / 1000000);
   if (took > chaos.longest) chaos.longest = took;
-  if (took > PATIENCE + 3000) chaos_odd("%s was answered after %u ms", what, took);
+  if (took > (PATIENCE + 3000) * (unsigned)slowness())
+    chaos_odd("%s was answered after %u ms", what, took);
 }
 
 /* Runs fn after so many ms. */

@@ -32,9 +32,14 @@ static void on_tick(uv_timer_t *tick) {
   (void)tick; /* the loop turns */
 }
 
+static bool never(void) {
+  return false;
+}
+
 /* Runs the loop until it holds, or for so many ms. */
 static bool run_until(bool (*holds)(void), unsigned patience) {
   unsigned start = chaos_now();
+  if (holds != never) patience *= (unsigned)slowness();
   uv_timer_t tick;
   uv_timer_init(&chaos.loop, &tick);
   uv_timer_start(&tick, on_tick, 5, 5);
@@ -43,10 +48,6 @@ static bool run_until(bool (*holds)(void), unsigned patience) {
   uv_close((uv_handle_t *)&tick, NULL);
   uv_run(&chaos.loop, UV_RUN_NOWAIT);
   return holds();
-}
-
-static bool never(void) {
-  return false;
 }
 
 /* ---- The node ----------------------------------------------------------------------------- */
@@ -223,7 +224,8 @@ static pump_client *connect_to(int port) {
   options.username = "admin";
   options.password = "changeit";
   options.heartbeat_interval = 200;
-  options.heartbeat_timeout = 300;
+  options.heartbeat_timeout = 300 * (uint64_t)slowness();
+  options.connect_timeout *= (uint64_t)slowness();
   options.reconnect_delay = 10;
   options.reconnect_max_delay = 100;
   if (pump_client_new(&client, &chaos.loop, &options) != 0 ||
@@ -310,7 +312,7 @@ static void check_writes(void) {
     undead += write->state == CHAOS_FAILED && there > 0;
     unknown_there += write->state == CHAOS_UNKNOWN && there > 0;
   }
-  tap_ok(chaos.states[CHAOS_DONE] > 100 && lost == 0,
+  tap_ok(chaos.states[CHAOS_DONE] > 100 / (unsigned)slowness() && lost == 0,
          "%u of %u writes were answered as done, and none is missing (%u)",
          chaos.states[CHAOS_DONE], chaos.count, lost);
   tap_ok(twice == 0, "no event is there twice (%u)", twice);

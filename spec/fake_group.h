@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/guid.h"
 #include "fake_server.h"
+#include "slow.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/events.h"
 #include "wire/tcp/message.h"
