@@ -1,5 +1,6 @@
 /* Discovery without memory: whichever allocation fails, the question is answered in time, by the
  * members or by why there are none, and nothing is left behind. */
+#include "slow.h"
 #include "starve.h"
 
 #include <stdio.h>
@@ -109,7 +110,7 @@ static bool ask(long at, outcome *self, bool *was_reached) {
   char seeds[80];
   pump_client *client;
   pump_options options;
-  pump_call call = {.timeout = 600};
+  pump_call call = {.timeout = 600 * (uint64_t)slowness()};
   *self = (outcome){0};
   snprintf(seeds, sizeof seeds, "localhost:%d,127.0.0.1:1", port);
   pump_options_init(&options);
