@@ -484,6 +484,17 @@ static void odd_pushes(void) {
   tap_ok(self.lives == 1 && self.ended == 0, "a push before the confirmation is nobody's");
   stop(&self);
   start(&self, 3);
+  subscribe_answer = PUMP_TCP_CHECKPOINT_REACHED;
+  subscribe_size = 0;
+  subscribe(&self, &how);
+  until_got(&self, 3);
+  turn(5);
+  subscribe_answer = 0;
+  answer_subscribe(&server, &subscribed);
+  push_now(3, 1);
+  tap_ok(until_got(&self, 4) && self.lives == 1, "nor is a checkpoint");
+  stop(&self);
+  start(&self, 3);
   subscribe(&self, &how);
   until_got(&self, 3);
   turn(5);
@@ -491,6 +502,7 @@ static void odd_pushes(void) {
   push_now(3, 1);
   tap_ok(until_got(&self, 4), "a push without an event is none");
   fake_reply(&server, &subscribed, PUMP_TCP_STREAM_EVENT_APPEARED, "\x0a\x7f", 2);
+  answer_subscribe(&server, &subscribed); /* and what comes with it does not bring it back */
   fake_flush(&server);
   bool as_told = until_ended(&self, PUMP_EPROTOCOL);
   tap_ok(as_told, "one that cannot be read ends it: %s", self.message);
