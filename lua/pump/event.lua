@@ -50,8 +50,8 @@ function M.new(event_type, body, given)
   return make(event_type, body, given)
 end
 
--- What a user hands over to be written: a table with the fields of what new_event makes, or an event
--- that was read. Misuse raises.
+-- What a user hands over to be written: a table with the fields of what new_event makes, or an
+-- event that was read. Misuse raises.
 local function accept(event)
   if core.is_event(event) then
     local metadata = event.metadata
