@@ -147,13 +147,12 @@ static int ask(pump_client *client, pump_conversation *conversation, const uint6
     conversation->cb = cb;
     conversation->ud = ud;
     uint64_t wait = timeout ? timeout : client->options.timeout;
-    uint64_t now = conversation->asked_at_ns / 1000000;
-    uint64_t deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX - 1;
+    uint64_t when = conversation->asked_at_ns / 1000000 + (pause ? *pause : 0);
+    uint64_t deadline = wait < UINT64_MAX - when ? when + wait : UINT64_MAX - 1;
     if (!pause)
       code = pump_line_enter(&client->line, conversation, deadline);
     else
-      code =
-          pump_line_join(&client->line, conversation, *pause ? now + *pause : 0, deadline + *pause);
+      code = pump_line_join(&client->line, conversation, *pause ? when : 0, deadline);
   }
   if (code != 0) {
     pump_conversation_free(conversation);
@@ -453,9 +452,8 @@ const char *pump_client_endpoint(const pump_client *client) {
 static void on_handle_gone(void *ud) {
   pump_client *client = ud;
   if (--client->open_handles > 0) return;
-  pump_client_fail_all(client, NULL);
+  pump_client_fail_all(client, PUMP_ECLOSED, NULL);
   pump_cluster_free(client);
-  pump_client_answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
   void (*closed)(void *) = client->closed;
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);
