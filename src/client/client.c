@@ -252,6 +252,14 @@ void pump_client_connected(pump_client *client) {
   pump_client_set_timer(client);
 }
 
+/* The session has said why, where there was memory to go on. */
+static void lose_session(pump_client *client, int code) {
+  char reason[512];
+  snprintf(reason, sizeof reason, "%s",
+           code == PUMP_ENOMEM ? pump_error_sentence(code) : pump_session_words(client->session));
+  pump_client_lose(client, code, reason);
+}
+
 static void check_handshake(pump_client *client) {
   int status;
   bool is_first = client->state == PUMP_STATE_CONNECTING;
@@ -259,9 +267,7 @@ static void check_handshake(pump_client *client) {
       pump_session_handshake(client->session, &status) != PUMP_DONE)
     return;
   if (status != 0) {
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-    pump_client_lose(client, status, reason);
+    lose_session(client, status);
     return;
   }
   client->state = PUMP_STATE_CONNECTED;
@@ -292,11 +298,7 @@ static void on_filled(void *ud, size_t size) {
   pump_redirect_go_on(client);
   if (client->is_closing || !client->session) return;
   if (code != 0) {
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s",
-             code == PUMP_EPROTOCOL ? pump_session_words(client->session)
-                                    : pump_error_sentence(code));
-    pump_client_lose(client, code, reason);
+    lose_session(client, code);
     return;
   }
   check_handshake(client);
@@ -389,14 +391,6 @@ static bool is_due(const pump_client *client, uint64_t time, uint64_t now) {
   return time != 0 && now >= time && !client->is_closing;
 }
 
-static void tick_session(pump_client *client, uint64_t now) {
-  char reason[512];
-  int code = pump_session_tick(client->session, now);
-  if (code == 0) return;
-  snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-  pump_client_lose(client, code, reason);
-}
-
 static void on_timer(uv_timer_t *handle) {
   pump_client *client = of(handle, timer);
   uint64_t now = pump_client_now();
@@ -413,8 +407,10 @@ static void on_timer(uv_timer_t *handle) {
   if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
   if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);
   if (is_due(client, client->redirect.deadline, now)) pump_redirect_too_long(client);
-  if (client->session && is_due(client, pump_session_due(client->session), now))
-    tick_session(client, now);
+  if (client->session && is_due(client, pump_session_due(client->session), now)) {
+    int code = pump_session_tick(client->session, now);
+    if (code != 0) lose_session(client, code);
+  }
   if (client->is_closing) return;
   pump_client_flush_soon(client);
   pump_client_set_timer(client);

@@ -238,7 +238,6 @@ pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, 
   self->request.group = put(&to, group);
   self->request.username = put(&to, call->username);
   self->request.password = put(&to, call->password);
-  if (call->username.data && !call->password.data) self->request.password = pump_bytes_of("");
   self->request.require_leader = call->require_leader;
   return self;
 }

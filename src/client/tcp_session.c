@@ -210,13 +210,9 @@ static int prepare_handshake(pump_session *session, const pump_session_options *
   pump_request authenticate = {
       .kind = PUMP_AUTHENTICATE, .username = options->username, .password = options->password};
   pump_request identify = {.kind = PUMP_IDENTIFY, .stream = options->name};
-  if (options->username.data) {
-    int code = pump_conversation_new(&session->authenticate, &authenticate);
-    if (code != 0) return code;
-    if (!options->password.data) /* the protocol has no login without a password */
-      session->authenticate->request.password = pump_bytes_of("");
-  }
-  return pump_conversation_new(&session->identify, &identify);
+  int code = 0;
+  if (options->username.data) code = pump_conversation_new(&session->authenticate, &authenticate);
+  return code == 0 ? pump_conversation_new(&session->identify, &identify) : code;
 }
 
 /* Both at once: a refused login ends the handshake whatever the other answer is. */
