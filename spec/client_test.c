@@ -135,6 +135,30 @@ static void a_closed_port(void) {
   close_all(client);
 }
 
+static answer again;
+static void connects_again(pump_client *client, const pump_result *result, void *ud) {
+  take(client, result, ud);
+  pump_client_connect(client, take, &again);
+}
+
+static void connecting_again_in_a_callback(void) {
+  answer first = {0}, asked = {0};
+  pump_client *client;
+  fake_start(&server, &loop);
+  pump_options made = options();
+  fake_stop(&server);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  pump_client_new(&client, &loop, &made);
+  pump_client_connect(client, take, &first);
+  pump_client_ping(client, NULL, connects_again, &asked);
+  wait_for(&again);
+  tap_ok(asked.count == 1 && first.count == 1 && first.status == PUMP_ECONNECT,
+         "a request that fails with the connect may connect again, and the first is answered");
+  tap_ok(again.count == 1 && again.status == PUMP_ECONNECT, "and so is the second");
+  fake_start(&server, &loop);
+  close_all(client);
+}
+
 static void closing_while_connecting(void) {
   answer connected = {0};
   pump_client *client;
@@ -481,6 +505,7 @@ int main(void) {
       "did not let us in within 300 ms: the server is not ready yet (Internal Server Error)");
   connecting("a server that starts", NULL, is_ready_the_second_time, NULL, 0, "");
   a_closed_port();
+  connecting_again_in_a_callback();
   closing_while_connecting();
   a_ping_answered_with("a pong", PUMP_TCP_PONG, "", 0, 0);
   a_ping_answered_with("BadRequest", PUMP_TCP_BAD_REQUEST, "what?\nstack", 11, PUMP_EBADREQUEST);

@@ -213,9 +213,11 @@ static int start(program *self, int64_t events) {
   return code != 0 ? code : connected == 1 ? 0 : connected;
 }
 
+static pump_call call; /* of what is subscribed to */
+
 static int subscribe(program *self, const pump_subscribe *how) {
   pump_bytes stream = {"ponies", 6};
-  return pump_client_subscribe(&self->subscription, self->client, stream, how, NULL, &callbacks,
+  return pump_client_subscribe(&self->subscription, self->client, stream, how, &call, &callbacks,
                                self);
 }
 
@@ -484,6 +486,17 @@ static void odd_pushes(void) {
   tap_ok(self.lives == 1 && self.ended == 0, "a push before the confirmation is nobody's");
   stop(&self);
   start(&self, 3);
+  subscribe_answer = PUMP_TCP_CHECKPOINT_REACHED;
+  subscribe_size = 0;
+  subscribe(&self, &how);
+  until_got(&self, 3);
+  turn(5);
+  subscribe_answer = 0;
+  answer_subscribe(&server, &subscribed);
+  push_now(3, 1);
+  tap_ok(until_got(&self, 4) && self.lives == 1, "nor is a checkpoint");
+  stop(&self);
+  start(&self, 3);
   subscribe(&self, &how);
   until_got(&self, 3);
   turn(5);
@@ -491,12 +504,20 @@ static void odd_pushes(void) {
   push_now(3, 1);
   tap_ok(until_got(&self, 4), "a push without an event is none");
   fake_reply(&server, &subscribed, PUMP_TCP_STREAM_EVENT_APPEARED, "\x0a\x7f", 2);
+  answer_subscribe(&server, &subscribed); /* and what comes with it does not bring it back */
   fake_flush(&server);
   bool as_told = until_ended(&self, PUMP_EPROTOCOL);
   tap_ok(as_told, "one that cannot be read ends it: %s", self.message);
   turn(5);
   tap_ok(unsubscriptions == 1, "at the server too");
   stop(&self);
+}
+
+static void takes_one(pump_client *client, const pump_result *result, void *ud) {
+  program *self = ud;
+  (void)client;
+  (void)result;
+  pump_subscription_took(self->subscription, 1);
 }
 
 static void endings(void) {
@@ -529,10 +550,26 @@ static void endings(void) {
   other.ended = 0;
   other.closes_itself = true;
   subscribe(&other, &how);
+  pump_client_ping(self.client, NULL, takes_one, &other); /* which wakes nobody any more */
   pump_client_close(self.client, NULL, NULL);
   self.client = NULL;
   turn(10);
   tap_ok(other.ended == PUMP_ECLOSED && !other.subscription, "closing the client ends it");
+  stop(&self);
+}
+
+static void patience(void) {
+  program self;
+  pump_subscribe how = defaults();
+  start(&self, 3);
+  call.timeout = UINT64_MAX;
+  subscribe(&self, &how);
+  until_got(&self, 3);
+  turn(5);
+  written = 4;
+  drop_now(NULL, 0);
+  tap_ok(until_got(&self, 4), "one that waits for ever is not over at once after a pause");
+  call.timeout = 0;
   stop(&self);
 }
 
@@ -612,6 +649,7 @@ int main(void) {
   refusals();
   odd_pushes();
   endings();
+  patience();
   many();
   without_memory();
   return tap_done();

@@ -5,6 +5,10 @@
 
 #include "client/client.h"
 
+void pump_address_write(char *text, size_t size, const char *host, int port) {
+  snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+}
+
 void pump_address_find(pump_client *client, const char *host, int port, pump_address_cb then) {
   if (!client->options.resolve) {
     then(client, host, port);

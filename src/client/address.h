@@ -15,6 +15,9 @@ typedef struct pump_address {
   int port;
 } pump_address;
 
+/* As HOST:PORT, or [HOST]:PORT. */
+void pump_address_write(char *text, size_t size, const char *host, int port);
+
 /* Looks it up, in place of any that is; `then` may be called at once. */
 void pump_address_find(pump_client *client, const char *host, int port, pump_address_cb then);
 /* Nobody wants to know any more. */

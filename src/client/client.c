@@ -146,13 +146,12 @@ static int ask(pump_client *client, pump_conversation *conversation, const uint6
     conversation->cb = cb;
     conversation->ud = ud;
     uint64_t wait = timeout ? timeout : client->options.timeout;
-    uint64_t now = conversation->asked_at_ns / 1000000;
-    uint64_t deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX - 1;
+    uint64_t when = conversation->asked_at_ns / 1000000 + (pause ? *pause : 0);
+    uint64_t deadline = wait < UINT64_MAX - when ? when + wait : UINT64_MAX - 1;
     if (!pause)
       code = pump_line_enter(&client->line, conversation, deadline);
     else
-      code =
-          pump_line_join(&client->line, conversation, *pause ? now + *pause : 0, deadline + *pause);
+      code = pump_line_join(&client->line, conversation, *pause ? when : 0, deadline);
   }
   if (code != 0) {
     pump_conversation_free(conversation);
@@ -252,6 +251,14 @@ void pump_client_connected(pump_client *client) {
   pump_client_set_timer(client);
 }
 
+/* The session has said why, where there was memory to go on. */
+static void lose_session(pump_client *client, int code) {
+  char reason[512];
+  snprintf(reason, sizeof reason, "%s",
+           code == PUMP_ENOMEM ? pump_error_sentence(code) : pump_session_words(client->session));
+  pump_client_lose(client, code, reason);
+}
+
 static void check_handshake(pump_client *client) {
   int status;
   bool is_first = client->state == PUMP_STATE_CONNECTING;
@@ -259,9 +266,7 @@ static void check_handshake(pump_client *client) {
       pump_session_handshake(client->session, &status) != PUMP_DONE)
     return;
   if (status != 0) {
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-    pump_client_lose(client, status, reason);
+    lose_session(client, status);
     return;
   }
   client->state = PUMP_STATE_CONNECTED;
@@ -292,11 +297,7 @@ static void on_filled(void *ud, size_t size) {
   pump_redirect_go_on(client);
   if (client->is_closing || !client->session) return;
   if (code != 0) {
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s",
-             code == PUMP_EPROTOCOL ? pump_session_words(client->session)
-                                    : pump_error_sentence(code));
-    pump_client_lose(client, code, reason);
+    lose_session(client, code);
     return;
   }
   check_handshake(client);
@@ -389,14 +390,6 @@ static bool is_due(const pump_client *client, uint64_t time, uint64_t now) {
   return time != 0 && now >= time && !client->is_closing;
 }
 
-static void tick_session(pump_client *client, uint64_t now) {
-  char reason[512];
-  int code = pump_session_tick(client->session, now);
-  if (code == 0) return;
-  snprintf(reason, sizeof reason, "%s", pump_session_words(client->session));
-  pump_client_lose(client, code, reason);
-}
-
 static void on_timer(uv_timer_t *handle) {
   pump_client *client = of(handle, timer);
   uint64_t now = pump_client_now();
@@ -413,8 +406,10 @@ static void on_timer(uv_timer_t *handle) {
   if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
   if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);
   if (is_due(client, client->redirect.deadline, now)) pump_redirect_too_long(client);
-  if (client->session && is_due(client, pump_session_due(client->session), now))
-    tick_session(client, now);
+  if (client->session && is_due(client, pump_session_due(client->session), now)) {
+    int code = pump_session_tick(client->session, now);
+    if (code != 0) lose_session(client, code);
+  }
   if (client->is_closing) return;
   pump_client_flush_soon(client);
   pump_client_set_timer(client);
@@ -452,9 +447,8 @@ const char *pump_client_endpoint(const pump_client *client) {
 static void on_handle_gone(void *ud) {
   pump_client *client = ud;
   if (--client->open_handles > 0) return;
-  pump_client_fail_all(client, NULL);
+  pump_client_fail_all(client, PUMP_ECLOSED, NULL);
   pump_cluster_free(client);
-  pump_client_answer_connect(client, PUMP_ECLOSED, pump_error_sentence(PUMP_ECLOSED));
   void (*closed)(void *) = client->closed;
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);

@@ -100,9 +100,9 @@ bool pump_client_may_ask_again(const pump_client *client, const pump_conversatio
 /* The last word: the callback, once, and the end of a conversation that is in no place. */
 void pump_client_finish(pump_client *client, pump_conversation *conversation);
 /* Fails all of a list (by `next`) of conversations that are in no place any more; or all that wait,
- * and all that follows a stream. */
+ * all that follows a stream, and with the code whoever waits for the first connection. */
 void pump_client_fail_list(pump_client *client, pump_conversation *list, const char *message);
-void pump_client_fail_all(pump_client *client, const char *message);
+void pump_client_fail_all(pump_client *client, int code, const char *message);
 /* Tells whoever waits for the first connection. */
 void pump_client_answer_connect(pump_client *client, int code, const char *message);
 /* Starts to connect, to the host or to a member of the cluster, within connect_timeout. */

@@ -347,10 +347,6 @@ static int start_census(pump_client *client, pump_discovery_options *options,
   return 0;
 }
 
-static void name_seed(char *text, size_t size, const char *host, int port) {
-  snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
-}
-
 int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
   static const pump_discovery_events events = {on_members, on_no_members};
   pump_discovery_options options = {
@@ -359,7 +355,7 @@ int pump_client_members(pump_client *client, const pump_call *call, pump_result_
   if (client->is_closing) return PUMP_ECLOSED;
   if (!options.seeds && client->options.open) return PUMP_ENOTSUPPORTED;
   if (!options.seeds) {
-    name_seed(own, sizeof own, client->options.host, HTTP_PORT);
+    pump_address_write(own, sizeof own, client->options.host, HTTP_PORT);
     options.seeds = own;
   }
   return start_census(client, &options, &events, call, cb, ud);
@@ -405,7 +401,7 @@ int pump_client_ask_server_version(pump_client *client, const pump_call *call, p
   char seed[300];
   if (client->is_closing) return PUMP_ECLOSED;
   if (!member || !member->http_host) return PUMP_ENOTSUPPORTED;
-  name_seed(seed, sizeof seed, member->http_host, member->http_port);
+  pump_address_write(seed, sizeof seed, member->http_host, member->http_port);
   pump_discovery_options options = {.seeds = seed, .path = "/info"};
   return start_census(client, &options, &events, call, cb, ud);
 }

@@ -39,7 +39,7 @@ static void leave_connection(pump_client *client) {
 
 /* Everything that waits is answered. A callback may ask or connect again: what comes in
  * meanwhile belongs to what comes next, and must not be failed with the rest. */
-void pump_client_fail_all(pump_client *client, const char *message) {
+void pump_client_fail_all(pump_client *client, int code, const char *message) {
   pump_conversation *doomed = NULL, **end = &doomed, *conversation;
   pump_subscriptions_lose(client);
   while ((conversation = pump_line_any(&client->line))) {
@@ -51,6 +51,7 @@ void pump_client_fail_all(pump_client *client, const char *message) {
   client->in_flight = 0;
   pump_session_free(client->session);
   client->session = NULL;
+  pump_client_answer_connect(client, code, message ? message : pump_error_sentence(code));
   pump_client_fail_list(client, doomed, message);
   pump_subscriptions_end(client, message);
 }
@@ -73,11 +74,8 @@ static void end(pump_client *client, int code) {
   int before = client->state;
   pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
   leave_connection(client);
-  pump_client_fail_all(client, client->message);
-  if (before == PUMP_STATE_CONNECTING) {
-    pump_client_answer_connect(client, code, client->message);
-    return;
-  }
+  pump_client_fail_all(client, code, client->message);
+  if (before == PUMP_STATE_CONNECTING) return;
   if (before == PUMP_STATE_CONNECTED && !client->is_closing && client->disconnected_cb)
     client->disconnected_cb(client, code, client->message, client->disconnected_ud);
   if (client->state == PUMP_STATE_CLOSED && !client->is_closing && client->closed_cb)

@@ -131,7 +131,7 @@ int pump_follower_subscribe(pump_follower *self, pump_kind kind, uint64_t pause)
 /* ---- All of a client ---------------------------------------------------------------------- */
 
 void pump_follower_wake(pump_follower *self) {
-  if (!self->client || self->is_ready || self->is_busy) return;
+  if (!self->client || self->client->is_closing || self->is_ready || self->is_busy) return;
   self->is_ready = true;
   self->next_ready = self->client->ready;
   self->client->ready = self;
@@ -238,7 +238,6 @@ pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, 
   self->request.group = put(&to, group);
   self->request.username = put(&to, call->username);
   self->request.password = put(&to, call->password);
-  if (call->username.data && !call->password.data) self->request.password = pump_bytes_of("");
   self->request.require_leader = call->require_leader;
   return self;
 }

@@ -52,7 +52,7 @@ void pump_follower_join(pump_follower *self, pump_client *client);
 /* PUMP_EINVALID, PUMP_ECLOSED: no follower can join the client as it is. */
 int pump_follower_check(const pump_client *client);
 
-/* It does steps in the next turn of the loop. */
+/* It does steps in the next turn of the loop, if there will be one. */
 void pump_follower_wake(pump_follower *self);
 /* And at this time, UINT64_MAX for never. PUMP_ENOMEM. */
 int pump_follower_due(pump_follower *self, uint64_t time);

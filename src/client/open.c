@@ -44,25 +44,21 @@ int pump_client_open(pump_client *client, pump_stream **stream, const char *host
 
 /* ---- Where it leads ----------------------------------------------------------------------- */
 
-static void put_name(char *text, size_t size, const char *host, int port) {
-  snprintf(text, size, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
-}
-
 void pump_client_name_endpoint(pump_client *client, const char *host, int port) {
   if (client->options.open)
     snprintf(client->endpoint, sizeof client->endpoint, "embedded");
   else
-    put_name(client->endpoint, sizeof client->endpoint, host, port);
+    pump_address_write(client->endpoint, sizeof client->endpoint, host, port);
   client->known_as[0] = '\0';
 }
 
 void pump_client_know_as(pump_client *client, const char *host, int port) {
-  put_name(client->known_as, sizeof client->known_as, host, port);
+  pump_address_write(client->known_as, sizeof client->known_as, host, port);
 }
 
 bool pump_client_is_at(const pump_client *client, const char *host, int port) {
   char name[sizeof client->endpoint];
-  put_name(name, sizeof name, host, port);
+  pump_address_write(name, sizeof name, host, port);
   return strcmp(name, client->endpoint) == 0 || strcmp(name, client->known_as) == 0;
 }
 

@@ -4,17 +4,12 @@
 
 static const pump_call no_call;
 
-static void take_call(pump_request *request, const pump_call *call) {
-  request->username = call->username;
-  request->password = call->password;
-  if (call->username.data && !call->password.data) request->password = pump_bytes_of("");
-  request->require_leader = call->require_leader;
-}
-
 static int ask(pump_client *client, pump_request *request, const pump_call *call, pump_result_cb cb,
                void *ud) {
   if (!call) call = &no_call;
-  take_call(request, call);
+  request->username = call->username;
+  request->password = call->password;
+  request->require_leader = call->require_leader;
   pump_conversation *conversation;
   int code = pump_conversation_new(&conversation, request);
   if (code != 0) return code;

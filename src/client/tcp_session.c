@@ -168,9 +168,7 @@ int pump_session_submit(pump_session *session, pump_conversation *conversation) 
   uint32_t index = session->first_free - 1;
   pump_tcp_correlation correlation = correlation_of(session, index);
   int code = pump_tcp_encode_request(&session->output, &conversation->request, &correlation);
-  if (code != 0) {
-    return code;
-  }
+  if (code != 0) return code;
   session->first_free = session->slots[index].next_free;
   session->slots[index].conversation = conversation;
   conversation->slot = index + 1;
@@ -213,13 +211,9 @@ static int prepare_handshake(pump_session *session, const pump_session_options *
   pump_request authenticate = {
       .kind = PUMP_AUTHENTICATE, .username = options->username, .password = options->password};
   pump_request identify = {.kind = PUMP_IDENTIFY, .stream = options->name};
-  if (options->username.data) {
-    int code = pump_conversation_new(&session->authenticate, &authenticate);
-    if (code != 0) return code;
-    if (!options->password.data) /* the protocol has no login without a password */
-      session->authenticate->request.password = pump_bytes_of("");
-  }
-  return pump_conversation_new(&session->identify, &identify);
+  int code = 0;
+  if (options->username.data) code = pump_conversation_new(&session->authenticate, &authenticate);
+  return code == 0 ? pump_conversation_new(&session->identify, &identify) : code;
 }
 
 /* Both at once: a refused login ends the handshake whatever the other answer is. */
@@ -326,13 +320,7 @@ static void end_run(pump_session *session) {
   list(session, conversation);
 }
 
-/* Before it is confirmed there is no subscription that something could be pushed to. */
 static void push(pump_session *session, pump_conversation *conversation, pump_bytes body) {
-  if (!conversation->was_confirmed && !conversation->is_open) {
-    say(session, PUMP_LOG_WARNING, "dropped an event of no subscription yet",
-        push_command(conversation));
-    return;
-  }
   if (session->running != conversation || session->run_length == LONGEST_RUN) end_run(session);
   if (conversation->slot == 0) return; /* the run before ended it */
   session->running = conversation;
@@ -352,6 +340,25 @@ static void push_checkpoint(pump_session *session, pump_conversation *conversati
 }
 
 /* ---- What comes --------------------------------------------------------------------------- */
+
+static bool is_pushed(const pump_conversation *conversation, uint8_t command) {
+  return (pump_kind_subscribes(conversation->request.kind) &&
+          command == push_command(conversation)) ||
+         (conversation->request.kind == PUMP_SUBSCRIBE && command == PUMP_TCP_CHECKPOINT_REACHED);
+}
+
+/* What no answer is. Before it is confirmed there is no subscription that it could belong to. */
+static void take_pushed(pump_session *session, pump_conversation *conversation,
+                        const pump_tcp_frame *frame) {
+  if (!conversation->was_confirmed && !conversation->is_open) {
+    say(session, PUMP_LOG_WARNING, "dropped what belongs to no subscription yet", frame->command);
+  } else if (frame->command == push_command(conversation)) {
+    push(session, conversation, frame->payload);
+  } else {
+    end_run(session);
+    if (conversation->slot != 0) push_checkpoint(session, conversation, frame->payload);
+  }
+}
 
 /* An answer that no client takes: a page of large events, mostly. Only its question fails. */
 static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
@@ -378,17 +385,12 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
     return 0;
   }
-  if (pump_kind_subscribes(conversation->request.kind) &&
-      frame->command == push_command(conversation)) {
-    push(session, conversation, frame->payload);
+  if (is_pushed(conversation, frame->command)) {
+    take_pushed(session, conversation, frame);
     return 0;
   }
   end_run(session);
-  if (frame->command == PUMP_TCP_CHECKPOINT_REACHED &&
-      conversation->request.kind == PUMP_SUBSCRIBE) {
-    push_checkpoint(session, conversation, frame->payload);
-    return 0;
-  }
+  if (conversation->slot == 0) return 0; /* the run was the last of it */
   pump_reply reply;
   pump_tcp_translate(frame, session->reader.block, conversation->request.kind, &reply);
   if (session->is_secure) {

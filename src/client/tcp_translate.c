@@ -15,6 +15,13 @@
 
 /* ---- Requests ----------------------------------------------------------------------------- */
 
+#define SET(field, value) (message.has_##field = true, message.field = (value))
+
+static int pack(pump_buffer *out, uint8_t command, const pump_request *request,
+                const pump_tcp_correlation *correlation, const ProtobufCMessage *message) {
+  return pump_tcp_pack(out, command, correlation, request->username, request->password, message);
+}
+
 static int encode_empty(pump_buffer *out, uint8_t command, const pump_request *request,
                         const pump_tcp_correlation *correlation) {
   return pump_tcp_frame_write(out, command, correlation, request->username, request->password,
@@ -24,60 +31,41 @@ static int encode_empty(pump_buffer *out, uint8_t command, const pump_request *r
 static int encode_identify(pump_buffer *out, const pump_request *request,
                            const pump_tcp_correlation *correlation) {
   PumpTcp__IdentifyClient message = PUMP_TCP__IDENTIFY_CLIENT__INIT;
-  message.has_version = true;
-  message.version = CLIENT_VERSION;
-  message.has_connection_name = true;
-  message.connection_name = pump_tcp_binary(request->stream);
-  return pump_tcp_pack(out, PUMP_TCP_IDENTIFY_CLIENT, correlation, request->username,
-                       request->password, &message.base);
+  SET(version, CLIENT_VERSION);
+  SET(connection_name, pump_tcp_binary(request->stream));
+  return pack(out, PUMP_TCP_IDENTIFY_CLIENT, request, correlation, &message.base);
 }
 
 static int encode_delete(pump_buffer *out, const pump_request *request,
                          const pump_tcp_correlation *correlation) {
   PumpTcp__DeleteStream message = PUMP_TCP__DELETE_STREAM__INIT;
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_expected_version = true;
-  message.expected_version = request->number;
-  message.has_require_leader = true;
-  message.require_leader = request->require_leader;
-  message.has_hard_delete = true;
-  message.hard_delete = request->is_hard;
-  return pump_tcp_pack(out, PUMP_TCP_DELETE_STREAM, correlation, request->username,
-                       request->password, &message.base);
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(expected_version, request->number);
+  SET(require_leader, request->require_leader);
+  SET(hard_delete, request->is_hard);
+  return pack(out, PUMP_TCP_DELETE_STREAM, request, correlation, &message.base);
 }
 
 static int encode_read_event(pump_buffer *out, const pump_request *request,
                              const pump_tcp_correlation *correlation) {
   PumpTcp__ReadEvent message = PUMP_TCP__READ_EVENT__INIT;
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_event_number = true;
-  message.event_number = request->number;
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  message.has_require_leader = true;
-  message.require_leader = request->require_leader;
-  return pump_tcp_pack(out, PUMP_TCP_READ_EVENT, correlation, request->username, request->password,
-                       &message.base);
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(event_number, request->number);
+  SET(resolve_link_tos, request->resolve_links);
+  SET(require_leader, request->require_leader);
+  return pack(out, PUMP_TCP_READ_EVENT, request, correlation, &message.base);
 }
 
 static int encode_read_stream(pump_buffer *out, const pump_request *request,
                               const pump_tcp_correlation *correlation) {
   PumpTcp__ReadStreamEvents message = PUMP_TCP__READ_STREAM_EVENTS__INIT;
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_from_event_number = true;
-  message.from_event_number = request->number;
-  message.has_max_count = true;
-  message.max_count = request->max_count;
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  message.has_require_leader = true;
-  message.require_leader = request->require_leader;
-  return pump_tcp_pack(
-      out, request->backward ? PUMP_TCP_READ_STREAM_BACKWARD : PUMP_TCP_READ_STREAM_FORWARD,
-      correlation, request->username, request->password, &message.base);
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(from_event_number, request->number);
+  SET(max_count, request->max_count);
+  SET(resolve_link_tos, request->resolve_links);
+  SET(require_leader, request->require_leader);
+  return pack(out, request->backward ? PUMP_TCP_READ_STREAM_BACKWARD : PUMP_TCP_READ_STREAM_FORWARD,
+              request, correlation, &message.base);
 }
 
 /* Events that a server looks at for one page, however few of them are wanted. */
@@ -106,22 +94,16 @@ static int encode_filtered_read_all(pump_buffer *out, const pump_request *reques
   if (!texts) return PUMP_ENOMEM;
   fill_filter(&filter, texts, &request->filter);
   message.filter = &filter;
-  message.has_commit_position = true;
-  message.commit_position = request->position.commit;
-  message.has_prepare_position = true;
-  message.prepare_position = request->position.prepare;
-  message.has_max_count = true;
-  message.max_count = request->max_count;
-  message.has_max_search_window = true;
-  message.max_search_window = SEARCH_WINDOW;
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  message.has_require_leader = true;
-  message.require_leader = request->require_leader;
-  int code = pump_tcp_pack(out,
-                           request->backward ? PUMP_TCP_FILTERED_READ_ALL_BACKWARD
-                                             : PUMP_TCP_FILTERED_READ_ALL_FORWARD,
-                           correlation, request->username, request->password, &message.base);
+  SET(commit_position, request->position.commit);
+  SET(prepare_position, request->position.prepare);
+  SET(max_count, request->max_count);
+  SET(max_search_window, SEARCH_WINDOW);
+  SET(resolve_link_tos, request->resolve_links);
+  SET(require_leader, request->require_leader);
+  int code = pack(out,
+                  request->backward ? PUMP_TCP_FILTERED_READ_ALL_BACKWARD
+                                    : PUMP_TCP_FILTERED_READ_ALL_FORWARD,
+                  request, correlation, &message.base);
   free(texts);
   return code;
 }
@@ -129,19 +111,13 @@ static int encode_filtered_read_all(pump_buffer *out, const pump_request *reques
 static int encode_read_all(pump_buffer *out, const pump_request *request,
                            const pump_tcp_correlation *correlation) {
   PumpTcp__ReadAllEvents message = PUMP_TCP__READ_ALL_EVENTS__INIT;
-  message.has_commit_position = true;
-  message.commit_position = request->position.commit;
-  message.has_prepare_position = true;
-  message.prepare_position = request->position.prepare;
-  message.has_max_count = true;
-  message.max_count = request->max_count;
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  message.has_require_leader = true;
-  message.require_leader = request->require_leader;
-  return pump_tcp_pack(out,
-                       request->backward ? PUMP_TCP_READ_ALL_BACKWARD : PUMP_TCP_READ_ALL_FORWARD,
-                       correlation, request->username, request->password, &message.base);
+  SET(commit_position, request->position.commit);
+  SET(prepare_position, request->position.prepare);
+  SET(max_count, request->max_count);
+  SET(resolve_link_tos, request->resolve_links);
+  SET(require_leader, request->require_leader);
+  return pack(out, request->backward ? PUMP_TCP_READ_ALL_BACKWARD : PUMP_TCP_READ_ALL_FORWARD,
+              request, correlation, &message.base);
 }
 
 /* Events that a server looks at between two checkpoints. */
@@ -155,14 +131,10 @@ static int encode_filtered_subscribe(pump_buffer *out, const pump_request *reque
   if (!texts) return PUMP_ENOMEM;
   fill_filter(&filter, texts, &request->filter);
   message.filter = &filter;
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  message.has_checkpoint_interval = true;
-  message.checkpoint_interval = CHECKPOINT_INTERVAL;
-  int code = pump_tcp_pack(out, PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM, correlation,
-                           request->username, request->password, &message.base);
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(resolve_link_tos, request->resolve_links);
+  SET(checkpoint_interval, CHECKPOINT_INTERVAL);
+  int code = pack(out, PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM, request, correlation, &message.base);
   free(texts);
   return code;
 }
@@ -170,12 +142,9 @@ static int encode_filtered_subscribe(pump_buffer *out, const pump_request *reque
 static int encode_subscribe(pump_buffer *out, const pump_request *request,
                             const pump_tcp_correlation *correlation) {
   PumpTcp__SubscribeToStream message = PUMP_TCP__SUBSCRIBE_TO_STREAM__INIT;
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_resolve_link_tos = true;
-  message.resolve_link_tos = request->resolve_links;
-  return pump_tcp_pack(out, PUMP_TCP_SUBSCRIBE_TO_STREAM, correlation, request->username,
-                       request->password, &message.base);
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(resolve_link_tos, request->resolve_links);
+  return pack(out, PUMP_TCP_SUBSCRIBE_TO_STREAM, request, correlation, &message.base);
 }
 
 /* To create and to update a group is the same message under two names. */
@@ -184,7 +153,6 @@ static int encode_group(pump_buffer *out, uint8_t command, const pump_request *r
   PumpTcp__CreatePersistentSubscription message = PUMP_TCP__CREATE_PERSISTENT_SUBSCRIPTION__INIT;
   const pump_group_settings *settings = request->settings;
   pump_bytes strategy = pump_bytes_of(settings->strategy);
-#define SET(field, value) (message.has_##field = true, message.field = (value))
   SET(subscription_group_name, pump_tcp_binary(request->group));
   SET(event_stream_id, pump_tcp_binary(request->stream));
   SET(resolve_link_tos, settings->resolve_links);
@@ -201,34 +169,26 @@ static int encode_group(pump_buffer *out, uint8_t command, const pump_request *r
   SET(checkpoint_min_count, settings->checkpoint_min_count);
   SET(subscriber_max_count, settings->subscriber_max_count);
   SET(named_consumer_strategy, pump_tcp_binary(strategy));
-#undef SET
-  return pump_tcp_pack(out, command, correlation, request->username, request->password,
-                       &message.base);
+  return pack(out, command, request, correlation, &message.base);
 }
 
 static int encode_delete_group(pump_buffer *out, const pump_request *request,
                                const pump_tcp_correlation *correlation) {
   PumpTcp__DeletePersistentSubscription message = PUMP_TCP__DELETE_PERSISTENT_SUBSCRIPTION__INIT;
-  message.has_subscription_group_name = true;
-  message.subscription_group_name = pump_tcp_binary(request->group);
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  return pump_tcp_pack(out, PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION, correlation, request->username,
-                       request->password, &message.base);
+  SET(subscription_group_name, pump_tcp_binary(request->group));
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  return pack(out, PUMP_TCP_DELETE_PERSISTENT_SUBSCRIPTION, request, correlation, &message.base);
 }
 
 static int encode_consume(pump_buffer *out, const pump_request *request,
                           const pump_tcp_correlation *correlation) {
   PumpTcp__ConnectToPersistentSubscription message =
       PUMP_TCP__CONNECT_TO_PERSISTENT_SUBSCRIPTION__INIT;
-  message.has_subscription_id = true;
-  message.subscription_id = pump_tcp_binary(request->group);
-  message.has_event_stream_id = true;
-  message.event_stream_id = pump_tcp_binary(request->stream);
-  message.has_allowed_in_flight_messages = true;
-  message.allowed_in_flight_messages = request->max_count;
-  return pump_tcp_pack(out, PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION, correlation,
-                       request->username, request->password, &message.base);
+  SET(subscription_id, pump_tcp_binary(request->group));
+  SET(event_stream_id, pump_tcp_binary(request->stream));
+  SET(allowed_in_flight_messages, request->max_count);
+  return pack(out, PUMP_TCP_CONNECT_TO_PERSISTENT_SUBSCRIPTION, request, correlation,
+              &message.base);
 }
 
 int pump_tcp_encode_request(pump_buffer *out, const pump_request *request,

@@ -140,6 +140,8 @@ int pump_conversation_new(pump_conversation **out, const pump_request *request) 
   conversation->request.group = copy(&to, request->group);
   conversation->request.username = copy(&to, request->username);
   conversation->request.password = copy(&to, request->password);
+  if (request->username.data && !request->password.data) /* the protocol has no login without one */
+    conversation->request.password = pump_bytes_of("");
   if (request->settings) copy_settings(conversation, to);
   conversation->result = (pump_result){.message = "", .current_version = PUMP_UNKNOWN};
   *out = conversation;

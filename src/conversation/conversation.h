@@ -143,10 +143,10 @@ struct pump_conversation {
   void *ud;
 };
 
-/* Checks and copies the request. Ids that are all zero stay so: the caller has made them.
+/* Checks and copies the request. Ids that are all zero stay so: the caller has made them. A login
+ * without a password has an empty one.
  * PUMP_EINVALID (an empty stream or type, a page over 4096, a login over 255 bytes, an empty text
- * of a filter),
- * PUMP_ETOOLARGE (an event no server takes), PUMP_ENOMEM. */
+ * of a filter), PUMP_ETOOLARGE (an event no server takes), PUMP_ENOMEM. */
 int pump_conversation_new(pump_conversation **conversation, const pump_request *request);
 void pump_conversation_free(pump_conversation *conversation); /* NULL is fine */
 
