@@ -3,18 +3,14 @@
 -- anything). Console blocks run line by line in a folder of their own, ./run being the shell that
 -- was built. Blocks in C are compiled. Blocks in sh are for people's machines: their commands must
 -- exist. Links lead somewhere, and docs/architecture.md names every file.
+local helper = require "helper"
 local pump = require "pump"
+
+local read_file = helper.read_file
 
 local root = assert(io.popen("pwd")):read "l"
 local build = os.getenv "PUMP_BUILD" or root .. "/build"
 local pumpsh = build .. "/pumpsh"
-
-local function read_file(name)
-  local file = assert(io.open(name))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- All ```kind blocks of a page, each with the line it starts at.
 local function blocks_of(name, kind)

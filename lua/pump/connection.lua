@@ -50,8 +50,8 @@ local function bad_url(url, why)
   return nil, errors.new("connect_failed", message)
 end
 
--- Options that are tables stand in a URL field by field: reconnect_delay=1, and those of TLS as they
--- are. Returns the option's kind, and the table and the field where it has one.
+-- Options that are tables stand in a URL field by field: reconnect_delay=1; those of TLS by their
+-- own names. Returns the option's kind, and the table and the field where it has one.
 local function option_of(name)
   if tls_options[name] then return tls_options[name], "tls", name end
   local of, field = name:match "^(%l+)_(.+)$"
