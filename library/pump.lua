@@ -441,7 +441,7 @@ function Connection:watch(stream, fn, options) end
 ---@field position? integer|pump.Position of the event that was taken last
 ---@field on_live pump.Signal fun(subscription): history is over; again each time it was behind
 ---@field on_gap pump.Signal fun(err): a volatile one missed events
----@field on_checkpoint pump.Signal fun(position): with a filter: nothing wanted is left before it
+---@field on_checkpoint pump.Signal fun(position): with a filter: nothing wanted stands before it
 ---@field on_dropped pump.Signal fun(err): it is lost for good
 local Subscription = {}
 

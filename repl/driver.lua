@@ -39,6 +39,7 @@ end
 function job_class:cancel()
   self.interrupted = true
   self.task:cancel("interrupted")
+  return self.task.cancelled
 end
 
 -- Somebody wants it to end: the first time it is cancelled, the second time nobody waits for it.
@@ -57,7 +58,7 @@ function driver.start(fn)
     job.traceback = debug.traceback(nil, 2):gsub("^\n", "")
   end
   job.task = pump.spawn(function() xpcall(fn, note_failure) end)
-  signals.on_interrupt(function() job:cancel() end)
+  signals.on_interrupt(function() return job:cancel() end)
   return job
 end
 

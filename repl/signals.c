@@ -27,7 +27,9 @@ static lua_State *volatile hooked;
 
 void (*pumpsh_before_death)(void);
 
-static const char callback_key = 'i'; /* its address is the key of on_interrupt's function */
+/* Their addresses are the keys of on_interrupt's function, and of the error that it gave last. */
+static const char callback_key = 'i';
+static const char error_key = 'e';
 
 static bool is_ours(const char *source) {
   return strncmp(source, "=pump/", 6) == 0;
@@ -37,10 +39,8 @@ static bool is_ours(const char *source) {
 static void call_back(lua_State *L) {
   if (!told) {
     told = 1;
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callback_key) == LUA_TFUNCTION)
-      lua_call(L, 0, 0);
-    else
-      lua_pop(L, 1);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callback_key) == LUA_TFUNCTION) lua_call(L, 0, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
   }
 }
 
@@ -53,7 +53,8 @@ static void stop(lua_State *L, lua_Debug *ar) {
     hooked = NULL;
     lua_sethook(L, NULL, 0, 0);
   }
-  luaL_error(L, "interrupted");
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key) == LUA_TNIL) luaL_error(L, "interrupted");
+  lua_error(L);
 }
 
 static void hook(lua_State *L) {
@@ -143,7 +144,7 @@ static int handled(lua_State *L) {
   return 0;
 }
 
-/* on_interrupt(fn): called when Lua that computes is interrupted. */
+/* on_interrupt(fn): called when Lua that computes is interrupted; may return the error for it. */
 static int on_interrupt(lua_State *L) {
   lua_settop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &callback_key);

@@ -90,8 +90,15 @@ function transfer.import(conn, out, stream)
     done:step()
     return event
   end
-  local result, err = conn:publish(stream, next_event)
-  if not result then
+  local ok, result, err = pcall(conn.publish, conn, stream, next_event)
+  if not ok then
+    local count = type(result) == "table" and result.code == "cancelled" and result.count
+    if count then
+      out:error(string.format("import: interrupted; at least %s events are written",
+        text.count(count)))
+    end
+    error(result, 0)
+  elseif not result then
     error(status.within(string.format("import: %s events are written, then ",
       text.count(err.count or 0)), err), 0)
   end

@@ -32,10 +32,7 @@ typedef struct message {
   int code;
 } message;
 
-typedef struct queue {
-  message messages[QUEUE];
-  size_t first, last;
-} queue;
+#include "play.h"
 
 typedef struct run {
   uint64_t seed, dice;
@@ -64,31 +61,8 @@ typedef struct run {
   const char *wrong;
 } run;
 
-static uint64_t roll(run *self) {
-  self->dice ^= self->dice << 13;
-  self->dice ^= self->dice >> 7;
-  self->dice ^= self->dice << 17;
-  return self->dice;
-}
-
-static bool chance(run *self, unsigned of_thousand) {
-  return roll(self) % 1000 < of_thousand;
-}
-
 static int64_t up_to(run *self, int64_t most) {
-  return (int64_t)(roll(self) % (uint64_t)(most + 1));
-}
-
-static void put(queue *to, message what) {
-  to->messages[to->last++ % QUEUE] = what;
-}
-
-static bool is_empty(const queue *of) {
-  return of->first == of->last;
-}
-
-static message take(queue *from) {
-  return from->messages[from->first++ % QUEUE];
+  return (int64_t)(roll(&self->dice) % (uint64_t)(most + 1));
 }
 
 /* Events that were appended together have one commit position, as those of a transaction. */
@@ -141,7 +115,7 @@ static void push(run *self, int64_t from, int64_t to) {
 }
 
 static void append(run *self) {
-  int64_t count = 1 + up_to(self, chance(self, 100) ? 60 : 4);
+  int64_t count = 1 + up_to(self, chance(&self->dice, 100) ? 60 : 4);
   if (self->is_hard || self->count + count > MOST) return;
   if (self->is_soft) {
     self->is_soft = false;
@@ -151,7 +125,7 @@ static void append(run *self) {
     self->commits[self->count + i] = self->count;
   push(self, self->count, self->count + count);
   self->count += count;
-  if (!chance(self, 50)) self->shown = self->count;
+  if (!chance(&self->dice, 50)) self->shown = self->count;
 }
 
 static void cut(run *self) {
@@ -229,9 +203,9 @@ static void serve(run *self) {
                   .commit = self->count > 0 ? position_of(self, self->count - 1).commit : 0});
     return;
   }
-  if (self->has_answered && chance(self, 20)) {
+  if (self->has_answered && chance(&self->dice, 20)) {
     put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETIMEOUT});
-  } else if (self->has_answered && asked.to > 1 && chance(self, 5)) {
+  } else if (self->has_answered && asked.to > 1 && chance(&self->dice, 5)) {
     put(&self->to_client, (message){.kind = NO_PAGE, .code = PUMP_ETOOLARGE});
   } else {
     if (++self->looks % 5 == 0) self->shown = self->count; /* no server lags behind for ever */
@@ -393,7 +367,7 @@ static void consume(run *self, size_t count) {
 }
 
 static void something_happens(run *self, unsigned eagerness) {
-  unsigned what = (unsigned)(roll(self) % 100);
+  unsigned what = (unsigned)(roll(&self->dice) % 100);
   if (what < 25) {
     append(self);
   } else if (what < 50) {
@@ -402,25 +376,25 @@ static void something_happens(run *self, unsigned eagerness) {
     if (!is_empty(&self->to_client)) hear(self);
   } else if (what < 95) {
     consume(self, (size_t)up_to(self, eagerness));
-  } else if (chance(self, 100)) {
+  } else if (chance(&self->dice, 100)) {
     cut(self);
-  } else if (chance(self, 60)) {
+  } else if (chance(&self->dice, 60)) {
     delete_stream(self);
-  } else if (chance(self, 5)) {
+  } else if (chance(&self->dice, 5)) {
     delete_for_ever(self);
-  } else if (chance(self, 100)) {
+  } else if (chance(&self->dice, 100)) {
     self->shown = self->count;
-  } else if (chance(self, 100) && self->is_subscribed) {
+  } else if (chance(&self->dice, 100) && self->is_subscribed) {
     self->is_subscribed = false;
     put(&self->to_client,
         (message){.kind = DROP, .generation = self->subscription, .code = PUMP_EDROPPED});
-  } else if (chance(self, 200)) {
+  } else if (chance(&self->dice, 200)) {
     if (self->is_connected)
       lose(self);
     else
       find(self);
   }
-  if (!self->is_connected && chance(self, 20)) find(self);
+  if (!self->is_connected && chance(&self->dice, 20)) find(self);
   go_on(self);
 }
 
@@ -476,13 +450,13 @@ static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile, bool
                                           .page_size = (size_t)(1 + up_to(self, 20)),
                                           .max_untaken = (size_t)(1 + up_to(self, 60)),
                                           .max_buffered = (size_t)(1 + up_to(self, 30))};
-  self->is_link = is_all ? false : chance(self, 300);
+  self->is_link = is_all ? false : chance(&self->dice, 300);
   for (int64_t i = up_to(self, 20); i > 0; i--)
     append(self);
   self->last = -1;
   if (is_volatile) {
     self->options.from = 0;
-  } else if (chance(self, 300)) {
+  } else if (chance(&self->dice, 300)) {
     int64_t from = up_to(self, is_all ? self->count : self->count + 10);
     self->options.from = from;
     self->first_index = from;
@@ -492,7 +466,7 @@ static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile, bool
 }
 
 static void play(run *self) {
-  unsigned eagerness = chance(self, 300) ? 2 : chance(self, 500) ? 20 : 200;
+  unsigned eagerness = chance(&self->dice, 300) ? 2 : chance(&self->dice, 500) ? 20 : 200;
   int64_t length = 200 + up_to(self, 1800);
   if (pump_catch_up_new(&self->machine, &self->options) != 0) {
     complain(self, "it could not be made");

@@ -33,6 +33,20 @@ describe("connect", function()
     node:close()
   end)
 
+  it("takes the fields of heartbeat in a URL", function()
+    local node, address = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. address
+      .. "?heartbeat_interval=0.01&heartbeat_timeout=5"))
+    local before = conn:stats().frames_out
+    local deadline = core.hrtime() + 5 * helper.slow
+    while conn:stats().frames_out == before and core.hrtime() < deadline do pump.sleep(0.02) end
+    assert.is_true(conn:stats().frames_out > before)
+    for _, query in ipairs { "heartbeat=1", "heartbeat_pause=1", "heartbeat_timeout=0" } do
+      helper.fails("connect_failed", pump.connect("tcp://" .. address .. "?" .. query))
+    end
+    node:close()
+  end)
+
   it("takes PUMP_URL where nobody says more", function()
     local output, status = helper.lua [[
       local pump = require "pump"

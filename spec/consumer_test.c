@@ -31,10 +31,7 @@ typedef struct message {
   int code;
 } message;
 
-typedef struct queue {
-  message messages[QUEUE];
-  size_t first, last;
-} queue;
+#include "play.h"
 
 typedef struct run {
   uint64_t seed, dice, now;
@@ -61,31 +58,8 @@ typedef struct run {
   const char *wrong;
 } run;
 
-static uint64_t roll(run *self) {
-  self->dice ^= self->dice << 13;
-  self->dice ^= self->dice >> 7;
-  self->dice ^= self->dice << 17;
-  return self->dice;
-}
-
-static bool chance(run *self, unsigned of_thousand) {
-  return roll(self) % 1000 < of_thousand;
-}
-
 static size_t up_to(run *self, size_t most) {
-  return (size_t)(roll(self) % (most + 1));
-}
-
-static void put(queue *to, message what) {
-  to->messages[to->last++ % QUEUE] = what;
-}
-
-static bool is_empty(const queue *of) {
-  return of->first == of->last;
-}
-
-static message take(queue *from) {
-  return from->messages[from->first++ % QUEUE];
+  return (size_t)(roll(&self->dice) % (most + 1));
 }
 
 static void wrong(run *self, const char *what) {
@@ -139,7 +113,7 @@ static void deal(run *self) {
     if (!is_late) continue;
     self->in_flight--;
     event->standing = TO_RETRY;
-    if (chance(self, 200)) { /* another consumer has it, and does it */
+    if (chance(&self->dice, 200)) { /* another consumer has it, and does it */
       event->standing = SETTLED;
     }
   }
@@ -152,7 +126,7 @@ static void deal(run *self) {
 static void serve(run *self) {
   if (is_empty(&self->to_server)) return;
   message asked = take(&self->to_server);
-  if (self->lives > 0 && chance(self, 100)) {
+  if (self->lives > 0 && chance(&self->dice, 100)) {
     put(&self->to_client,
         (message){.kind = NO, .generation = asked.generation, .code = PUMP_ETIMEOUT});
     return;
@@ -198,11 +172,11 @@ static void say_something(run *self) {
   static const int actions[] = {0, 0, 0, 0, PUMP_NACK_RETRY, PUMP_NACK_PARK, PUMP_NACK_SKIP};
   pump_guid ids[20];
   size_t count = 0;
-  for (; count < 20 && self->held > 0 && chance(self, 700); count++) {
-    size_t which = chance(self, 700) ? 0 : up_to(self, self->held - 1);
+  for (; count < 20 && self->held > 0 && chance(&self->dice, 700); count++) {
+    size_t which = chance(&self->dice, 700) ? 0 : up_to(self, self->held - 1);
     ids[count] = id_of(self->hand[which]);
     self->hand[which] = self->hand[--self->held];
-    if (chance(self, 30)) self->held++; /* and once more some time */
+    if (chance(&self->dice, 30)) self->held++; /* and once more some time */
   }
   pump_answer answer = {.action = actions[up_to(self, 6)],
                         .why = {"why not", up_to(self, 3)},
@@ -315,7 +289,7 @@ static void happen(run *self, bool is_rough) {
   case 2:
   case 3: receive(self); break;
   case 4:
-    if (self->untaken > 0 && chance(self, 800)) {
+    if (self->untaken > 0 && chance(&self->dice, 800)) {
       size_t count = 1 + up_to(self, self->untaken - 1);
       self->untaken -= count;
       pump_consumer_machine_took(self->machine, count);
@@ -327,9 +301,9 @@ static void happen(run *self, bool is_rough) {
     if (!self->is_connected) {
       self->is_connected = true;
       pump_consumer_machine_found(self->machine);
-    } else if (is_rough && chance(self, 30)) {
+    } else if (is_rough && chance(&self->dice, 30)) {
       lose(self);
-    } else if (is_rough && self->subscription != 0 && chance(self, 20)) {
+    } else if (is_rough && self->subscription != 0 && chance(&self->dice, 20)) {
       drop(self);
     }
   }
@@ -344,8 +318,8 @@ static bool is_settled(const run *self) {
 
 static void play(run *self, uint64_t seed) {
   *self = (run){.seed = seed, .dice = seed * 2654435761u + 88172645463325252u};
-  self->buffer_size = 1 + up_to(self, chance(self, 500) ? 3 : 60);
-  self->timeout = chance(self, 500) ? 30 + up_to(self, 300) : 0;
+  self->buffer_size = 1 + up_to(self, chance(&self->dice, 500) ? 3 : 60);
+  self->timeout = chance(&self->dice, 500) ? 30 + up_to(self, 300) : 0;
   self->is_connected = true;
   pump_consumer_machine_new(&self->machine, self->buffer_size);
   do_steps(self);

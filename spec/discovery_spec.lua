@@ -1,8 +1,9 @@
 -- Discovery: the members of a cluster are nodes of this process, and what they say of each other is
 -- set as a fault.
-local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
+
+local elapsed = helper.elapsed
 
 helper.leaves_nothing(after_each)
 
@@ -13,12 +14,6 @@ local function dead_address()
   local node, address = helper.node()
   node:close()
   return address
-end
-
-local function elapsed(fn, ...)
-  local before = core.hrtime()
-  local results = table.pack(fn(...))
-  return core.hrtime() - before, table.unpack(results, 1, results.n)
 end
 
 -- Where connect leads with these seeds.

@@ -2,19 +2,15 @@
 -- with `pump` and `conn` there; what they print is held against their comments --> (… stands for
 -- anything). Console blocks run line by line in a folder of their own, ./run being the shell that
 -- was built. Blocks in C are compiled. Blocks in sh are for people's machines: their commands must
--- exist.
+-- exist. Links lead somewhere, and docs/architecture.md names every file.
+local helper = require "helper"
 local pump = require "pump"
+
+local read_file = helper.read_file
 
 local root = assert(io.popen("pwd")):read "l"
 local build = os.getenv "PUMP_BUILD" or root .. "/build"
 local pumpsh = build .. "/pumpsh"
-
-local function read_file(name)
-  local file = assert(io.open(name))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- All ```kind blocks of a page, each with the line it starts at.
 local function blocks_of(name, kind)
@@ -135,3 +131,56 @@ for _, page in ipairs(pages()) do
     end
   end)
 end
+
+-- The anchors of a page's headings, as GitHub makes them.
+local function anchors_of(name)
+  local anchors = {}
+  for heading in ("\n" .. read_file(name)):gmatch "\n#+ ([^\n]+)" do
+    anchors[heading:lower():gsub("[^%w%s-]", ""):gsub(" ", "-")] = true
+  end
+  return anchors
+end
+
+local function names_in(command)
+  local names = {}
+  for name in assert(io.popen(command)):lines() do names[name] = true end
+  return names
+end
+
+describe("the links of", function()
+  for _, page in ipairs(pages()) do
+    it(page .. " lead somewhere", function()
+      local folder = page:match "^(.*/)" or ""
+      for link in read_file(page):gmatch "%]%(([^)]+)%)" do
+        local target, anchor = link:match "^([^#]*)#?(.*)$"
+        target = target == "" and page or folder .. target
+        assert.truthy(target:find "^%a+://" or io.open(target), link)
+        assert.truthy(anchor == "" or anchors_of(target)[anchor], link)
+      end
+    end)
+  end
+end)
+
+describe("docs/architecture.md", function()
+  local text = read_file "docs/architecture.md"
+
+  it("names every file of every layer, and none that is not there", function()
+    local named = {}
+    for folder, files in text:gmatch "\n| `([%w_/]+/)`[^|\n]* | (`[^\n]*) |" do
+      named[folder] = named[folder] or {}
+      for file in files:gmatch "`([%w_]+)`" do named[folder][file] = true end
+    end
+    named["src/lua/"].core_node = nil -- a module, and no file
+    for folder in pairs(names_in "find src/*/ lua/pump/ repl/ -type d") do
+      folder = folder:gsub("/*$", "/")
+      local there = names_in("ls " .. folder .. " | sed -n 's/\\.[chl][ua]*$//p' | sort -u")
+      assert.are.same(there, named[folder] or {}, folder)
+    end
+  end)
+
+  it("names every folder", function()
+    for folder in pairs(names_in "ls -d */ .ci/ spec/*/") do
+      assert.truthy(folder:find "^build" or text:find("`" .. folder, 1, true), folder)
+    end
+  end)
+end)

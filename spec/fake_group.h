@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/guid.h"
 #include "fake_server.h"
+#include "refusals.h"
 #include "slow.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/events.h"
@@ -64,13 +65,11 @@ static inline void push(fake_server *to, int number, int retry_count, bool is_li
 
 /* Out of a loop turn of the server's own, and with memory enough. */
 static inline void push_now(int from, int count, int retry_count) {
-  long at = starve_at, so_far = starve_count;
-  starve_at = 0;
+  starve_state before = starve_pause();
   for (int i = 0; i < count; i++)
     push(&server, from + i, retry_count, false);
   fake_flush(&server);
-  starve_at = at;
-  starve_count = so_far;
+  starve_go_on(before);
 }
 
 static inline void drop_now(const char *body, size_t size) {
@@ -147,11 +146,9 @@ static inline void answer(fake_server *to, const pump_tcp_frame *frame) {
 }
 
 static inline void on_frame(fake_server *to, const pump_tcp_frame *frame) {
-  long at = starve_at, count = starve_count;
-  starve_at = 0;
+  starve_state before = starve_pause();
   answer(to, frame);
-  starve_at = at;
-  starve_count = count;
+  starve_go_on(before);
 }
 
 /* ---- The program -------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "slow.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/frame.h"
 
@@ -143,6 +144,14 @@ static inline void fake_stop(fake_server *server) {
   fake_refuse(server);
   pump_tcp_reader_free(&server->reader);
   pump_buffer_free(&server->out);
+}
+
+/* Turns the loop until something was counted so often, or five seconds are over. */
+static inline bool fake_until(uv_loop_t *loop, const int *count, int wanted) {
+  uint64_t deadline = uv_hrtime() + (uint64_t)slowness() * UINT64_C(5000000000);
+  while (*count < wanted && uv_hrtime() < deadline)
+    uv_run(loop, UV_RUN_ONCE);
+  return *count >= wanted;
 }
 
 #endif

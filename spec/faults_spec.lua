@@ -3,6 +3,9 @@ local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
+local elapsed = helper.elapsed
+local wait_until = helper.wait_until
+
 helper.leaves_nothing(after_each)
 
 -- A node with a connection to it, which has a stream "s" of three events.
@@ -16,19 +19,6 @@ end
 local function finish(node, ...)
   for _, conn in ipairs { ... } do conn:close() end
   node:close()
-end
-
-local function elapsed(fn, ...)
-  local before = core.hrtime()
-  local results = table.pack(fn(...))
-  return core.hrtime() - before, table.unpack(results, 1, results.n)
-end
-
--- Waits until something is true, or a second.
-local function eventually(condition)
-  local deadline = core.hrtime() + 1
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.005) end
-  assert.is_true(condition())
 end
 
 describe("faults", function()
@@ -205,7 +195,7 @@ describe("faults", function()
       ok, err = waiting:join()
       helper.fails("closed", ok, err)
     end)
-    eventually(function() return lost end)
+    wait_until(function() return lost end)
     local other = assert(pump.connect("tcp://admin:changeit@" .. address))
     assert.equal(3, #assert(other:get("s")))
     finish(node, conn, other)
@@ -292,7 +282,7 @@ describe("faults", function()
     local node, conn = start { reconnect = false }
     node.faults:set { cut = core.MAX_FRAME, count = 1 }
     assert.equal("0", assert(conn:get_event("s", 0)).data)
-    eventually(function() return conn.state ~= "connected" end)
+    wait_until(function() return conn.state ~= "connected" end)
     finish(node, conn)
   end)
 

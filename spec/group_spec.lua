@@ -1,16 +1,12 @@
 -- Groups of consumers, against the embedded store and a node that misbehaves.
-local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
-helper.leaves_nothing(after_each)
+local publish = helper.publish
+local range = helper.range
+local wait_until = helper.wait_until
 
-local function publish(conn, stream, count, from)
-  from = from or 1
-  local events = {}
-  for i = from, from + count - 1 do events[#events + 1] = pump.new_event("Counted", { n = i }) end
-  assert(conn:publish(stream, events))
-end
+helper.leaves_nothing(after_each)
 
 -- A node that listens, and the URL of one who may do everything.
 local function node()
@@ -38,18 +34,6 @@ local function take(sub, count)
   end
   table.sort(numbers)
   return numbers
-end
-
-local function range(from, to)
-  local numbers = {}
-  for i = from, to do numbers[#numbers + 1] = i end
-  return numbers
-end
-
-local function wait_until(condition)
-  local deadline = core.hrtime() + 3
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
-  assert.is_true(condition())
 end
 
 local function parked(conn, stream)

@@ -28,6 +28,46 @@ function M.stream(name)
   return ("%s-%s-%d"):format(name or "spec", unique, count)
 end
 
+-- Writes so many events: { n = from }, { n = from + 1 } …
+function M.publish(conn, stream, amount, from)
+  local last = (from or 1) + amount - 1
+  for first = from or 1, last, 1000 do
+    local events = {}
+    for n = first, math.min(first + 999, last) do
+      events[#events + 1] = pump.new_event("Counted", { n = n })
+    end
+    assert(conn:publish(stream, events))
+  end
+end
+
+-- A stream of so many events.
+function M.stream_of(conn, amount)
+  local stream = M.stream()
+  M.publish(conn, stream, amount)
+  return stream
+end
+
+-- All numbers from the one to the other.
+function M.range(from, to)
+  local numbers = {}
+  for number = from, to do numbers[#numbers + 1] = number end
+  return numbers
+end
+
+-- Waits until something is true, or some seconds, and then it is not.
+function M.wait_until(condition)
+  local deadline = core.hrtime() + 5 * M.slow
+  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
+  assert.is_true(condition())
+end
+
+-- How many seconds a call takes, and what it returns.
+function M.elapsed(fn, ...)
+  local before = core.hrtime()
+  local results = table.pack(fn(...))
+  return core.hrtime() - before, table.unpack(results, 1, results.n)
+end
+
 -- A node that listens, and its address.
 function M.node(options)
   local all = { listen = "127.0.0.1:0" }
@@ -151,7 +191,7 @@ function M.misuses(pattern, fn, ...)
   assert.matches("helper%.lua:%d+: ", err)
 end
 
-local function read_file(name)
+function M.read_file(name)
   local file <close> = assert(io.open(name))
   return file:read "a"
 end
@@ -169,8 +209,8 @@ function M.curl(url, arguments)
   end
   assert.is_not_nil(done, "curl ends")
   done:close()
-  local head = read_file(base .. ".head")
-  local there, body = pcall(read_file, base .. ".body")
+  local head = M.read_file(base .. ".head")
+  local there, body = pcall(M.read_file, base .. ".body")
   for _, part in ipairs { ".head", ".body", ".done" } do os.remove(base .. part) end
   local headers = {}
   for name, value in head:gmatch "\r\n([%w-]+): ([^\r]*)" do headers[name:lower()] = value end

@@ -2,14 +2,9 @@
 local helper = require "helper"
 local pump = require "pump"
 
-helper.leaves_nothing(after_each)
+local read_file = helper.read_file
 
-local function read_file(name)
-  local file = assert(io.open(name))
-  local text = file:read "a"
-  file:close()
-  return text
-end
+helper.leaves_nothing(after_each)
 
 local function curl(url, arguments)
   return helper.curl("http://" .. url, arguments)

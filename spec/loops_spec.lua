@@ -5,20 +5,10 @@ local helper = require "helper"
 local pump = require "pump"
 local task = require "pump.task"
 
+local stream_of = helper.stream_of
+local wait_until = helper.wait_until
+
 helper.leaves_nothing(after_each)
-
-local function stream_of(conn, count)
-  local stream, events = helper.stream(), {}
-  for i = 1, count do events[i] = pump.new_event("Counted", { n = i }) end
-  assert(conn:publish(stream, events))
-  return stream
-end
-
-local function wait_until(condition)
-  local deadline = core.hrtime() + 2
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
-  assert.is_true(condition())
-end
 
 describe("a handle in a <close> variable", function()
   it("is closed however its block is left", function()

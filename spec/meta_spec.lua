@@ -2,16 +2,11 @@
 local helper = require "helper"
 local pump = require "pump"
 
+local read_file = helper.read_file
+
 helper.leaves_nothing(after_each)
 
 local folder = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "."
-
-local function read_file(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- The classes of the meta file: name -> { member = "field" or "function" }.
 local function read_classes()

@@ -3,6 +3,8 @@ local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
+local wait_until = helper.wait_until
+
 helper.leaves_nothing(after_each)
 
 local FAST = { delay = 0.01, max_delay = 0.1 }
@@ -18,12 +20,6 @@ end
 local function finish(node, ...)
   for _, conn in ipairs { ... } do conn:close() end
   node:close()
-end
-
-local function wait_until(condition)
-  local deadline = core.hrtime() + 5
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
-  assert.is_true(condition())
 end
 
 -- Lets fn run as a task up to its request, which is done and not answered; then cuts it off.

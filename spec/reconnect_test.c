@@ -141,13 +141,6 @@ static void start(program *self) {
   prepare(self);
 }
 
-static bool until(const int *count, int wanted) {
-  uint64_t deadline = uv_hrtime() + UINT64_C(5000000000);
-  while (*count < wanted && uv_hrtime() < deadline)
-    uv_run(&loop, UV_RUN_ONCE);
-  return *count >= wanted;
-}
-
 static void run_for(uint64_t milliseconds) {
   uint64_t deadline = uv_hrtime() + milliseconds * 1000000;
   while (uv_hrtime() < deadline)
@@ -213,7 +206,7 @@ static void a_server_that(const char *what, void (*on_connection)(fake_server *)
   self.options.reconnect_max_delay = 64;
   server.on_frame = answer;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   server.on_connection = on_connection;
   server.on_frame = on_frame;
   fake_hang_up(&server);
@@ -226,13 +219,13 @@ static void a_server_that(const char *what, void (*on_connection)(fake_server *)
   server.on_connection = NULL;
   server.on_frame = answer;
   ping(&self, 0);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.right == 1, "and is there again: %s", self.right ? "" : self.message);
   run_for(70);
   self.highest = 0;
   fake_hang_up(&server);
   ping(&self, 1);
-  until(&self.answers, 2);
+  fake_until(&loop, &self.answers, 2);
   tap_ok(self.highest == 1, "a connection that lasted begins anew");
   close_all(&self);
 }
@@ -255,14 +248,14 @@ static void it_ends(const char *what, unsigned attempts, const char *username,
   self.options.username = username;
   server.on_frame = answer;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   server.on_frame = then;
   if (!then) server.on_connection = hang_up;
   turn(3);
   fake_hang_up(&server);
   for (int i = 0; i < 3; i++)
     ping(&self, i);
-  bool ended = until(&self.ends, 1);
+  bool ended = fake_until(&loop, &self.ends, 1);
   tap_ok(ended && self.attempts == wanted && strstr(self.reason, words) != NULL, "%s: %s", what,
          self.reason);
   tap_ok(self.answers == 3 && self.right == 0 && self.losses == 1 &&
@@ -271,10 +264,11 @@ static void it_ends(const char *what, unsigned attempts, const char *username,
   tap_ok(ping(&self, 4) == PUMP_ECLOSED, "then nothing is taken");
   server.on_frame = answer;
   server.on_connection = NULL;
-  tap_ok(pump_client_connect(self.client, on_connect, &self) == 0 && until(&self.connects, 2),
+  tap_ok(pump_client_connect(self.client, on_connect, &self) == 0 &&
+             fake_until(&loop, &self.connects, 2),
          "and it may connect again");
   ping(&self, 5);
-  until(&self.answers, 4);
+  fake_until(&loop, &self.answers, 4);
   tap_ok(self.right == 1, "to be used");
   close_all(&self);
 }
@@ -285,9 +279,9 @@ static void never_again(void) {
   self.options.reconnect_attempts = 0;
   server.on_frame = answer;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   fake_hang_up(&server);
-  bool ended = until(&self.ends, 1);
+  bool ended = fake_until(&loop, &self.ends, 1);
   tap_ok(ended && self.losses == 1 && self.attempts == 0, "without attempts a loss is the end: %s",
          self.reason);
   close_all(&self);
@@ -326,8 +320,7 @@ static void say(fake_server *to, const pump_tcp_frame *frame) {
 
 /* The server has memory enough. */
 static void say_and_cut(fake_server *to, const pump_tcp_frame *frame) {
-  long at = starve_at, count = starve_count;
-  starve_at = 0;
+  starve_state starving = starve_pause();
   size_t before = to->out.size;
   if (!to->hang_up) say(to, frame);
   size_t more = to->out.size - before;
@@ -337,8 +330,7 @@ static void say_and_cut(fake_server *to, const pump_tcp_frame *frame) {
     to->hang_up = true;
   }
   sent += more;
-  starve_at = at;
-  starve_count = count;
+  starve_go_on(starving);
 }
 
 static void listen_again(fake_server *to) {
@@ -371,24 +363,24 @@ static void order(void) {
   self.options.max_in_flight = 6;
   self.options.max_queued = 15;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   is_mute = true;
   for (int i = 0; i < 10; i++)
     append(&self, i);
-  until(&came_count, 6);
+  fake_until(&loop, &came_count, 6);
   fake_hang_up(&server);
-  until(&self.losses, 1);
+  fake_until(&loop, &self.losses, 1);
   for (int i = 10; i < 15; i++)
     append(&self, i);
   tap_ok(pump_client_state(self.client) == PUMP_STATE_RECONNECTING && came_in_order(0, 6),
          "6 are in flight, 4 wait, 5 are asked while there is no connection");
   tap_ok(append(&self, 15) == PUMP_EBUSY, "and there is a limit to that");
-  until(&came_count, 12);
+  fake_until(&loop, &came_count, 12);
   tap_ok(came_in_order(6, 6), "those in flight come first again, in their order");
   fake_hang_up(&server);
-  until(&self.losses, 2);
+  fake_until(&loop, &self.losses, 2);
   is_mute = false;
-  until(&self.answers, 15);
+  fake_until(&loop, &self.answers, 15);
   tap_ok(self.right == 15 && came_in_order(12, 15), "and then all the others, whenever they came");
   bool once = true;
   for (int i = 0; i < 15; i++)
@@ -402,19 +394,19 @@ static void deadlines(void) {
   start_talk(&self);
   self.options.timeout = 100;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   is_mute = true;
   append(&self, 0);
-  until(&came_count, 1);
+  fake_until(&loop, &came_count, 1);
   server.on_connection = hang_up;
   fake_hang_up(&server);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.status == PUMP_ETIMEOUT && strstr(self.message, "being re-established: could not") &&
              strstr(self.message, "may have been done all the same"),
          "deadlines go on without a connection: %s", self.message);
   uint64_t before = uv_hrtime();
   append(&self, 1);
-  until(&self.answers, 2);
+  fake_until(&loop, &self.answers, 2);
   tap_ok(self.status == PUMP_ETIMEOUT && !strstr(self.message, "may have") &&
              uv_hrtime() - before < UINT64_C(1000000000),
          "also of what was never sent: %s", self.message);
@@ -428,18 +420,18 @@ static void nothing_twice(void) {
   self.options.retries = 0;
   self.options.max_in_flight = 1;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   is_mute = true;
   append(&self, 0);
   append(&self, 1);
-  until(&came_count, 1);
+  fake_until(&loop, &came_count, 1);
   is_mute = false;
   fake_hang_up(&server);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.status == PUMP_ECLOSED && self.answered[0] == 1 &&
              strstr(self.message, "may have been done all the same"),
          "without retries what was in flight is closed: %s", self.message);
-  until(&self.answers, 2);
+  fake_until(&loop, &self.answers, 2);
   tap_ok(self.right == 1 && came_count == 2 && came[1] == 1, "and what was not waits");
   close_all(&self);
 }
@@ -452,13 +444,13 @@ static void cuts(void) {
     program self;
     start_talk(&self);
     open_client(&self);
-    until(&self.connects, 1);
+    fake_until(&loop, &self.connects, 1);
     cut_at = sent + at;
     next_cut = at;
     ping(&self, 0);
     for (int i = 1; i < 4; i++)
       append(&self, i);
-    until(&self.answers, 4);
+    fake_until(&loop, &self.answers, 4);
     right += self.right == 4 && self.answers == 4 && self.connects == 1;
     lost += self.attempts;
     close_all(&self);
@@ -476,10 +468,10 @@ static void closing(void) {
     start_talk(&self);
     self.options.reconnect_delay = (uint64_t)when % 3;
     open_client(&self);
-    until(&self.connects, 1);
+    fake_until(&loop, &self.connects, 1);
     is_mute = true;
     append(&self, 0);
-    until(&came_count, 1);
+    fake_until(&loop, &came_count, 1);
     if (when % 2 == 0) cut_at = (size_t)when;
     fake_hang_up(&server);
     turn(when / 3);
@@ -502,10 +494,10 @@ static void closing_in(const char *name, unsigned attempt, bool is_mute_for_good
   self.closes_in = name;
   self.closes_at = attempt;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   is_mute = true;
   append(&self, 0);
-  until(&came_count, 1);
+  fake_until(&loop, &came_count, 1);
   if (is_mute_for_good) server.on_frame = NULL;
   fake_hang_up(&server);
   uint64_t deadline = uv_hrtime() + UINT64_C(5000000000);
@@ -525,7 +517,7 @@ static void live(program *self) {
   start_talk(self);
   self->options.timeout = 500;
   int code = open_client(self);
-  if (code == 0) until(&self->connects, 1);
+  if (code == 0) fake_until(&loop, &self->connects, 1);
   if (code != 0) self->status = code;
   if (self->status != 0) return;
   is_mute = true;
@@ -535,7 +527,7 @@ static void live(program *self) {
   turn(5);
   fake_hang_up(&server);
   is_mute = false;
-  until(&self->answers, asked);
+  fake_until(&loop, &self->answers, asked);
   lived += self->answers == asked;
 }
 

@@ -4,15 +4,11 @@ local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
+local wait_until = helper.wait_until
+
 helper.leaves_nothing(after_each)
 
 local FAST = { delay = 0.01, max_delay = 0.1 }
-
-local function wait_until(condition)
-  local deadline = core.hrtime() + 5
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
-  assert.is_true(condition())
-end
 
 -- Nodes that say of each other who is the leader; addresses[i] is the i-th one's.
 local function start_nodes(count)

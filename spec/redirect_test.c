@@ -46,14 +46,12 @@ static void lead(fake_server *to, const pump_tcp_frame *frame) {
 
 /* The servers have memory enough. */
 static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
-  long at = starve_at, count = starve_count;
-  starve_at = 0;
+  starve_state before = starve_pause();
   if (to == &follower)
     name_leader(to, frame);
   else
     lead(to, frame);
-  starve_at = at;
-  starve_count = count;
+  starve_go_on(before);
 }
 
 /* ---- A program ---------------------------------------------------------------------------- */
@@ -133,13 +131,6 @@ static void finish(program *self) {
     tap_ok(false, "closing leaves nothing open");
 }
 
-static bool until(const int *count, int wanted) {
-  uint64_t deadline = uv_hrtime() + UINT64_C(5000000000);
-  while (*count < wanted && uv_hrtime() < deadline)
-    uv_run(&loop, UV_RUN_ONCE);
-  return *count >= wanted;
-}
-
 static int append(program *self, int64_t expected) {
   pump_bytes text = {"ponies", 6};
   pump_new_event event = {.type = text, .data = text};
@@ -158,10 +149,10 @@ static void moving(void) {
   program self;
   start(&self);
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   for (int i = 0; i < 20; i++)
     append(&self, i);
-  until(&self.answers, 20);
+  fake_until(&loop, &self.answers, 20);
   bool in_order = came_count == 20;
   for (int i = 0; i < came_count; i++)
     in_order &= came[i] == i;
@@ -177,14 +168,14 @@ static void a_mute_leader(void) {
   start(&self);
   leader_is_mute = true;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   append(&self, 0);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.status == PUMP_ENOTLEADER && strcmp(self.leader, "127.0.0.1") == 0,
          "a leader who accepts and says nothing is no leader: %s", self.message);
   leader_is_mute = false;
   append(&self, 1);
-  until(&self.answers, 2);
+  fake_until(&loop, &self.answers, 2);
   tap_ok(self.right == 1, "until it says something");
   finish(&self);
 }
@@ -205,11 +196,11 @@ static void mapping(void) {
   leader_host = "10.0.0.9";
   leader_port = 1113;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   tap_ok(pump_client_resolved(self.client, "127.0.0.1", 1) == PUMP_EINVALID && self.asked_for == 0,
          "the program's own host is not mapped");
   append(&self, 0);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.right == 1 && self.asked_for == 1 && self.code == PUMP_EINVALID &&
              is_at(&self, &leader),
          "the leader is where its address is mapped to, which is told once: %s", self.message);
@@ -219,9 +210,9 @@ static void mapping(void) {
   self.options.resolve = on_resolve;
   self.options.resolve_ud = &self;
   open_client(&self);
-  until(&self.connects, 1);
+  fake_until(&loop, &self.connects, 1);
   append(&self, 0);
-  until(&self.answers, 1);
+  fake_until(&loop, &self.answers, 1);
   tap_ok(self.status == PUMP_ENOTLEADER && strstr(self.message, "nobody knows its address") &&
              self.losses == 0,
          "one that is mapped to nothing costs no connection: %s", self.message);
@@ -234,7 +225,7 @@ static void closing(void) {
     program self;
     start(&self);
     open_client(&self);
-    until(&self.connects, 1);
+    fake_until(&loop, &self.connects, 1);
     append(&self, 0);
     for (int i = 0; i < turns; i++)
       uv_run(&loop, UV_RUN_NOWAIT);
@@ -253,11 +244,11 @@ static void without_memory(void) {
     int asked = 0;
     starve_count = 0;
     starve_at = at;
-    bool is_open = open_client(&self) == 0 && until(&self.connects, 1);
+    bool is_open = open_client(&self) == 0 && fake_until(&loop, &self.connects, 1);
     if (is_open && self.status == 0)
       for (int i = 0; i < 3; i++)
         asked += append(&self, i) == 0;
-    until(&self.answers, asked);
+    fake_until(&loop, &self.answers, asked);
     bool reached = starve_count >= at;
     starve_at = 0;
     lonely += self.answers != asked;

@@ -50,6 +50,23 @@ void __wrap_free(void *memory) {
   __real_free(memory);
 }
 
+/* From one to the other there is memory enough, and nothing is counted: for what a spec plays besides
+ * what it looks at. */
+typedef struct starve_state {
+  long at, count;
+} starve_state;
+
+static inline starve_state starve_pause(void) {
+  starve_state before = {starve_at, starve_count};
+  starve_at = 0;
+  return before;
+}
+
+static inline void starve_go_on(starve_state before) {
+  starve_at = before.at;
+  starve_count = before.count;
+}
+
 /* Runs it with each of its allocations failed in turn, and once with none. It must return
  * refusal while one fails and 0 at last, and leave nothing allocated. The number of allocations,
  * or -1 with a line that says what went wrong. */

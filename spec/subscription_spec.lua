@@ -5,37 +5,17 @@ local helper = require "helper"
 local pump = require "pump"
 local task = require "pump.task"
 
-helper.leaves_nothing(after_each)
+local publish = helper.publish
+local range = helper.range
+local wait_until = helper.wait_until
 
-local function publish(conn, stream, count, from)
-  from = from or 1
-  local events = {}
-  for i = from, from + count - 1 do
-    events[#events + 1] = pump.new_event("Counted", { n = i })
-    if #events == 1000 or i == from + count - 1 then
-      assert(conn:publish(stream, events))
-      events = {}
-    end
-  end
-end
+helper.leaves_nothing(after_each)
 
 -- The next events' numbers.
 local function take(sub, count)
   local numbers = {}
   for i = 1, count do numbers[i] = assert(sub:next(2)).event_number end
   return numbers
-end
-
-local function range(from, to)
-  local numbers = {}
-  for i = from, to do numbers[#numbers + 1] = i end
-  return numbers
-end
-
-local function wait_until(condition)
-  local deadline = core.hrtime() + 2
-  while not condition() and core.hrtime() < deadline do pump.sleep(0.002) end
-  assert.is_true(condition())
 end
 
 describe("a volatile subscription", function()

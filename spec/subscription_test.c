@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fake_server.h"
+#include "refusals.h"
 #include "wire/protobuf.h"
 #include "wire/tcp/events.h"
 
@@ -52,13 +53,11 @@ static void push(fake_server *to, const pump_tcp_frame *frame, int64_t index) {
 
 /* Out of a loop turn of the server's own. */
 static void push_now(int64_t from, int64_t count) {
-  long at = starve_at, so_far = starve_count;
-  starve_at = 0;
+  starve_state before = starve_pause();
   for (int64_t i = 0; i < count; i++)
     push(&server, &subscribed, from + i);
   fake_flush(&server);
-  starve_at = at;
-  starve_count = so_far;
+  starve_go_on(before);
 }
 
 static void drop_now(const char *body, size_t size) {
@@ -125,11 +124,9 @@ static void answer(fake_server *to, const pump_tcp_frame *frame) {
 
 /* The server has memory enough. */
 static void on_frame(fake_server *to, const pump_tcp_frame *frame) {
-  long at = starve_at, count = starve_count;
-  starve_at = 0;
+  starve_state before = starve_pause();
   answer(to, frame);
-  starve_at = at;
-  starve_count = count;
+  starve_go_on(before);
 }
 
 /* ---- The program -------------------------------------------------------------------------- */
@@ -434,45 +431,32 @@ static void volatile_ones(void) {
   stop(&self);
 }
 
+static void meet(const refusal *is) {
+  program self;
+  pump_subscribe how = defaults();
+  how.is_volatile = true;
+  start(&self, 0);
+  subscribe_answer = is->command;
+  subscribe_body = is->body;
+  subscribe_size = is->size;
+  subscribe(&self, &how);
+  bool as_told = until_ended(&self, is->code);
+  tap_ok(as_told && !strchr(self.message, '\n'), "%s: %s, %s", is->what,
+         pump_error_name(self.ended), self.message);
+  tap_ok(pump_client_state(self.client) == PUMP_STATE_CONNECTED &&
+             pump_subscription_state(self.subscription) == PUMP_SUBSCRIPTION_CLOSED,
+         "%s: the connection lives on", is->what);
+  stop(&self);
+}
+
 static void refusals(void) {
-  static const struct {
-    const char *what;
-    uint8_t command;
-    const char *body;
-    size_t size;
-    int code;
-  } cases[] = {
-      {"access denied", PUMP_TCP_SUBSCRIPTION_DROPPED, "\x08\x01", 2, PUMP_EACCESS},
-      {"not found", PUMP_TCP_SUBSCRIPTION_DROPPED, "\x08\x02", 2, PUMP_ENOGROUP},
-      {"a drop without a body", PUMP_TCP_SUBSCRIPTION_DROPPED, NULL, 0, PUMP_EDROPPED},
-      {"a bad request", PUMP_TCP_BAD_REQUEST, "what?", 5, PUMP_EBADREQUEST},
+  static const refusal own[] = {
       {"nonsense", PUMP_TCP_SUBSCRIPTION_CONFIRMATION, "\xff\xff", 2, PUMP_EPROTOCOL},
       {"another answer", PUMP_TCP_PONG, NULL, 0, PUMP_EPROTOCOL},
-      {"not the leader", PUMP_TCP_NOT_HANDLED,
-       "\x08\x02\x12\x0e\x0a\x09"
-       "127.0.0.1\x10\xd9\x08",
-       18, PUMP_ENOTLEADER},
-      {"silence", PUMP_TCP_HEARTBEAT_RESPONSE, NULL, 0, PUMP_ETIMEOUT},
       {"a deleted stream", PUMP_TCP_SUBSCRIPTION_CONFIRMATION,
        "\x08\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 12, PUMP_EDELETED},
   };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    program self;
-    pump_subscribe how = defaults();
-    how.is_volatile = true;
-    start(&self, 0);
-    subscribe_answer = cases[i].command;
-    subscribe_body = cases[i].body;
-    subscribe_size = cases[i].size;
-    subscribe(&self, &how);
-    bool as_told = until_ended(&self, cases[i].code);
-    tap_ok(as_told && !strchr(self.message, '\n'), "%s: %s, %s", cases[i].what,
-           pump_error_name(self.ended), self.message);
-    tap_ok(pump_client_state(self.client) == PUMP_STATE_CONNECTED &&
-               pump_subscription_state(self.subscription) == PUMP_SUBSCRIPTION_CLOSED,
-           "%s: the connection lives on", cases[i].what);
-    stop(&self);
-  }
+  each_refusal(meet, own, sizeof own / sizeof *own);
 }
 
 static void odd_pushes(void) {

@@ -1,15 +1,10 @@
-local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 local task = require "pump.task"
 
-helper.leaves_nothing(after_each)
+local elapsed = helper.elapsed
 
-local function elapsed(fn, ...)
-  local start = core.hrtime()
-  fn(...)
-  return core.hrtime() - start
-end
+helper.leaves_nothing(after_each)
 
 describe("sleep", function()
   it("waits in a plain script, and never too short", function()

@@ -50,6 +50,16 @@ local function bad_url(url, why)
   return nil, errors.new("connect_failed", message)
 end
 
+-- Options that are tables stand in a URL field by field: reconnect_delay=1; those of TLS by their
+-- own names. Returns the option's kind, and the table and the field where it has one.
+local function option_of(name)
+  if tls_options[name] then return tls_options[name], "tls", name end
+  local of, field = name:match "^(%l+)_(.+)$"
+  local fields = of == "reconnect" and reconnect_options or of == "heartbeat" and heartbeat_options
+  if fields and fields[field] then return fields[field], of, field end
+  return connection_options[name]
+end
+
 -- What a URL says, as options.
 local function from_url(url)
   local parsed, why = core.parse_url(url)
@@ -64,27 +74,23 @@ local function from_url(url)
   else
     found.host, found.port = parsed.host, parsed.port
   end
-  local tls, reconnect = {}, {}
+  local tables = { tls = {}, reconnect = {}, heartbeat = {} }
   local is_node = parsed.kind == "memory" or parsed.kind == "file"
   for name, text in pairs(parsed.options) do
-    local of_reconnect = name:match "^reconnect_(.*)"
-    local kind = connection_options[name] or tls_options[name] or reconnect_options[of_reconnect]
-      or is_node and node_options[name]
+    local kind, of, field = option_of(name)
+    kind = kind or is_node and node_options[name]
     if not kind then return bad_url(url, ("there is no option %s"):format(name)) end
-    if kind == "any" or kind == "tls" or kind == "reconnect" then kind = "boolean" end
+    if kind == "tls" or kind == "reconnect" then kind = "boolean" end
     local value = options.from_text(text, kind)
     if value == nil then
       return bad_url(url, ("%s is no value for the option %s"):format(text, name))
     end
-    if of_reconnect then
-      reconnect[of_reconnect] = value
-    else
-      (tls_options[name] and tls or found)[name] = value
-    end
+    if of then tables[of][field] = value else found[name] = value end
   end
   if parsed.tls and not found.tls then return bad_url(url, "tcps is TLS, and tls=false is not") end
-  if next(tls) and found.tls ~= false then found.tls = tls end
-  if next(reconnect) and found.reconnect ~= false then found.reconnect = reconnect end
+  for name, fields in pairs(tables) do
+    if next(fields) and found[name] ~= false then found[name] = fields end
+  end
   return found
 end
 

@@ -109,6 +109,17 @@ function writer_class:send(list, n, now)
   end
 end
 
+-- Whoever is told of an error, or raises one of ours, is told how many are written by then.
+function writer_class:__close(err)
+  if not errors.is(err) then return end
+  for _, batch in ipairs(self.flight) do
+    local done = batch.box.done
+    if not done or not done[1] then break end
+    self.count = self.count + batch.count
+  end
+  err.count = self.count
+end
+
 function writer_class:finish()
   self:wait_until(0)
   if self.err then
@@ -126,7 +137,7 @@ end
 local function publish_generated(conn, stream, generate, given)
   request.client(conn)
   scheduler.check_cancelled()
-  local writer = new_writer(conn, stream, given)
+  local writer <close> = new_writer(conn, stream, given)
   local limit = given.batch_size or 500
   local list, n, bytes, wanted = {}, 0, 0, 1
   local generating, has_waited = false, false

@@ -122,6 +122,28 @@ end)
 describe("an interrupt", function()
   teardown(support.clean)
 
+  it("of an import says how many events are written", function()
+    local some = [[yes '{"type":"T"}' | head -700; exec sleep 20]]
+    for _, input in ipairs { [[yes '{"type":"T"}']], some } do
+      local store = "file:" .. support.path(".db")
+      local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
+        mkfifo "$SCRATCH.in"
+        (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
+        "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
+        sleep 1; kill -INT $pump; wait $pump; status=$?
+        kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
+      assert.equal(130, result.status)
+      local said = result.err:match(
+        "^pumpsh: import: interrupted; at least ([%d,]+) events are written\n$")
+      assert.truthy(said, result.err)
+      local least = tonumber((said:gsub(",", "")))
+      local last = tonumber(support.fine(support.run { "-u", store, "-e",
+        "print(assert(conn:get_event('s', 'last')).event_number)" }).out)
+      assert.is_true(least > 0 and least <= last + 1, least .. " of " .. last + 1)
+      if input == some then assert.equal(700, least) end
+    end
+  end)
+
   for name, command in pairs {
     ["an import"] = { [[-u memory: import big]], [[yes '{"type":"T"}']] },
     ["an import that waits"] = { [[-u memory: import big]], "exec sleep 20" },

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/bytes.h"
 
 /* "PUMP", in the header of the file, and the version of the tables below. */
@@ -126,6 +127,11 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *error, size_t erro
   return PUMP_ESTORE;
 }
 
+static bool is_folder(const char *file) {
+  struct stat about;
+  return stat(file, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 /* Says why a step of opening failed, for people who know the file and not SQLite. */
 static int explain(pump_store *store, const char *file, char *error, size_t error_size) {
   int code = sqlite3_errcode(store->db);
@@ -138,6 +144,8 @@ static int explain(pump_store *store, const char *file, char *error, size_t erro
   case SQLITE_READONLY:
     return refuse(error, error_size, "%s: no permission to write this store", file);
   case SQLITE_CANTOPEN:
+    if (is_folder(file))
+      return refuse(error, error_size, "%s: this is a folder: name a file in it", file);
     return refuse(error, error_size, "%s: cannot open the store: %s", file,
                   number ? strerror(number) : "is it a file, and may its folder be written?");
   default:
@@ -207,6 +215,7 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   const char *name = file ? file : "memory";
   int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  errno = 0; /* SQLite tells of it even where no call of the system failed */
   if (sqlite3_open_v2(file ? file : ":memory:", &store->db, flags, NULL) != SQLITE_OK)
     return store->db ? explain(store, name, error, error_size)
                      : refuse(error, error_size, "%s: out of memory", name);
