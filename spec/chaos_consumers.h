@@ -220,6 +220,19 @@ static bool chaos_consumers_are_at(const int64_t *counts) {
   return true;
 }
 
+/* For those who want to know why they are not. */
+static void chaos_tell_consumers(const int64_t *counts) {
+  for (int i = 0; i < GROUPS; i++)
+    printf("# group %s: %" PRId64 " of %" PRId64 " came\n", chaos_groups[i].name,
+           chaos_groups[i].next, counts[chaos_groups[i].stream]);
+  for (int i = 0; i < CONSUMERS; i++) {
+    const chaos_consumer *self = &chaos_consumers[i];
+    printf("# consumer %d of %s: state %d, client's %d\n", i, self->group->name,
+           self->consumer ? pump_consumer_state(self->consumer) : -1,
+           pump_client_state(self->client));
+  }
+}
+
 static void chaos_stop_consumers(void) {
   for (int i = 0; i < CONSUMERS; i++) {
     if (chaos_consumers[i].consumer) pump_consumer_close(chaos_consumers[i].consumer);

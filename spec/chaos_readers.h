@@ -149,6 +149,28 @@ static bool chaos_readers_are_at(const int64_t *counts) {
   return true;
 }
 
+/* For those who want to know why they are not. */
+static void chaos_tell_readers(const int64_t *counts) {
+  for (int i = 0; i < CLIENTS; i++) {
+    pump_stats stats;
+    pump_client_stats(chaos.clients[i], &stats);
+    printf("# client %d at %s: state %d, %" PRIu64 " in flight, %" PRIu64 " waiting\n", i,
+           pump_client_endpoint(chaos.clients[i]), pump_client_state(chaos.clients[i]),
+           stats.in_flight, stats.waiting);
+  }
+  for (int i = 0; i < READERS; i++) {
+    const chaos_reader *self = &chaos_readers[i];
+    for (int stream = 0; stream < STREAMS && !self->is_volatile; stream++)
+      if ((self->stream < 0 || self->stream == stream) && self->next[stream] < counts[stream])
+        printf("# subscription %d to %s: %" PRId64 " of %" PRId64 " came, state %d, %zu not taken, "
+               "client's state %d\n",
+               i, self->stream < 0 ? "$all" : chaos_name(stream).data, self->next[stream],
+               counts[stream],
+               self->subscription ? pump_subscription_state(self->subscription) : -1, self->untaken,
+               pump_client_state(self->client));
+  }
+}
+
 static void chaos_stop_readers(void) {
   for (int i = 0; i < READERS; i++) {
     if (chaos_readers[i].subscription) pump_subscription_close(chaos_readers[i].subscription);

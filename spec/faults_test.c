@@ -272,11 +272,11 @@ static void test_duration(void) {
   peer it;
   int fd = -1;
   come(&it);
-  set(&(pump_node_faults){.silent = true, .refuse = true, .gossip = "{}", .duration = 100});
+  set(&(pump_node_faults){.silent = true, .refuse = true, .gossip = "{}", .duration = 800});
   ask(&it, PUMP_TCP_PING, (pump_bytes){0});
   run(&it, 40);
   pump_node_faults got = pump_node_get_faults(node);
-  tap_ok(it.size == 0 && got.duration > 0 && got.duration <= 70 && got.refuse,
+  tap_ok(it.size == 0 && got.duration > 0 && got.duration <= 770 && got.refuse,
          "it lasts as long as it is to");
   run(&it, 120);
   got = pump_node_get_faults(node);

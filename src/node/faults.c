@@ -118,7 +118,7 @@ static void deliver(pump_peer *peer, size_t start, const pump_node_faults *how) 
     memcpy(peer->out.data + peer->out.size, peer->out.data + start, size);
     pump_buffer_grew(&peer->out, size);
   }
-  if (how->one_byte) peer->is_trickling = true;
+  if (how->one_byte) *(peer->is_sending ? &peer->will_trickle : &peer->is_trickling) = true;
   if (!how->cut) return;
   if (how->cut_at < peer->out.size - start) pump_buffer_truncate(&peer->out, start + how->cut_at);
   pump_peer_end(peer);

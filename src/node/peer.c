@@ -133,7 +133,8 @@ static void on_sent(uv_write_t *request, int status) {
   }
   peer->is_sending = false;
   reuse(&peer->sending);
-  peer->is_trickling = peer->is_trickling && peer->out.size > 0;
+  peer->is_trickling = peer->will_trickle;
+  peer->will_trickle = false;
   pump_peer_flush(peer);
   if (peer->is_ending)
     shut_down(peer);

@@ -74,6 +74,7 @@ typedef struct pump_peer {
   bool is_busy;
   bool is_sending;
   bool is_trickling; /* what is sent goes byte by byte */
+  bool will_trickle; /* what is sent after that, too */
   bool is_due;       /* and the next byte may go */
   bool is_paused;    /* nothing is read from it */
   bool is_ending;    /* its last words are on their way; what it says is not heard any more */
