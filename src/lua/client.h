@@ -1,11 +1,33 @@
-/* The client as Lua has it: requests in, tickets out. */
+/* The client as Lua has it: its life in client.c, what it is asked in request.c; requests in,
+ * tickets out. */
 #ifndef PUMP_LUA_CLIENT_H
 #define PUMP_LUA_CLIENT_H
 
-#include <lua.h>
+#include <lauxlib.h>
 #include <pump.h>
 #include "base/buffer.h"
 #include "lua/loop.h"
+#include "lua/node.h"
+
+#define PUMP_LUA_CLIENT "pump.client"
+
+typedef struct pump_lua_client {
+  pump_lua_child child;
+  pump_client *client;      /* NULL once it is being closed */
+  pump_lua_answer *closing; /* who wants to know that it is closed */
+  pump_lua_node *node;      /* what it connects through, or NULL */
+  lua_Integer ticket;       /* under which its notices come */
+  size_t references;        /* the userdata's, and libpump's until it is closed */
+} pump_lua_client;
+
+/* The client at index 1, or NULL where it could not be made. */
+static inline pump_lua_client *pump_lua_check_client(lua_State *L) {
+  void **box = luaL_checkudata(L, 1, PUMP_LUA_CLIENT);
+  return *box;
+}
+
+/* Adds the methods that ask something to the metatable on the top. */
+void pump_lua_add_requests(lua_State *L);
 
 /* The events of an append, in memory that Lua collects: reading them may raise for want of it. */
 typedef struct pump_lua_batch {

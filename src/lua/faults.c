@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lua/node.h"
+#include "lua/options.h"
 
 static const int codes[] = {PUMP_ENOTREADY, PUMP_EBUSY, PUMP_ENOTLEADER};
 static const char *const onlys[] = {NULL, "reads", "writes"};
@@ -57,21 +58,6 @@ int pump_lua_node_faults(lua_State *L) {
   return 1;
 }
 
-/* The field, which stays in the table and so alive. */
-static const char *text_of(lua_State *L, const char *name) {
-  lua_getfield(L, 2, name);
-  const char *text = lua_tostring(L, -1);
-  lua_pop(L, 1);
-  return text;
-}
-
-static bool flag_of(lua_State *L, const char *name) {
-  lua_getfield(L, 2, name);
-  bool value = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
 static lua_Number number_of(lua_State *L, const char *name) {
   lua_getfield(L, 2, name);
   lua_Number value = lua_tonumber(L, -1);
@@ -84,20 +70,21 @@ int pump_lua_node_set_faults(lua_State *L) {
   struct pump_node *node = node_of(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   if (!node) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
-  const char *code = text_of(L, "not_handled"), *only = text_of(L, "only");
+  const char *code = pump_lua_text_option(L, 2, "not_handled"),
+             *only = pump_lua_text_option(L, 2, "only");
   pump_node_faults faults = {
-      .leader = text_of(L, "leader"),
+      .leader = pump_lua_text_option(L, 2, "leader"),
       .delay = (uint64_t)(number_of(L, "delay") * 1000 + 0.5),
       .duration = (uint64_t)(number_of(L, "duration") * 1000 + 0.5),
       .chance = number_of(L, "chance"),
-      .silent = flag_of(L, "silent"),
-      .duplicate = flag_of(L, "duplicate"),
-      .one_byte = flag_of(L, "one_byte"),
-      .cut = flag_of(L, "cut"),
+      .silent = pump_lua_flag_option(L, 2, "silent", false),
+      .duplicate = pump_lua_flag_option(L, 2, "duplicate", false),
+      .one_byte = pump_lua_flag_option(L, 2, "one_byte", false),
+      .cut = pump_lua_flag_option(L, 2, "cut", false),
       .cut_at = (size_t)number_of(L, "cut"),
       .count = (unsigned)number_of(L, "count"),
-      .refuse = flag_of(L, "refuse"),
-      .gossip = text_of(L, "gossip"),
+      .refuse = pump_lua_flag_option(L, 2, "refuse", false),
+      .gossip = pump_lua_text_option(L, 2, "gossip"),
   };
   for (size_t i = 0; code && i < sizeof codes / sizeof *codes; i++)
     if (strcmp(code, pump_error_name(codes[i])) == 0) faults.not_handled = codes[i];

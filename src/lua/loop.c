@@ -153,7 +153,8 @@ static int push_events(lua_State *L, pump_lua_loop *loop, pump_result *result) {
   return 3;
 }
 
-static int push_answer(lua_State *L, pump_lua_answer *answer) {
+/* What a notice brings, its name first; 0: it is none. */
+static int push_notice(lua_State *L, pump_lua_answer *answer) {
   pump_result *result = &answer->result;
   const char *text = result->message ? result->message : "";
   switch (answer->kind) {
@@ -196,8 +197,14 @@ static int push_answer(lua_State *L, pump_lua_answer *answer) {
     lua_pushinteger(L, result->position.prepare);
     return 3;
   case PUMP_LUA_ENDED: lua_pushliteral(L, "ended"); return 1 + push_failure(L, result);
-  default: break;
+  default: return 0;
   }
+}
+
+static int push_answer(lua_State *L, pump_lua_answer *answer) {
+  pump_result *result = &answer->result;
+  int count = push_notice(L, answer);
+  if (count > 0) return count;
   if (result->status < 0) return push_failure(L, result);
   lua_pushboolean(L, true);
   switch (answer->kind) {

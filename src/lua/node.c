@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lua/node.h"
+#include "lua/options.h"
 
 static void unref(pump_lua_child *child) {
   pump_lua_node *self = (pump_lua_node *)(void *)child; /* its first member */
@@ -35,20 +36,6 @@ static int node_gc(lua_State *L) {
   return 0;
 }
 
-static const char *string_option(lua_State *L, const char *name) {
-  lua_getfield(L, 1, name);
-  const char *text = lua_tostring(L, -1);
-  lua_pop(L, 1);
-  return text;
-}
-
-static bool boolean_option(lua_State *L, const char *name) {
-  lua_getfield(L, 1, name);
-  bool value = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
 /* options.users = { name = password }, as an array in memory that Lua collects. */
 static void read_users(lua_State *L, pump_node_options *options) {
   if (lua_getfield(L, 1, "users") != LUA_TTABLE) return;
@@ -72,17 +59,17 @@ static int core_node(lua_State *L) {
   lua_settop(L, 1);
   pump_node_options options;
   pump_node_options_init(&options);
-  options.file = string_option(L, "file");
-  options.listen = string_option(L, "listen");
-  options.http = string_option(L, "http");
-  options.tls_cert = string_option(L, "tls_cert");
-  options.tls_key = string_option(L, "tls_key");
-  options.tls_ca = string_option(L, "tls_ca");
-  const char *like = string_option(L, "like");
+  options.file = pump_lua_text_option(L, 1, "file");
+  options.listen = pump_lua_text_option(L, 1, "listen");
+  options.http = pump_lua_text_option(L, 1, "http");
+  options.tls_cert = pump_lua_text_option(L, 1, "tls_cert");
+  options.tls_key = pump_lua_text_option(L, 1, "tls_key");
+  options.tls_ca = pump_lua_text_option(L, 1, "tls_ca");
+  const char *like = pump_lua_text_option(L, 1, "like");
   if (like) options.like = like;
-  options.sync_normal = boolean_option(L, "sync_normal");
-  options.insecure_listen = boolean_option(L, "insecure_listen");
-  options.http_faults = boolean_option(L, "http_faults");
+  options.sync_normal = pump_lua_flag_option(L, 1, "sync_normal", false);
+  options.insecure_listen = pump_lua_flag_option(L, 1, "insecure_listen", false);
+  options.http_faults = pump_lua_flag_option(L, 1, "http_faults", false);
   read_users(L, &options);
   void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
