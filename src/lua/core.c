@@ -7,6 +7,7 @@
 #include "lua/event.h"
 #include "lua/json.h"
 #include "lua/loop.h"
+#include "lua/page.h"
 #include "lua/url.h"
 
 /* core.guid() -> a new random UUID as text */
@@ -68,7 +69,8 @@ int luaopen_pump_core(lua_State *L) {
   pump_lua_push_loop(L);
   luaL_newlib(L, functions);
   pump_lua_open_loop(L, 1);
-  pump_lua_open_event(L, 1);
+  pump_lua_open_event(L);
+  pump_lua_open_page(L, 1);
   pump_lua_open_url(L);
   pump_lua_open_client(L, 1);
   pump_lua_open_subscription(L);

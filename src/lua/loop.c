@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "lua/event.h"
 #include "lua/members.h"
+#include "lua/page.h"
 
 #define LOOP_TYPE  "pump.loop"
 #define TIMER_TYPE "pump.timer"
