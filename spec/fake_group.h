@@ -156,7 +156,7 @@ static inline void on_frame(fake_server *to, const pump_tcp_frame *frame) {
 typedef struct program {
   pump_client *client;
   pump_consumer *consumer;
-  int got, pages, lives, losts, lost, ended, retries;
+  int got, pages, lives, losts, lost, lost_in, ended, retries;
   int numbers[MOST]; /* in the order in which they came */
   pump_guid ids[MOST];
   bool takes, acks, closes_itself;
@@ -189,6 +189,7 @@ static inline void on_lost(pump_consumer *consumer, int code, void *ud) {
   (void)consumer;
   self->losts++;
   self->lost = code;
+  self->lost_in = pump_client_state(self->client);
 }
 
 static inline void on_ended(pump_consumer *consumer, const pump_result *result, void *ud) {

@@ -269,6 +269,7 @@ static void endings(void) {
   until(&self.lives, 2);
   tap_ok(self.ended == 0 && connections == 2 && self.losts == 1 && self.lost == PUMP_ECLOSED,
          "with the next connection it connects again");
+  tap_ok(self.lost_in == PUMP_STATE_RECONNECTING, "and is told of the loss before there is one");
   push_now(0, 3, 1);
   until(&self.got, 6);
   pump_consumer_ack(self.consumer, self.ids, 3);
