@@ -128,8 +128,11 @@ local function conninfo(session)
     "bytes_in", "bytes_out" } do
     members[#members + 1] = { name, stats[name] }
   end
-  members[#members + 1] = { "latency_p50", stats.latency.p50 }
-  members[#members + 1] = { "latency_p99", stats.latency.p99 }
+  for _, name in ipairs { "p50", "p99" } do
+    local seconds = stats.latency[name]
+    members[#members + 1] = { "latency_" .. name,
+      session.format == "table" and text.duration(seconds) or seconds }
+  end
   session:record(members)
 end
 

@@ -150,14 +150,18 @@ local function on_terminal(out, s)
   return out:is_terminal() and json_text.safe(s) or s
 end
 
+-- An object over several lines. What is in it is made harmless before colours come.
+local function laid_out(out, event)
+  return json_text.indent(on_terminal(out, event_json(event)), 80, out:painter())
+end
+
 local function array_writer(out)
   local opened = false
   return {
     add = function(_, event)
       out:write(opened and ",\n" or "[\n")
       opened = true
-      local laid_out = json_text.indent(event_json(event), 80, out:painter())
-      out:write(on_terminal(out, laid_out))
+      out:write(laid_out(out, event))
     end,
     settle = function() end,
     finish = function() out:write(opened and "\n]\n" or "[]\n") end,
@@ -174,9 +178,7 @@ function format.events(out, options)
       return on_terminal(out, event_json(event, options.exact)) .. "\n"
     end)
   elseif name == "json" and options.live then
-    return plain_writer(out, function(event)
-      return on_terminal(out, json_text.indent(event_json(event), 80, out:painter())) .. "\n"
-    end)
+    return plain_writer(out, function(event) return laid_out(out, event) .. "\n" end)
   elseif name == "json" then
     return array_writer(out)
   elseif name == "raw" then

@@ -5,7 +5,7 @@ local format = require "repl.format"
 
 return {
   { "url", "URL", short = "u",
-    help = "where to: tcp://…, memory:, file:PATH (else PUMP_URL, else memory:)" },
+    help = "where to: tcp://…, discover://…, memory:, file:PATH (else PUMP_URL, else memory:)" },
   { "user", "NAME", help = "who we are; the password is in PUMP_PASSWORD, or see -W" },
   { "ask-password", short = "W", help = "ask for the password" },
   { "format", "FORMAT", one_of = format.names, help = "table, json, jsonl or raw" },

@@ -26,8 +26,11 @@ local function json_of(members)
   return "{" .. table.concat(pieces, ",") .. "}"
 end
 
-local function on_terminal(out, s)
-  return out:is_terminal() and json_text.safe(s) or s
+-- As JSON: one line, or with `is_laid_out` several, which are made harmless before colours come.
+local function as_json(out, members, is_laid_out)
+  local line = json_of(members)
+  if out:is_terminal() then line = json_text.safe(line) end
+  return is_laid_out and json_text.indent(line, 80, out:painter()) or line
 end
 
 local function plain(value)
@@ -45,9 +48,7 @@ end
 -- One answer. sentence is what people read instead of it (a table of the members, if it is nil).
 function record.write(out, name, members, sentence)
   if name == "json" or name == "jsonl" then
-    local line = json_of(members)
-    if name == "json" then line = json_text.indent(line, 80, out:painter()) end
-    return out:write(on_terminal(out, line) .. "\n")
+    return out:write(as_json(out, members, name == "json") .. "\n")
   elseif name == "raw" then
     for _, member in ipairs(members) do
       local value = plain(member[2])
@@ -89,7 +90,7 @@ local function array_writer(out)
     add = function(_, members)
       out:write(opened and ",\n" or "[\n")
       opened = true
-      out:write(on_terminal(out, json_text.indent(json_of(members), 80, out:painter())))
+      out:write(as_json(out, members, true))
     end,
     finish = function() out:write(opened and "\n]\n" or "[]\n") end,
   }
@@ -107,9 +108,9 @@ function record.rows(out, name)
   if name == "json" then return array_writer(out) end
   return {
     add = function(_, members)
-      local line = name == "raw" and raw_line(members) or json_of(members)
-      if out:is_terminal() then line = name == "raw" and text.safe(line) or json_text.safe(line) end
-      out:write(line .. "\n")
+      if name == "jsonl" then return out:write(as_json(out, members) .. "\n") end
+      local line = raw_line(members)
+      out:write((out:is_terminal() and text.safe(line) or line) .. "\n")
     end,
     finish = function() end,
   }

@@ -242,6 +242,8 @@ describe("ping and conninfo", function()
     assert.equal(0, info.requests)
     assert.equal(0, info.reconnects)
     assert.is_true(info.bytes_out > 0)
+    assert.equal("number", type(info.latency_p50))
+    assert.matches("\nlatency_p50 +0.000 ms\n", fine(on("--format", "table", "conninfo")).out)
     fails(1, "one argument too many", on("ping", "x"))
   end)
 

@@ -182,6 +182,22 @@ describe_here("in a terminal", function()
     assert.is_false(coloured("-q --no-color"))
   end)
 
+  it("colours JSON whose letters are not all ASCII, too", function()
+    open "-q --format json"
+    ends(prompt)
+    line [[x = conn:publish_event("é", "日本", { Pony = "é\xc2\x9b5m" })]]
+    for _, command in ipairs { "\\read é", "\\streams", "\\meta é" } do
+      line "for _ = 1, 50 do print() end"
+      local view = line(command)
+      assert.matches("é", view)
+      assert.is_nil(view:find("\\x1b", 1, true), view)
+      assert.is_nil(view:find("\\u001b", 1, true), view)
+    end
+    line "\\read é"
+    assert.matches('"é\\u009b5m"', screen(), 1, true)
+    assert.truthy(terminal.tmux("capture-pane -p -e"):find("\27[32m", 1, true))
+  end)
+
   it("stays after -e where it is told to", function()
     open "-q -i -e 'seven = 7'"
     ends(prompt)
