@@ -278,7 +278,7 @@ static void test_duration(void) {
   pump_node_faults got = pump_node_get_faults(node);
   tap_ok(it.size == 0 && got.duration > 0 && got.duration <= 770 && got.refuse,
          "it lasts as long as it is to");
-  run(&it, 120);
+  run(&it, 900);
   got = pump_node_get_faults(node);
   ask(&it, PUMP_TCP_PING, (pump_bytes){0});
   run(&it, 20);
