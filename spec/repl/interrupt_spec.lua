@@ -8,7 +8,7 @@ local key, shows, ends = terminal.key, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
 
 -- It is meant to take a tenth; the rest is for tmux, and for a machine that does other things.
-local soon = 0.6
+local soon = 0.6 * support.slow
 
 local function open()
   terminal.open()
@@ -146,17 +146,17 @@ describe("an interrupt", function()
 
   for name, command in pairs {
     ["an import"] = { [[-u memory: import big]], [[yes '{"type":"T"}']] },
-    ["an import that waits"] = { [[-u memory: import big]], "exec sleep 20" },
-    ["a script that waits"] = { [[-e "pump.sleep(60)"]], "exec sleep 20" },
-    ["a tail"] = { [[-u memory: tail news]], "exec sleep 20" },
-    ["a ping of many"] = { [[-u memory: ping --count 100 >/dev/null]], "exec sleep 20" },
+    ["an import that waits"] = { [[-u memory: import big]], "exec sleep 60" },
+    ["a script that waits"] = { [[-e "pump.sleep(60)"]], "exec sleep 60" },
+    ["a tail"] = { [[-u memory: tail news]], "exec sleep 60" },
+    ["a ping of many"] = { [[-u memory: ping --count 100 >/dev/null]], "exec sleep 60" },
   } do
     it("stops " .. name .. " with the status 130", function()
       local result = support.run({}, { shell = [[
         mkfifo "$SCRATCH.in"
         (]] .. command[2] .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
         "$PUMPSH" -q ]] .. command[1] .. [[ <"$SCRATCH.in" & pump=$!
-        sleep 0.7; start=$(date +%s%N)
+        sleep ]] .. 0.7 * support.slow .. [[; start=$(date +%s%N)
         kill -INT $pump; wait $pump; echo "status $?"
         echo $((($(date +%s%N) - start) / 1000000))
         kill $writer; rm "$SCRATCH.in"]] })
