@@ -123,14 +123,14 @@ describe("an interrupt", function()
   teardown(support.clean)
 
   it("of an import says how many events are written", function()
-    local some = [[yes '{"type":"T"}' | head -700; exec sleep 20]]
+    local some = [[yes '{"type":"T"}' | head -700; exec sleep 60]]
     for _, input in ipairs { [[yes '{"type":"T"}']], some } do
       local store = "file:" .. support.path(".db")
       local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
         mkfifo "$SCRATCH.in"
         (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
         "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
-        sleep 1; kill -INT $pump; wait $pump; status=$?
+        sleep ]] .. support.slow .. [[; kill -INT $pump; wait $pump; status=$?
         kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
       assert.equal(130, result.status)
       local said = result.err:match(
