@@ -8,7 +8,7 @@ local key, shows, ends = terminal.key, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
 
 -- It is meant to take a tenth; the rest is for tmux, and for a machine that does other things.
-local soon = 0.6
+local soon = 0.6 * support.slow
 
 local function open()
   terminal.open()
@@ -123,14 +123,14 @@ describe("an interrupt", function()
   teardown(support.clean)
 
   it("of an import says how many events are written", function()
-    local some = [[yes '{"type":"T"}' | head -700; exec sleep 20]]
+    local some = [[yes '{"type":"T"}' | head -700; exec sleep 60]]
     for _, input in ipairs { [[yes '{"type":"T"}']], some } do
       local store = "file:" .. support.path(".db")
       local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
         mkfifo "$SCRATCH.in"
         (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
         "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
-        sleep 1; kill -INT $pump; wait $pump; status=$?
+        sleep ]] .. support.slow .. [[; kill -INT $pump; wait $pump; status=$?
         kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
       assert.equal(130, result.status)
       local said = result.err:match(
@@ -146,17 +146,17 @@ describe("an interrupt", function()
 
   for name, command in pairs {
     ["an import"] = { [[-u memory: import big]], [[yes '{"type":"T"}']] },
-    ["an import that waits"] = { [[-u memory: import big]], "exec sleep 20" },
-    ["a script that waits"] = { [[-e "pump.sleep(60)"]], "exec sleep 20" },
-    ["a tail"] = { [[-u memory: tail news]], "exec sleep 20" },
-    ["a ping of many"] = { [[-u memory: ping --count 100 >/dev/null]], "exec sleep 20" },
+    ["an import that waits"] = { [[-u memory: import big]], "exec sleep 60" },
+    ["a script that waits"] = { [[-e "pump.sleep(60)"]], "exec sleep 60" },
+    ["a tail"] = { [[-u memory: tail news]], "exec sleep 60" },
+    ["a ping of many"] = { [[-u memory: ping --count 100 >/dev/null]], "exec sleep 60" },
   } do
     it("stops " .. name .. " with the status 130", function()
       local result = support.run({}, { shell = [[
         mkfifo "$SCRATCH.in"
         (]] .. command[2] .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
         "$PUMPSH" -q ]] .. command[1] .. [[ <"$SCRATCH.in" & pump=$!
-        sleep 0.7; start=$(date +%s%N)
+        sleep ]] .. 0.7 * support.slow .. [[; start=$(date +%s%N)
         kill -INT $pump; wait $pump; echo "status $?"
         echo $((($(date +%s%N) - start) / 1000000))
         kill $writer; rm "$SCRATCH.in"]] })
