@@ -83,6 +83,9 @@ static void answer_peer(pump_peer *peer) {
     }
     pump_peer_flush(peer);
   } while (peer->requests && !peer->is_sending);
+  /* All went out at once: nobody will tell that there is room now. */
+  if (!peer->is_sending && (peer->listener.is_behind || peer->is_hungry))
+    pump_node_schedule(peer->node, peer);
   pump_peer_balance(peer);
 }
 
