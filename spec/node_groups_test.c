@@ -510,6 +510,28 @@ static void test_backlog(void) {
   node_child_stop(&node);
 }
 
+/* Found by chaos_test.c: too much at once for one turn, which the system's buffers swallow whole. */
+static void test_swallowed(void) {
+  enum { SIZE = 600000, COUNT = 6 };
+  node_child node = start(NULL, NULL);
+  node_peer peer;
+  static char data[SIZE];
+  pushed what;
+  int count = 0;
+  memset(data, 'x', SIZE - 1);
+  node_peer_connect(&peer, node.port);
+  for (int i = 0; i < COUNT; i++)
+    write_event(&peer, "large", "x", data, "");
+  create(&peer, "large", "g", &usual);
+  join(&peer, 1, "large", "g", COUNT, NULL);
+  while (count < COUNT && receive(&peer, &what))
+    count++;
+  tap_ok(count == COUNT, "who takes all at once gets the rest, without a word from him (%d)",
+         count);
+  node_peer_close(&peer);
+  node_child_stop(&node);
+}
+
 int main(void) {
   if (!mkdtemp(directory)) return 1;
   node_child node = start(NULL, NULL);
@@ -527,6 +549,7 @@ int main(void) {
   test_like_23();
   test_slow();
   test_backlog();
+  test_swallowed();
   char command[64];
   snprintf(command, sizeof command, "rm -r %s", directory);
   return system(command) != 0 || tap_done();
