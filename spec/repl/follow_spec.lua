@@ -49,7 +49,8 @@ describe("tail", function()
 
   it("takes $all, from the very event that is there", function()
     local result = with_server [[
-      at=$("$PUMPSH" -u "$url" read '$all' | grep '"type":"t2"' | sed 's/.*"commit":\([0-9]*\).*/\1/')
+      at=$("$PUMPSH" -u "$url" read '$all' | grep '"type":"t2"' |
+        sed 's/.*"commit":\([0-9]*\).*/\1/')
       "$PUMPSH" -u "$url" tail '$all' --from $at | head -1 | grep -o '"type":"t."'
       "$PUMPSH" -u "$url" tail '$all' --from 0 | head -1 >"$SCRATCH.first"
       "$PUMPSH" -u "$url" read '$all' --count 1 | cmp "$SCRATCH.first" - && echo same

@@ -88,7 +88,11 @@ function support.serve(store, listen)
   return {
     address = assert(address, "the server does not start"),
     url = "tcp://admin:changeit@" .. address,
-    stop = function() os.execute("kill " .. pid) end,
+    -- Waits for its end: the address and the store are another's from then on.
+    stop = function()
+      os.execute(("kill %d 2>/dev/null; for i in $(seq 100); do kill -0 %d 2>/dev/null || break; "
+        .. "sleep 0.02; done"):format(pid, pid))
+    end,
   }
 end
 
