@@ -6,7 +6,7 @@
 
 #include "chaos.h"
 
-enum { GROUPS = 3, CONSUMERS = GROUPS * CLIENTS, MOST_EVENTS = 1 << 20, GIVEN_UP_AFTER = 2000 };
+enum { GROUPS = 3, CONSUMERS = GROUPS * CLIENTS, MOST_EVENTS = 1 << 20, GIVEN_UP_AFTER = 6000 };
 
 typedef struct chaos_group {
   const char *name, *strategy;
@@ -42,7 +42,7 @@ typedef struct chaos_consumer {
 } chaos_consumer;
 
 static chaos_consumer chaos_consumers[CONSUMERS];
-static struct { unsigned acked, taken, again, groups; } chaos_counts;
+static struct { unsigned acked, taken, came, again, groups; } chaos_counts;
 
 static void chaos_consume(void *consumer);
 
@@ -53,14 +53,16 @@ static void chaos_forget_acks(chaos_consumer *self, size_t count) {
   memmove(self->acks, self->acks + count, self->ack_count * sizeof *self->acks);
 }
 
-/* The node answers in order: it has taken what went out before this ping on the same connection. */
-static void chaos_pong(pump_client *client, const pump_result *result, void *ud) {
+/* The node does things in order: it has taken what went out before this question on the same
+ * connection. (A ping would not do, which it answers before anything else.) What was on its way for
+ * long may have been given up meanwhile. */
+static void chaos_answered(pump_client *client, const pump_result *result, void *ud) {
   chaos_consumer *self = ud;
   (void)client;
-  chaos_took(result, "a ping");
+  chaos_took(result, "a question");
   bool is_same = self->asked_losses == self->losses && self->asked_life == chaos.lives;
   for (size_t i = 0; is_same && result->status == 0 && i < self->asked_about; i++) {
-    if (chaos_now() - self->acks[i].at > GIVEN_UP_AFTER / 3) continue;
+    if (chaos_now() - self->acks[i].at > GIVEN_UP_AFTER / 6) continue;
     self->group->taken[self->acks[i].number] = (uint16_t)chaos.lives;
     self->group->retries[self->acks[i].number] = self->acks[i].retries;
     chaos_counts.taken++;
@@ -73,7 +75,9 @@ static void chaos_pong(pump_client *client, const pump_result *result, void *ud)
 static void chaos_ask(void *ud) {
   chaos_consumer *self = ud;
   pump_call call = {.timeout = PATIENCE};
-  if (!chaos.is_ending && pump_client_ping(self->client, &call, chaos_pong, self) == 0) return;
+  if (!chaos.is_ending && pump_client_read_event(self->client, chaos_name(self->group->stream),
+                                                 PUMP_END, false, &call, chaos_answered, self) == 0)
+    return;
   chaos_forget_acks(self, self->asked_about);
   self->asked_about = 0;
   self->is_asking = false;
@@ -99,7 +103,7 @@ static void chaos_came(chaos_consumer *self, const pump_event *event) {
       event->retry_count > group->retries[number])
     chaos_odd("group %s: event %" PRId64 " came for the %d. time, its ack was taken at the %d.",
               group->name, number, event->retry_count + 1, group->retries[number] + 1);
-  chaos_counts.again += group->seen[number] > 0;
+  *(group->seen[number] > 0 ? &chaos_counts.again : &chaos_counts.came) += 1;
   if (group->seen[number] < UINT8_MAX) group->seen[number]++;
   while (group->seen[group->next] > 0)
     group->next++;
@@ -218,6 +222,13 @@ static bool chaos_consumers_are_at(const int64_t *counts) {
   for (int i = 0; i < GROUPS; i++)
     if (chaos_groups[i].next < counts[chaos_groups[i].stream]) return false;
   return true;
+}
+
+static int64_t chaos_consumers_lack(const int64_t *counts) {
+  int64_t sum = 0;
+  for (int i = 0; i < GROUPS; i++)
+    sum += counts[chaos_groups[i].stream] - chaos_groups[i].next;
+  return sum;
 }
 
 /* For those who want to know why they are not. */

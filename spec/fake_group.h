@@ -28,7 +28,7 @@ static int connections, unsubscriptions, in_flight_allowed;
 static uint8_t answer_command; /* to what is asked of a group; 0: nothing */
 static const char *answer_body;
 static size_t answer_size;
-static bool confirms;
+static bool confirms, refuses_to_unsubscribe;
 static int push_in_answer, push_before;
 static pump_buffer asked; /* the last body that was asked of a group */
 static uint8_t asked_command;
@@ -135,7 +135,10 @@ static inline void answer(fake_server *to, const pump_tcp_frame *frame) {
   case PUMP_TCP_PERSISTENT_SUBSCRIPTION_NAK_EVENTS: take_answers(frame); break;
   case PUMP_TCP_UNSUBSCRIBE_FROM_STREAM:
     unsubscriptions++;
-    fake_reply(to, frame, PUMP_TCP_SUBSCRIPTION_DROPPED, NULL, 0);
+    if (refuses_to_unsubscribe)
+      fake_reply(to, frame, PUMP_TCP_NOT_HANDLED, "\x08\x01", 2);
+    else
+      fake_reply(to, frame, PUMP_TCP_SUBSCRIPTION_DROPPED, NULL, 0);
     break;
   default:
     asked_command = frame->command;
@@ -216,6 +219,7 @@ static inline int start(program *self) {
   connections = unsubscriptions = push_in_answer = push_before = ack_frames = nack_frames = 0;
   answer_command = 0;
   confirms = true;
+  refuses_to_unsubscribe = false;
   memset(acked, 0, sizeof acked);
   memset(nacked, 0, sizeof nacked);
   last_name[0] = last_why[0] = '\0';

@@ -19,6 +19,8 @@
 #define FIRST_SLOTS     64
 /* Events that came one after the other for one subscription and share a page. */
 #define LONGEST_RUN 64
+/* ms in which what comes for a subscription that was left may have been on its way. */
+#define STRAY_PAUSE 1000
 
 /* A place in the registry. The correlation id of a request is the session's own random half, the
  * place and how often it was taken: an answer finds its conversation without a search, and one
@@ -48,6 +50,8 @@ struct pump_session {
   bool spoke; /* a whole frame came */
   uint8_t seed[16];
   uint64_t heartbeats;
+  pump_tcp_correlation stray; /* the subscription that was left again last, and when */
+  uint64_t stray_at;
   char words[512];
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;
@@ -147,12 +151,16 @@ static void unlist(pump_session *session, pump_conversation *conversation) {
   conversation->next = NULL;
 }
 
-/* Nobody waits for what the server says to that, and where there is no memory to say it, what it
- * pushes is dropped as it comes. */
+/* Nobody waits for what the server says to that: where it has not heard it, or there was no memory
+ * to say it, what it pushes tells (see handle_stray). */
+static void unsubscribe_from(pump_session *session, const pump_tcp_correlation *id) {
+  pump_tcp_frame_write(&session->output, PUMP_TCP_UNSUBSCRIBE_FROM_STREAM, id, (pump_bytes){0},
+                       (pump_bytes){0}, (pump_bytes){0});
+}
+
 static void unsubscribe(pump_session *session, const pump_conversation *conversation) {
-  pump_tcp_correlation correlation = correlation_of(session, conversation->slot - 1);
-  pump_tcp_frame_write(&session->output, PUMP_TCP_UNSUBSCRIBE_FROM_STREAM, &correlation,
-                       (pump_bytes){0}, (pump_bytes){0}, (pump_bytes){0});
+  pump_tcp_correlation id = correlation_of(session, conversation->slot - 1);
+  unsubscribe_from(session, &id);
 }
 
 void pump_session_forget(pump_session *session, pump_conversation *conversation) {
@@ -371,6 +379,30 @@ static void handle_too_large(pump_session *session, const pump_tcp_frame *frame,
   answered(session, conversation, now);
 }
 
+/* What nobody waits for. Events of a subscription that we have left may have been on their way; but
+ * when they go on, the server did not hear that we left, and would go on for ever: a group would wait
+ * for our answers to them. */
+static void handle_stray(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
+  const pump_tcp_correlation *id = &frame->correlation;
+  bool is_push = frame->command == PUMP_TCP_STREAM_EVENT_APPEARED ||
+                 frame->command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED;
+  say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
+  if (!is_push || memcmp(id->bytes, session->seed, 8) != 0) return;
+  if (now < session->stray_at + STRAY_PAUSE && memcmp(id, &session->stray, sizeof *id) == 0) return;
+  session->stray = *id;
+  session->stray_at = now;
+  unsubscribe_from(session, id);
+}
+
+/* Whatever else ends it, the server still has it: a refused answer of a consumer, mostly. */
+static bool must_unsubscribe(const pump_conversation *conversation, const pump_tcp_frame *frame,
+                             const pump_reply *reply) {
+  bool was_subscribed = conversation->was_confirmed || conversation->is_open ||
+                        reply->outcome == PUMP_OUTCOME_CONFIRMED;
+  return was_subscribed && conversation->decision != PUMP_GO_ON &&
+         frame->command != PUMP_TCP_SUBSCRIPTION_DROPPED;
+}
+
 static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   static const pump_tcp_correlation nobody;
   if (frame->command == PUMP_TCP_HEARTBEAT_REQUEST)
@@ -382,7 +414,7 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     if (frame->command == PUMP_TCP_BAD_REQUEST &&
         memcmp(&frame->correlation, &nobody, sizeof nobody) == 0)
       return refuse_connection(session, frame->payload);
-    say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
+    handle_stray(session, frame, now);
     return 0;
   }
   if (is_pushed(conversation, frame->command)) {
@@ -400,8 +432,7 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
     say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
   pump_conversation_inspect(conversation, &reply);
-  if (reply.outcome == PUMP_OUTCOME_CONFIRMED && conversation->decision != PUMP_GO_ON)
-    unsubscribe(session, conversation); /* there was no memory to go on */
+  if (must_unsubscribe(conversation, frame, &reply)) unsubscribe(session, conversation);
   answered(session, conversation, now);
   return 0;
 }
