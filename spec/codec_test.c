@@ -386,6 +386,21 @@ static void garbage_is_refused(void) {
          "raw and unknown commands have no message");
 }
 
+/* An event, and one whose key takes two bytes instead of one: what all decoders count is what they
+ * have read. */
+static void long_keys_hide_events(void) {
+  static const pump_bytes bodies[] = {{"\x0a\x02\x0a\x00", 4}, {"\x0a\x03\x8a\x00\x00", 5}};
+  pump_page *pushed;
+  pump_tcp_page read;
+  int code = pump_tcp_decode_pushes(PUMP_TCP_STREAM_EVENT_APPEARED, NULL, bodies, 2, &pushed);
+  tap_ok(code == 0 && pushed->count == 1 && pushed->events[0].record,
+         "an event behind a long key is not there when pushed");
+  if (code == 0) pump_page_unref(pushed);
+  code = pump_tcp_decode_page(PUMP_TCP_STREAM_EVENT_APPEARED, NULL, bodies[1], &read);
+  tap_ok(code == 0 && read.page->count == 0, "nor is it on a page");
+  if (code == 0) pump_page_unref(read.page);
+}
+
 int main(void) {
   static const char *const files[] = {
 #define XX(file) file,
@@ -416,5 +431,6 @@ int main(void) {
   what_a_node_encodes_is_read(true);
   events_of_all_sizes_are_read();
   garbage_is_refused();
+  long_keys_hide_events();
   return tap_done();
 }

@@ -30,6 +30,7 @@ for _, name in ipairs(recordings) do
     end
   end
 end
+write(folder .. "/message/long_key", "\xc2\x0a\3\x8a\0\0")
 for first = 1, #frames, 5 do
   local last = math.min(first + 4, #frames)
   write(("%s/frame/%03d"):format(folder, first), "\7", table.concat(frames, "", first, last))

@@ -3,6 +3,7 @@
 #ifndef PUMP_NET_LOCALHOST_H
 #define PUMP_NET_LOCALHOST_H
 
+#include <stdbool.h>
 #include <strings.h>
 #include <uv.h>
 

@@ -301,6 +301,8 @@ int pump_tcp_decode_pushes(uint8_t command, pump_block *block, const pump_bytes 
   bool whole = true;
   for (size_t i = 0; whole && i < bodies_count; i++)
     whole = decode_push(fields, bodies[i], &event, &record);
+  /* One whose key takes more bytes than it needs was counted and is not read. */
+  page->count = (size_t)(event - pump_page_events(page));
   if (whole) {
     *out = page;
     return 0;
