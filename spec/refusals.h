@@ -23,9 +23,9 @@ static inline void each_refusal(void (*meet)(const refusal *), const refusal *ow
       {"a drop without a body", PUMP_TCP_SUBSCRIPTION_DROPPED, NULL, 0, PUMP_EDROPPED},
       {"a bad request", PUMP_TCP_BAD_REQUEST, "what?", 5, PUMP_EBADREQUEST},
       {"not the leader", PUMP_TCP_NOT_HANDLED,
-       "\x08\x02\x12\x0e\x0a\x09"
-       "127.0.0.1\x10\xd9\x08",
-       18, PUMP_ENOTLEADER},
+       "\x08\x02\x12\x0d\x0a\x09"
+       "127.0.0.1\x10\x01", /* port 1, where nobody listens */
+       17, PUMP_ENOTLEADER},
       {"silence", PUMP_TCP_HEARTBEAT_RESPONSE, NULL, 0, PUMP_ETIMEOUT},
   };
   for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
