@@ -16,10 +16,6 @@ local format = {}
 
 format.names = { "table", "json", "jsonl", "raw" }
 
-local function is_valid(s)
-  return utf8.len(s) ~= nil and json.decode(s) ~= nil
-end
-
 local function quote(s)
   return (json.encode(utf8.len(s) and s or text.safe(s)))
 end
@@ -29,7 +25,7 @@ end
 local function body(name, bytes, is_json, exact)
   local null_is_empty = not (is_json and name == "data")
   if bytes == "" and null_is_empty then return string.format('"%s":null', name) end
-  local fits = is_json ~= false and bytes ~= "" and is_valid(bytes)
+  local fits = is_json ~= false and bytes ~= "" and json_text.is_json(bytes)
     and not (null_is_empty and bytes == "null")
   if fits and exact then fits = not bytes:find("[\r\n]") and not bytes:find("^%s") and
     not bytes:find("%s$") end
@@ -69,41 +65,42 @@ local function brief(bytes, is_json)
     if not text.is_text(start) then return text.hex(bytes) end
     return string.format("(%s bytes) %s…", text.count(#bytes), text.safe((start:gsub("%s+", " "))))
   end
-  if is_json ~= false and is_valid(bytes) then
+  if is_json ~= false and json_text.is_json(bytes) then
     return json_text.safe(json_text.compact(bytes))
   end
   if text.is_text(bytes) then return text.safe(bytes) end
   return text.hex(bytes)
 end
 
--- A body in a block: as many lines as it needs.
-local function full(bytes, is_json, width, paint)
-  if bytes == "" then return nil end
-  if is_json ~= false and is_valid(bytes) then
-    return json_text.indent(json_text.safe(bytes), width, paint)
-  end
-  if text.is_text(bytes) then return text.safe(bytes, true) end
-  return paint(text.hex(bytes, 64), "dim")
-end
+local label_width = 10
 
--- One event as a block of lines.
-local function event_block(event, width, paint)
-  local title = string.format("%s@%d %s", event.stream or "", event.event_number,
-    event.type or "(its event is gone)")
-  local lines = { paint(text.safe(title), "title") }
+-- One event as a block of lines; a body that is long stays brief among those that come live.
+local function write_block(out, event, is_live)
+  local paint = out:painter()
+  local margin = "\n" .. string.rep(" ", label_width)
+  local width = math.max(0, math.min(out:width(), 100) - label_width)
   local function add(name, value)
-    if not value or value == "" then return end
-    local margin = string.rep(" ", 10)
-    lines[#lines + 1] = paint(text.pad(name, 10), "dim") .. value:gsub("\n", "\n" .. margin)
+    if value == "" then return end
+    out:write(paint(text.pad(name, label_width), "dim") .. value:gsub("\n", margin) .. "\n")
   end
-  width = math.min(width, 100) - 10
+  -- A body has as many lines as it needs.
+  local function add_body(name, bytes, is_json)
+    if is_live and #bytes > long then return add(name, brief(bytes, is_json)) end
+    if bytes ~= "" and is_json ~= false and json_text.is_json(bytes) then
+      out:write(paint(text.pad(name, label_width), "dim"))
+      json_text.write(out, bytes, width, label_width)
+      return out:write "\n"
+    end
+    add(name, text.is_text(bytes) and text.safe(bytes, true) or paint(text.hex(bytes, 64), "dim"))
+  end
+  out:write(paint(text.safe(string.format("%s@%d %s", event.stream or "", event.event_number,
+    event.type or "(its event is gone)")), "title") .. "\n")
   add("id", text.safe(event.id or ""))
   add("created", time_text(event.created))
   local at = event.position
   if at and (at.commit or -1) >= 0 then add("position", string.format("%d", at.commit)) end
-  add("data", full(event.data or "", event.is_json, width, paint))
-  add("metadata", full(event.metadata or "", nil, width, paint))
-  return table.concat(lines, "\n") .. "\n"
+  add_body("data", event.data or "", event.is_json)
+  add_body("metadata", event.metadata or "", nil)
 end
 
 local function row_of(event, with_stream)
@@ -138,9 +135,9 @@ local function live_line(event, width, label)
   return columns.line(row, live_widths, width) .. "\n"
 end
 
-local function plain_writer(out, render)
+local function plain_writer(add)
   return {
-    add = function(_, event, label) out:write(render(event, label)) end,
+    add = function(_, event, label) add(event, label) end,
     settle = function() end,
     finish = function() end,
   }
@@ -150,9 +147,9 @@ local function on_terminal(out, s)
   return out:is_terminal() and json_text.safe(s) or s
 end
 
--- An object over several lines. What is in it is made harmless before colours come.
-local function laid_out(out, event)
-  return json_text.indent(on_terminal(out, event_json(event)), 80, out:painter())
+-- An object over several lines.
+local function write_laid_out(out, event)
+  json_text.write(out, event_json(event), 80)
 end
 
 local function array_writer(out)
@@ -161,7 +158,7 @@ local function array_writer(out)
     add = function(_, event)
       out:write(opened and ",\n" or "[\n")
       opened = true
-      out:write(laid_out(out, event))
+      write_laid_out(out, event)
     end,
     settle = function() end,
     finish = function() out:write(opened and "\n]\n" or "[]\n") end,
@@ -174,28 +171,29 @@ end
 function format.events(out, options)
   local name = options.format
   if name == "jsonl" then
-    return plain_writer(out, function(event)
-      return on_terminal(out, event_json(event, options.exact)) .. "\n"
+    return plain_writer(function(event)
+      out:write(on_terminal(out, event_json(event, options.exact)) .. "\n")
     end)
   elseif name == "json" and options.live then
-    return plain_writer(out, function(event) return laid_out(out, event) .. "\n" end)
+    return plain_writer(function(event)
+      write_laid_out(out, event)
+      out:write "\n"
+    end)
   elseif name == "json" then
     return array_writer(out)
   elseif name == "raw" then
-    return plain_writer(out, function(event)
+    return plain_writer(function(event)
       local data = event.data or ""
       if out:is_terminal() then
         data = utf8.len(data) and text.safe(data, true) or text.hex(data, 64)
       end
-      return data .. "\n"
+      out:write(data .. "\n")
     end)
   elseif options.expanded then
-    return plain_writer(out, function(event)
-      return event_block(event, out:width(), out:painter())
-    end)
+    return plain_writer(function(event) write_block(out, event, options.live) end)
   elseif options.live then
-    return plain_writer(out, function(event, label)
-      return live_line(event, out:width(), label or "")
+    return plain_writer(function(event, label)
+      out:write(live_line(event, out:width(), label or ""))
     end)
   end
   return table_writer(out, options.with_stream)

@@ -1,10 +1,11 @@
 -- JSON as text: looked into and laid out without being decoded, so that numbers, the order of
 -- keys and doubled keys stay as they were written. All of it wants text that is known to be JSON
--- (pump.json.decode took it).
+-- (is_json took it).
 
+local layout = require "repl.layout"
 local text = require "repl.text"
 
-local json_text = {}
+local json_text = { is_json = layout.is_json }
 
 -- The position behind the string that starts at `at`; nil where the text is cut before.
 local function string_end(s, at)
@@ -84,64 +85,13 @@ function json_text.safe(s)
   end))
 end
 
-local kinds = { ['"'] = "string", t = "word", f = "word", n = "word" }
-
--- Whether an array or object is no wider than so many columns. One that is much longer as it is
--- written is not looked at: it would be so again on each level.
-local function fits(s, at, columns)
-  local start = s:sub(at, at + 16 * columns)
-  local stop = value_end(start, 1)
-  return stop and text.width(json_text.compact(start:sub(1, stop - 1))) <= columns
-end
-
-local deepest = 40 -- a margin on each of many lines is more than the text itself
-
--- Indented by two blanks a level, or on one line where that is no wider than `width`. paint(s,
--- kind) may colour: kinds are key, string, number, word.
-function json_text.indent(s, width, paint)
-  paint = paint or function(piece) return piece end
-  local pieces, n = {}, 0
-  local function put(piece)
-    n = n + 1
-    pieces[n] = piece
+-- Writes it to an output: indented by two blanks a level, or on one line where that is no wider
+-- than `width`; harmless and in colours where people look. margin blanks stand before all lines but
+-- the first.
+function json_text.write(out, s, width, margin)
+  for piece in layout.json(s, width, margin or 0, out:is_terminal(), out:colours()) do
+    out:write(piece)
   end
-
-  local layout
-  local function container(at, margin, close, is_flat)
-    local flat = is_flat or fits(s, at, width - margin)
-    local inner = math.min(margin + 2, deepest)
-    local line = "\n" .. string.rep(" ", inner)
-    put(s:sub(at, at))
-    at = s:match("^%s*()", at + 1)
-    local empty = s:sub(at, at) == close
-    while s:sub(at, at) ~= close do
-      if not flat then put(line) end
-      at = layout(at, inner, close == "}", flat)
-      local comma, next_at = s:match("^%s*(,?)%s*()", at)
-      at = next_at
-      if comma == "," then put(flat and ", " or ",") end
-    end
-    if not flat and not empty then put("\n" .. string.rep(" ", margin)) end
-    put(close)
-    return at + 1
-  end
-
-  function layout(at, margin, is_member, flat)
-    if is_member then
-      local stop = string_end(s, at)
-      put(paint(s:sub(at, stop - 1), "key") .. ": ")
-      at = s:match("^%s*:%s*()", stop)
-    end
-    local first = s:sub(at, at)
-    if first == "{" then return container(at, margin, "}", flat) end
-    if first == "[" then return container(at, margin, "]", flat) end
-    local stop = value_end(s, at)
-    put(paint(s:sub(at, stop - 1), kinds[first] or "number"))
-    return stop
-  end
-
-  layout(s:match("^%s*()"), 0, false)
-  return table.concat(pieces)
 end
 
 return json_text

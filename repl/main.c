@@ -25,6 +25,8 @@ static void preload(lua_State *L) {
                                      {"pump.core_node", luaopen_pump_core_node},
                                      {"repl.system", luaopen_repl_system},
                                      {"repl.signals", luaopen_repl_signals},
+                                     {"repl.glyphs", luaopen_repl_glyphs},
+                                     {"repl.layout", luaopen_repl_layout},
 #ifdef PUMPSH_READLINE
                                      {"repl.editor", luaopen_repl_editor},
 #endif

@@ -2,9 +2,6 @@
 
 require "repl.coroutines"
 local system = require "repl.system"
-local text = require "repl.text"
-text.width = system.width
-
 local pump = require "pump"
 local task = require "pump.task"
 local args = require "repl.args"

@@ -27,7 +27,7 @@ function output:set_colour(wanted)
   local no = os.getenv("NO_COLOR")
   self.colour = wanted and self.terminal and (no == nil or no == "") and
     os.getenv("TERM") ~= "dumb"
-  self.paint = paint(self.colour)
+  self.paint = paint.painter(self.colour)
 end
 
 -- Columns that a table may take; no end when people don't look.
@@ -43,7 +43,12 @@ end
 
 -- The painter of what is written now.
 function output:painter()
-  return self.file and paint(false) or self.paint
+  return self.file and paint.painter(false) or self.paint
+end
+
+-- The colours of JSON that is written now, nil for none.
+function output:colours()
+  return self.colour and not self.file and paint.json or nil
 end
 
 -- An editor whose prompt stands on the terminal is taken out of the way before anything is

@@ -26,29 +26,34 @@ local function json_of(members)
   return "{" .. table.concat(pieces, ",") .. "}"
 end
 
--- As JSON: one line, or with `is_laid_out` several, which are made harmless before colours come.
-local function as_json(out, members, is_laid_out)
+-- As JSON on one line.
+local function write_line(out, members)
   local line = json_of(members)
-  if out:is_terminal() then line = json_text.safe(line) end
-  return is_laid_out and json_text.indent(line, 80, out:painter()) or line
+  out:write((out:is_terminal() and json_text.safe(line) or line) .. "\n")
 end
 
 local function plain(value)
   return value == nil and "" or tostring(value)
 end
 
-local function shown(out, member, margin)
+local function write_member(out, member, margin)
   local value = member[2]
-  if not member.json then return text.safe(plain(value)) end
-  local width = math.min(out:width(), 100) - margin
-  return (json_text.indent(json_text.safe(value), width, out:painter())
-    :gsub("\n", "\n" .. string.rep(" ", margin)))
+  out:write(out:painter()(text.pad(member[1], margin), "dim"))
+  if member.json then
+    json_text.write(out, value, math.max(0, math.min(out:width(), 100) - margin), margin)
+  else
+    out:write(text.safe(plain(value)))
+  end
+  out:write "\n"
 end
 
 -- One answer. sentence is what people read instead of it (a table of the members, if it is nil).
 function record.write(out, name, members, sentence)
-  if name == "json" or name == "jsonl" then
-    return out:write(as_json(out, members, name == "json") .. "\n")
+  if name == "json" then
+    json_text.write(out, json_of(members), 80)
+    out:write "\n"
+  elseif name == "jsonl" then
+    write_line(out, members)
   elseif name == "raw" then
     for _, member in ipairs(members) do
       local value = plain(member[2])
@@ -59,10 +64,7 @@ function record.write(out, name, members, sentence)
   else
     local widest = 0
     for _, member in ipairs(members) do widest = math.max(widest, #member[1]) end
-    for _, member in ipairs(members) do
-      out:write(out:painter()(text.pad(member[1], widest + 2), "dim")
-        .. shown(out, member, widest + 2) .. "\n")
-    end
+    for _, member in ipairs(members) do write_member(out, member, widest + 2) end
   end
 end
 
@@ -90,7 +92,7 @@ local function array_writer(out)
     add = function(_, members)
       out:write(opened and ",\n" or "[\n")
       opened = true
-      out:write(as_json(out, members, true))
+      json_text.write(out, json_of(members), 80)
     end,
     finish = function() out:write(opened and "\n]\n" or "[]\n") end,
   }
@@ -108,7 +110,7 @@ function record.rows(out, name)
   if name == "json" then return array_writer(out) end
   return {
     add = function(_, members)
-      if name == "jsonl" then return out:write(as_json(out, members) .. "\n") end
+      if name == "jsonl" then return write_line(out, members) end
       local line = raw_line(members)
       out:write((out:is_terminal() and text.safe(line) or line) .. "\n")
     end,

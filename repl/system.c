@@ -18,7 +18,6 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
-#include <wchar.h>
 
 extern char **environ;
 
@@ -72,31 +71,6 @@ static int read_input(lua_State *L) {
   while (got < 0 && errno == EINTR);
   if (got < 0) return failure(L, errno);
   lua_pushlstring(L, bytes, (size_t)got);
-  return 1;
-}
-
-/* width(text) -> the columns that it takes on a terminal */
-static int width(lua_State *L) {
-  size_t left;
-  const char *text = luaL_checklstring(L, 1, &left);
-  lua_Integer columns = 0;
-  mbstate_t state;
-  memset(&state, 0, sizeof state);
-  while (left > 0) {
-    wchar_t character;
-    size_t used = mbrtowc(&character, text, left, &state);
-    int wide = 1;
-    if (used == 0 || used > left) {
-      used = 1;
-      memset(&state, 0, sizeof state);
-    } else if ((wide = wcwidth(character)) < 0) {
-      wide = 1;
-    }
-    columns += wide;
-    text += used;
-    left -= used;
-  }
-  lua_pushinteger(L, columns);
   return 1;
 }
 
@@ -338,7 +312,6 @@ int luaopen_repl_system(lua_State *L) {
                                        {"size", terminal_size},
                                        {"wait", wait_for},
                                        {"read", read_input},
-                                       {"width", width},
                                        {"clock", monotonic},
                                        {"mkdir", make_folder},
                                        {"files", files},

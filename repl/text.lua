@@ -1,49 +1,16 @@
 -- Text for a terminal: harmless, measured, cut to fit.
 
 local distance = require "pump.distance"
+local glyphs = require "repl.glyphs"
 
 local text = {}
 
--- The columns that a string takes. The shell puts the terminal's own measure here (wide and
--- combining characters); without it every character counts as one.
-function text.width(s)
-  return utf8.len(s) or #s
-end
+-- width(s): the columns that a string takes.
+text.width = glyphs.width
 
-local named = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r" }
-
-local function escape_byte(byte)
-  return named[byte] or string.format("\\x%02x", byte:byte())
-end
-
--- Characters that steer a terminal or turn the reading direction, beyond the bytes below 32.
-local function steers(code)
-  return (code >= 0x7f and code <= 0x9f) or (code >= 0x202a and code <= 0x202e)
-    or (code >= 0x2066 and code <= 0x2069) or code == 0x2028 or code == 0x2029
-end
-
-local function escape_rest(s)
-  local pieces, at = {}, 1
-  while at <= #s do
-    local good, bad = utf8.len(s, at)
-    local stop = good and #s or bad - 1
-    for _, code in utf8.codes(s:sub(at, stop)) do
-      pieces[#pieces + 1] = steers(code) and string.format("\\u{%x}", code) or utf8.char(code)
-    end
-    if good then break end
-    pieces[#pieces + 1] = escape_byte(s:sub(bad, bad))
-    at = bad + 1
-  end
-  return table.concat(pieces)
-end
-
--- The string with everything in it that could act on a terminal written out. With lines, line
--- ends and tabs stay.
-function text.safe(s, lines)
-  s = s:gsub(lines and "[%z\1-\8\11-\31]" or "[%z\1-\31]", escape_byte)
-  if s:find("[\x7f-\xff]") then s = escape_rest(s) end
-  return s
-end
+-- safe(s, lines): the string with everything in it that could act on a terminal written out. With
+-- lines, line ends and tabs stay.
+text.safe = glyphs.safe
 
 -- Text to be read, as opposed to bytes: valid UTF-8 without control characters but line ends.
 function text.is_text(s)

@@ -38,11 +38,10 @@ end
 
 -- One line of JSON as an event; or nil and what is wrong with it.
 function transfer.parse(line)
-  local value, problem = json.decode(line)
-  if value == nil then return nil, tostring(problem) end
+  if not json_text.is_json(line) then return nil, tostring(select(2, json.decode(line))) end
   local members = json_text.members(line)
   if not members then return nil, "it is no JSON object" end
-  local kind, id, data, is_json, metadata
+  local kind, id, data, is_json, metadata, problem
   kind, problem = string_of(members, "type")
   if not kind or kind == "" then return nil, problem or '"type" is missing' end
   id, problem = string_of(members, "id")

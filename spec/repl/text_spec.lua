@@ -92,11 +92,22 @@ describe("pretty", function()
 
   it("says the same thing in colours", function()
     local value = { a = { 1, "x" }, b = false }
-    local coloured = pretty.value(value, 80, require("repl.paint")(true))
+    local coloured = pretty.value(value, 80, require("repl.paint").painter(true))
     assert.matches("\27[", coloured, 1, true)
     assert.equal(pretty.value(value), (coloured:gsub("\27%[%d*m", "")))
   end)
 end)
+
+-- JSON laid out as it is for people.
+local function indent(s, width, margin, colours, pieces)
+  pieces = pieces or {}
+  json_text.write({
+    write = function(_, piece) pieces[#pieces + 1] = piece end,
+    is_terminal = function() return true end,
+    colours = function() return colours end,
+  }, s, width, margin)
+  return table.concat(pieces)
+end
 
 describe("json_text", function()
   it("finds members as they were written", function()
@@ -118,7 +129,7 @@ describe("json_text", function()
   it("indents what is deep in little time, and makes no more of it than it is", function()
     local deep = ("["):rep(900) .. ("1,"):rep(100000) .. "1" .. ("]"):rep(900)
     local started = os.clock()
-    local laid_out = json_text.indent(deep, 80)
+    local laid_out = indent(deep, 80)
     assert.is_true(#laid_out < 50 * #deep)
     assert.is_true(os.clock() - started < 5 * support.slow)
     assert.equal(deep, (laid_out:gsub("%s", "")))
@@ -126,14 +137,51 @@ describe("json_text", function()
 
   it("indents what is too wide", function()
     assert.equal('{\n  "a": 1,\n  "b": [1, 2],\n  "c": {}\n}',
-      json_text.indent('{"a":1,"b":[1,2],"c":{}}', 12))
-    assert.equal('{"a": 1}', json_text.indent('{"a":1}', 80))
-    assert.equal("9007199254740993", json_text.indent(" 9007199254740993 ", 80))
+      indent('{"a":1,"b":[1,2],"c":{}}', 13))
+    assert.equal('{"a": 1}', indent('{"a":1}', 80))
+    assert.equal("9007199254740993", indent(" 9007199254740993 ", 80))
     assert.equal('{\n  "a": [\n    "' .. ("x"):rep(70) .. '"\n  ],\n  "b": {"c": "\\"}"}\n}',
-      json_text.indent('{ "a" : ["' .. ("x"):rep(70) .. '"] ,"b":{"c":"\\"}"}}', 60))
+      indent('{ "a" : ["' .. ("x"):rep(70) .. '"] ,"b":{"c":"\\"}"}}', 60))
+  end)
+
+  it("stands behind a margin, and in colours", function()
+    assert.equal('[\n     1,\n     {"a": true}\n   ]', indent('[1,{"a":true}]', 13, 3))
+    assert.equal('{"a": 1, "b": ["x", null]}', (indent('{"a":1,"b":["x",null]}', 80, 0,
+      require("repl.paint").json):gsub("\27%[%d*m", "")))
+    assert.equal('{\27[34m"a"\27[0m: \27[36m-1.5e3\27[0m}',
+      indent('{"a":-1.5e3}', 80, 0, require("repl.paint").json))
+  end)
+
+  it("is no wider than it may be, by what characters take", function()
+    assert.equal('["aaa", "bbb"]', indent('["aaa","bbb"]', 14))
+    assert.equal('[\n  "aaa",\n  "bbb"\n]', indent('["aaa","bbb"]', 13))
+    assert.equal('["ééé", "bbb"]', indent('["ééé","bbb"]', 14))
+    assert.equal("[\n  [],\n  {}\n]", indent("[ [ ] , { } ]", 0))
+    assert.equal('{\n  "é": [1],\n  "a": 2\n}', indent('{"é":[1],"a":2}', 10))
+    assert.equal('{\n  "é": [\n    1\n  ],\n  "a": 2\n}',
+      indent('{"é":[1],"a":2}', 9))
+  end)
+
+  it("comes in pieces when it is long, and takes little time", function()
+    local s = '{"ponies":[' .. ('{"name":"Derpy","height":[1,2.50,null]},'):rep(250000) .. "0]}"
+    local pieces, started = {}, os.clock()
+    local laid_out = indent(s, 80, 0, nil, pieces)
+    assert.is_true(os.clock() - started < 1.5 * support.slow)
+    assert.equal(s, (laid_out:gsub("%s", "")))
+    for _, piece in ipairs(pieces) do assert.is_true(#piece < 40000) end
+  end)
+
+  it("knows JSON", function()
+    for _, good in ipairs { "1", " [] ", '{"a":[null,true,"\\u00e9"]}' } do
+      assert.is_true(json_text.is_json(good), good)
+    end
+    for _, bad in ipairs { "", "01", "[1", "1 2", "{1:2}", "nul", '"\xff"', "1e999" } do
+      assert.is_false(json_text.is_json(bad), bad)
+    end
   end)
 
   it("escapes as JSON does what acts on a terminal", function()
+    assert.equal('["\\u009b\\u007fé\\u202e"]', indent('["\u{9b}\127é\u{202e}"]', 80))
     assert.equal('"\\u009b\\u007f"', json_text.safe('"\u{9b}\127"'))
   end)
 end)

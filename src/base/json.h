@@ -33,13 +33,14 @@ typedef struct pump_json_reader {
   double number;
   pump_bytes string; /* as it stands in the text, without its quotes */
   bool escaped;      /* string has escapes: see pump_json_string */
+  size_t at;         /* the byte behind it; behind a key, behind its colon */
   /* What is wrong, once pump_json_next has failed: a few words, and the byte from 0. */
   const char *message;
   size_t offset;
-  /* The reader's own. */
-  pump_bytes text;
-  size_t at;
+  /* How many arrays and objects are open, and the text. */
   size_t depth;
+  pump_bytes text;
+  /* The reader's own. */
   int expected;
   uint8_t objects[(PUMP_JSON_DEPTH + 7) / 8]; /* a bit for each level: it is an object */
 } pump_json_reader;

@@ -1,0 +1,118 @@
+/* Characters as a terminal has them: how wide each is, and which of them would act on it. */
+#define _GNU_SOURCE
+#include "pumpsh.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <wchar.h>
+
+static bool continues(uint8_t byte) {
+  return (byte & 0xc0) == 0x80;
+}
+
+size_t pumpsh_glyph(pump_bytes text, uint32_t *code) {
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const uint8_t *at = (const uint8_t *)text.data;
+  if (text.size == 0) return 0;
+  if (*at < 0x80) {
+    *code = *at;
+    return 1;
+  }
+  size_t size = *at >= 0xf8 ? 0 : *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc0 ? 2 : 0;
+  if (size == 0 || size > text.size) return 0;
+  uint32_t value = *at & (0x7fu >> size);
+  for (size_t i = 1; i < size; i++) {
+    if (!continues(at[i])) return 0;
+    value = value << 6 | (at[i] & 0x3f);
+  }
+  if (value < least[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
+  *code = value;
+  return size;
+}
+
+bool pumpsh_steers(uint32_t code) {
+  return (code >= 0x7f && code <= 0x9f) || code == 0x2028 || code == 0x2029 ||
+         (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+size_t pumpsh_width(pump_bytes text) {
+  size_t columns = 0;
+  while (text.size > 0) {
+    uint32_t code = 0;
+    size_t size = pumpsh_glyph(text, &code);
+    int wide = code < 0x80 ? 1 : wcwidth((wchar_t)code);
+    columns += wide < 0 ? 1 : (size_t)wide;
+    if (size == 0) size = 1;
+    text = (pump_bytes){text.data + size, text.size - size};
+  }
+  return columns;
+}
+
+/* width(text) -> the columns that it takes on a terminal */
+static int width(lua_State *L) {
+  pump_bytes text;
+  text.data = luaL_checklstring(L, 1, &text.size);
+  lua_pushinteger(L, (lua_Integer)pumpsh_width(text));
+  return 1;
+}
+
+/* How many bytes from here are harmless. */
+static size_t harmless(pump_bytes text, bool lines) {
+  size_t at = 0;
+  while (at < text.size) {
+    uint8_t byte = (uint8_t)text.data[at];
+    size_t size = byte >= 0x20 || (lines && (byte == '\n' || byte == '\t'));
+    if (byte >= 0x7f) {
+      uint32_t code;
+      size = pumpsh_glyph((pump_bytes){text.data + at, text.size - at}, &code);
+      if (size > 0 && pumpsh_steers(code)) size = 0;
+    }
+    if (size == 0) break;
+    at += size;
+  }
+  return at;
+}
+
+/* Writes out the character that a text begins with; returns its size. */
+static size_t escape(luaL_Buffer *to, pump_bytes text) {
+  char escaped[16];
+  uint32_t code;
+  size_t size = pumpsh_glyph(text, &code);
+  if (size == 0 || (code < 0x20 && code != '\n' && code != '\r' && code != '\t'))
+    snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned)(uint8_t)*text.data);
+  else if (code < 0x20)
+    snprintf(escaped, sizeof escaped, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
+  else
+    snprintf(escaped, sizeof escaped, "\\u{%x}", (unsigned)code);
+  luaL_addstring(to, escaped);
+  return size == 0 ? 1 : size;
+}
+
+/* safe(text, lines) -> the text with everything in it that could act on a terminal written out.
+ * With lines, line ends and tabs stay. */
+static int safe(lua_State *L) {
+  bool lines = lua_toboolean(L, 2);
+  pump_bytes text;
+  text.data = luaL_checklstring(L, 1, &text.size);
+  size_t size = harmless(text, lines);
+  luaL_Buffer result;
+  lua_settop(L, 1);
+  if (size == text.size) return 1;
+  luaL_buffinit(L, &result);
+  for (;;) {
+    luaL_addlstring(&result, text.data, size);
+    text = (pump_bytes){text.data + size, text.size - size};
+    if (text.size == 0) break;
+    size = escape(&result, text);
+    text = (pump_bytes){text.data + size, text.size - size};
+    size = harmless(text, lines);
+  }
+  luaL_pushresult(&result);
+  return 1;
+}
+
+int luaopen_repl_glyphs(lua_State *L) {
+  static const luaL_Reg functions[] = {{"width", width}, {"safe", safe}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
