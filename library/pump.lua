@@ -35,6 +35,7 @@ local pump = {}
 ---@field seeds? string[] "host:port" of members; host and port don't count then
 ---@field selector? pump.Selector which member to connect to, "leader"
 ---@field tls? boolean|pump.TlsOptions false; true for tcps://
+---@field gossip_tls? boolean|pump.TlsOptions gossip by HTTPS or plain HTTP; as tls, where that goes
 ---@field timeout? number of an operation, 7
 ---@field connect_timeout? number until connected and identified, 5
 ---@field heartbeat? { interval: number?, timeout: number? }

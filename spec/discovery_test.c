@@ -45,7 +45,6 @@ static void on_said(uv_write_t *request, int status) {
 static void on_asked(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
   static char answer[1024];
   guest *one = (guest *)(void *)stream;
-  (void)buffer;
   if (size < 0) {
     if (!uv_is_closing((uv_handle_t *)stream)) uv_close((uv_handle_t *)stream, on_guest_gone);
     return;
@@ -53,6 +52,7 @@ static void on_asked(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) 
   int length = snprintf(answer, sizeof answer,
                         "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
                         strlen(gossip), gossip);
+  if (size < 4 || memcmp(buffer->base, "GET ", 4) != 0) return; /* it waits for the end of a line */
   uv_buf_t bytes = uv_buf_init(answer, (unsigned)length);
   uv_read_stop(stream);
   uv_write(&one->write, stream, &bytes, 1, on_said);
@@ -136,6 +136,27 @@ static bool ask(long at, outcome *self, bool *was_reached) {
          (is_told || self->status == PUMP_EDISCOVERY || self->status == PUMP_ENOMEM);
 }
 
+/* One who waits for the end of a line takes what TLS says, and says nothing. */
+static void ask_one_that_is_silent_to_tls(void) {
+  char seeds[80];
+  outcome self = {0};
+  pump_client *client;
+  pump_options options;
+  pump_options_init(&options);
+  options.tls.enable = true;
+  options.tls.verify = false;
+  snprintf(seeds, sizeof seeds, "localhost:%d", port);
+  options.seeds = seeds;
+  pump_call call = {.timeout = 2000 * (uint64_t)slowness()};
+  tap_ok(pump_client_new(&client, &loop, &options) == 0, "a client with TLS");
+  pump_client_members(client, &call, on_members, &self);
+  while (self.answers == 0)
+    uv_run(&loop, UV_RUN_ONCE);
+  tap_ok(self.status == 0 && self.members == 1, "gossip of one who is silent to TLS");
+  pump_client_close(client, NULL, NULL);
+  uv_run(&loop, UV_RUN_DEFAULT);
+}
+
 int main(void) {
   long told = 0, untold = 0, wrong = 0, at, growth = 0;
   bool was_reached;
@@ -155,6 +176,7 @@ int main(void) {
   tap_ok(wrong == 0 && at > 10,
          "of %ld allocations each failed in turn (wrong: %ld): members told %ld times, not %ld",
          at - 1, wrong, told, untold);
+  ask_one_that_is_silent_to_tls();
   uv_close((uv_handle_t *)&server, NULL);
   uv_run(&loop, UV_RUN_DEFAULT);
   tap_ok(uv_loop_close(&loop) == 0, "nothing is left on the loop");

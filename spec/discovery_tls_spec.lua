@@ -30,9 +30,10 @@ describe("discovery with TLS", function()
     web = nil
   end
 
-  local function connect(tls)
+  local function connect(tls, gossip_tls)
     tls.ca = tls.ca or tls.verify == nil and folder .. "/ca.pem" or nil
-    return pump.connect { seeds = { seed }, tls = tls, connect_timeout = 2 * helper.slow }
+    return pump.connect { seeds = { seed }, tls = tls, gossip_tls = gossip_tls,
+      connect_timeout = 2 * helper.slow }
   end
 
   setup(function()
@@ -84,11 +85,29 @@ describe("discovery with TLS", function()
     assert.equal(server.address, conn.endpoint)
   end)
 
-  it("does not take gossip that came by plain HTTP", function()
+  it("does not take gossip that came by plain HTTP with gossip_tls = true", function()
     local plain = helper.node { http = "127.0.0.1:0" }
     seed = plain.http_address
-    local err = helper.fails("discovery_failed", connect {})
-    assert.matches(seed .. ": %S", err.message)
+    local err = helper.fails("discovery_failed", connect({}, true))
+    assert.matches(seed .. ": it does not speak TLS", err.message)
+    plain:close()
+  end)
+
+  it("finds a node without TLS by HTTPS with gossip_tls = true", function()
+    serve "good"
+    local plain = helper.node()
+    local host, port = helper.split(plain.address)
+    local file <close> = assert(io.open(folder .. "/gossip?format=json", "w"))
+    file:write(pump.json.encode { members = { { state = "Leader", isAlive = true,
+      externalTcpIp = host, externalTcpPort = port } } })
+    file:close()
+    local url = "discover://%s?gossip_tls=true&tls=false&ca=%s/ca.pem"
+    local conn = assert(pump.connect(url:format(seed, folder)))
+    assert.equal(plain.address, conn.endpoint)
+    conn:close()
+    conn = assert(pump.connect { seeds = { seed }, gossip_tls = { ca = folder .. "/ca.pem" } })
+    assert.equal(plain.address, conn.endpoint)
+    conn:close()
     plain:close()
   end)
 

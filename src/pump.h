@@ -214,6 +214,13 @@ typedef struct pump_tls_options {
   const char *server_name; /* the name that the server has to prove; NULL: host */
 } pump_tls_options;
 
+/* How members are asked for gossip. As it fits: by plain HTTP, with tls.enable by HTTPS. Who does not
+ * speak TLS then (clusters before version 20 have TLS on the TCP port alone) is asked by plain HTTP
+ * where tls has a ca or a server_name: whoever forges such gossip cannot prove to be a server then.
+ * The system's authorities would vouch for anybody by his own name, so with them it wants to be
+ * said. No credentials are in gossip. */
+enum { PUMP_GOSSIP_AS_FITS = 0, PUMP_GOSSIP_PLAIN, PUMP_GOSSIP_TLS };
+
 #define PUMP_NO_LIMIT 0xffffffffu
 
 typedef struct pump_options {
@@ -222,6 +229,7 @@ typedef struct pump_options {
   /* Instead of host, port and open: members of a cluster that are asked for all the others by HTTP,
    * "HOST[:PORT],…". Port 2113 is the default; of a name every address is asked. */
   const char *seeds;
+  int gossip;   /* PUMP_GOSSIP_… */
   int selector; /* PUMP_SELECT_… */
   /* Instead of selector: is shown the members and calls pump_client_choose, then or later. */
   void (*choose)(void *ud, pump_client *client, pump_members *members);

@@ -54,6 +54,12 @@ function M.selector(settings)
   return selectors[settings.selector]
 end
 
+-- How gossip is asked for: PUMP_GOSSIP_…
+function M.gossip(settings)
+  if settings.gossip_tls == nil then return 0 end
+  return settings.gossip_tls and 2 or 1
+end
+
 local function number_of(members, chosen)
   for number, member in ipairs(members) do
     if rawequal(member, chosen) then return number end

@@ -17,7 +17,7 @@ local CONNECT_TIMEOUT = 5
 local connection_options = {
   host = "string", port = "port", username = "string", password = "string", name = "string",
   discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
-  selector = "selector",
+  selector = "selector", gossip_tls = "tls",
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
   reconnect = "reconnect", retries = "natural", resolve = "callback", max_in_flight = "count",
   require_leader = "boolean",
@@ -88,6 +88,9 @@ local function from_url(url)
     if of then tables[of][field] = value else found[name] = value end
   end
   if parsed.tls and not found.tls then return bad_url(url, "tcps is TLS, and tls=false is not") end
+  if found.tls == false and found.gossip_tls and next(tables.tls) then
+    found.gossip_tls = tables.tls
+  end
   for name, fields in pairs(tables) do
     if next(fields) and found[name] ~= false then found[name] = fields end
   end
@@ -112,7 +115,9 @@ local function settings_of(url, given, where)
   if type(given.reconnect) == "table" then
     options.check(given.reconnect, reconnect_options, where)
   end
-  if type(given.tls) == "table" then options.check(given.tls, tls_options, where) end
+  for _, tls in ipairs { given.tls or false, given.gossip_tls or false } do
+    if type(tls) == "table" then options.check(tls, tls_options, where) end
+  end
   if not url and not (given.host or given.port or given.discovery_host or given.seeds) then
     url = os.getenv "PUMP_URL"
     if url == "" then url = nil end
@@ -275,12 +280,14 @@ local function make_client(conn)
   end
   local heartbeat = settings.heartbeat or {}
   local reconnect = type(settings.reconnect) == "table" and settings.reconnect or {}
-  local tls = type(settings.tls) == "table" and settings.tls or {}
+  local tls = type(settings.tls) == "table" and settings.tls
+    or type(settings.gossip_tls) == "table" and settings.gossip_tls or {}
   local client, ticket, message = core.client({
     host = settings.host,
     port = settings.port,
     seeds = not conn.node and cluster.seeds(settings) or nil,
     selector = cluster.selector(settings),
+    gossip = cluster.gossip(settings),
     choose = type(settings.selector) == "function",
     resolve = settings.resolve ~= nil,
     username = settings.username,

@@ -17,9 +17,46 @@ static bool is_secure(const pump_client *client) {
   return client->options.tls.enable;
 }
 
-/* With TLS gossip comes by HTTPS. */
+/* With TLS gossip comes by HTTPS, unless the program knows better. */
 static const pump_tls_options *tls_of(const pump_client *client) {
-  return is_secure(client) ? &client->options.tls : NULL;
+  int gossip = client->options.gossip;
+  bool is_plain = gossip == PUMP_GOSSIP_AS_FITS ? !is_secure(client) : gossip == PUMP_GOSSIP_PLAIN;
+  return is_plain ? NULL : &client->options.tls;
+}
+
+/* Gossip that anybody can forge may name anybody, and the system's authorities vouch for anybody
+ * by his own name. Our own authority does not, and nor is he who server_name says. */
+static bool is_forgery_harmless(const pump_client *client) {
+  const pump_tls_options *tls = &client->options.tls;
+  return tls->ca || tls->server_name || !tls->verify;
+}
+
+static bool may_be_plain(const pump_client *client) {
+  return client->options.gossip == PUMP_GOSSIP_AS_FITS && is_secure(client) &&
+         is_forgery_harmless(client);
+}
+
+/* It was asked for, and is no good idea. */
+static void warn_of_plain(pump_client *client) {
+  pump_cluster *cluster = &client->cluster;
+  if (cluster->has_warned || client->options.gossip != PUMP_GOSSIP_PLAIN || !is_secure(client) ||
+      is_forgery_harmless(client))
+    return;
+  cluster->has_warned = true;
+  pump_client_log(client, PUMP_LOG_WARNING,
+                  "gossip by plain HTTP: whoever forges it can name any server that the system's "
+                  "authorities vouch for; with a ca or a server_name it has to be yours");
+}
+
+static void say_plain(pump_client *client, const char *host, int port, const char *why) {
+  int level = client->cluster.has_warned ? PUMP_LOG_DEBUG : PUMP_LOG_WARNING;
+  char name[300];
+  client->cluster.has_warned = true;
+  pump_address_write(name, sizeof name, host, port);
+  pump_client_log(client, level,
+                  "%s: gossip by plain HTTP, which anybody can forge, but not the member that is "
+                  "connected to: %s",
+                  name, why);
 }
 
 static void nobody_waits(void *ud) {
@@ -76,9 +113,11 @@ static void say_why_not(const pump_members *members, const pump_gossip_choice *c
       why = "could not be reached";
     else
       pump_gossip_is_usable(member, choice->is_secure, &why);
+    int port = choice->is_secure ? member->secure_tcp_port : member->tcp_port;
     at += (size_t)snprintf(text + at, size - at, "%s%s %s:%d %s", i > 0 ? ", " : "",
                            member->state ? member->state : "member",
-                           member->tcp_host ? member->tcp_host : "?", member->tcp_port, why);
+                           member->tcp_host ? member->tcp_host : "?",
+                           port > 0 ? port : member->http_port, why);
   }
 }
 
@@ -179,6 +218,10 @@ static void on_gave_up(void *ud) {
   (void)ud; /* the client has a deadline of its own */
 }
 
+static void on_plain(void *ud, const char *host, int port, const char *why) {
+  say_plain(ud, host, port, why);
+}
+
 /* The program has chosen one that it can't have, or none. */
 static void choose_again(pump_client *client, const char *why) {
   pump_discovery_go_on(client->cluster.discovery, why);
@@ -209,18 +252,20 @@ int pump_client_choose(pump_client *client, int index, const char *why) {
 /* ---- Looking for a member ----------------------------------------------------------------- */
 
 int pump_cluster_find(pump_client *client) {
-  static const pump_discovery_events events = {on_told, on_gave_up};
+  static const pump_discovery_events events = {on_told, on_gave_up, on_plain};
   pump_cluster *cluster = &client->cluster;
   uint64_t wait = client->options.connect_timeout;
   pump_discovery_options options = {.seeds = client->options.seeds,
                                     .path = GOSSIP,
                                     .known = cluster->known,
                                     .tls = tls_of(client),
+                                    .may_be_plain = may_be_plain(client),
                                     .timeout = gossip_timeout(wait),
                                     .deadline = UINT64_MAX};
   cluster->leader_until = pump_client_now() + wait / 2;
   cluster->verdict[0] = '\0';
   client->endpoint[0] = '\0';
+  warn_of_plain(client);
   return pump_discovery_new(&cluster->discovery, client->loop, &options, &events, client);
 }
 
@@ -329,6 +374,7 @@ static int start_census(pump_client *client, pump_discovery_options *options,
   uint64_t wait = call && call->timeout ? call->timeout : client->options.timeout;
   uint64_t now = pump_client_now();
   options->tls = tls_of(client);
+  options->may_be_plain = may_be_plain(client);
   options->timeout = gossip_timeout(wait);
   options->deadline = wait < UINT64_MAX - now ? now + wait : UINT64_MAX;
   pump_census *census = calloc(1, sizeof *census);
@@ -348,7 +394,7 @@ static int start_census(pump_client *client, pump_discovery_options *options,
 }
 
 int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb, void *ud) {
-  static const pump_discovery_events events = {on_members, on_no_members};
+  static const pump_discovery_events events = {on_members, on_no_members, NULL};
   pump_discovery_options options = {
       .seeds = client->options.seeds, .path = GOSSIP, .known = client->cluster.known};
   char own[300];
@@ -396,7 +442,7 @@ static bool on_info(void *ud, pump_bytes body, char *why, size_t size) {
 
 int pump_client_ask_server_version(pump_client *client, const pump_call *call, pump_result_cb cb,
                                    void *ud) {
-  static const pump_discovery_events events = {on_info, on_no_members};
+  static const pump_discovery_events events = {on_info, on_no_members, NULL};
   const pump_member *member = own_member(client);
   char seed[300];
   if (client->is_closing) return PUMP_ECLOSED;

@@ -18,6 +18,7 @@ typedef struct pump_cluster {
   pump_members *known;       /* what led to a connection: to be asked too the next time */
   bool is_choosing;          /* the program was asked which one */
   uint64_t leader_until;     /* until then nobody else will do */
+  bool has_warned;           /* of gossip that came by plain HTTP */
   bool is_makeshift;         /* the member that was found is none, but a leader is wanted */
   uint64_t look_at;          /* connected to that: when to ask again who leads; 0: it is asked */
   uint64_t member_deadline;  /* of the connection to a member that is being made; 0: none is */

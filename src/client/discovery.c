@@ -21,6 +21,8 @@
 #define GOSSIP_HINT                                                                                \
   " (a single node of version 4 or 5 answers gossip only when started with "                       \
   "--gossip-on-single-node)"
+#define PLAIN_HINT                                                                                 \
+  " (is gossip plain HTTP there, as before version 20? then say gossip_tls = false)"
 
 typedef enum target_state { LOOKING, READY, ASKING, DONE } target_state;
 
@@ -32,8 +34,10 @@ typedef struct target {
   char address[64]; /* "": the host is one */
   int port;
   pump_fetch *get;
-  bool is_mute;   /* took the request and did not answer */
-  char said[160]; /* what became of it */
+  bool is_mute;     /* took the request and did not answer */
+  bool has_no_tls;  /* where it was asked by HTTPS */
+  char said[160];   /* what became of it */
+  char of_tls[160]; /* and of TLS, where it is asked by plain HTTP now */
 } target;
 
 /* A look-up cannot always be cancelled, so it stands alone. */
@@ -74,16 +78,16 @@ static void on_tick(uv_timer_t *timer);
 /* ---- Words -------------------------------------------------------------------------------- */
 
 static void describe_target(const target *one, char *text, size_t size) {
-  bool in_brackets = strchr(one->host, ':') != NULL;
+  bool in_brackets = strchr(one->host, ':') != NULL, is_plain = *one->of_tls != '\0';
   const char *said = *one->said ? one->said : "no answer so far";
   char address[72] = "";
   if (*one->address) snprintf(address, sizeof address, " (%s)", one->address);
-  snprintf(text, size, in_brackets ? "[%s]:%d%s: %s" : "%s:%d%s: %s", one->host, one->port, address,
-           said);
+  snprintf(text, size, in_brackets ? "[%s]:%d%s: %s%s%s" : "%s:%d%s: %s%s%s", one->host, one->port,
+           address, one->of_tls, is_plain ? ", and by plain HTTP: " : "", said);
 }
 
 void pump_discovery_describe(const pump_discovery *self, char *text, size_t size) {
-  bool is_mute = false, has_said = false;
+  bool is_mute = false, has_no_tls = false, has_said = false;
   size_t at = 0;
   *text = '\0';
   for (size_t i = 0; i < self->count; i++)
@@ -93,12 +97,14 @@ void pump_discovery_describe(const pump_discovery *self, char *text, size_t size
     return;
   }
   for (size_t i = 0; i < self->count && at < size; i++) {
-    char part[MAX_HOST + 256];
+    char part[MAX_HOST + 512];
     describe_target(&self->targets[i], part, sizeof part);
     is_mute = is_mute || self->targets[i].is_mute;
+    has_no_tls = has_no_tls || (self->targets[i].has_no_tls && !*self->targets[i].of_tls);
     at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? "; " : "", part);
   }
-  if (is_mute && at < size) snprintf(text + at, size - at, "%s", GOSSIP_HINT);
+  if ((is_mute || has_no_tls) && at < size)
+    snprintf(text + at, size - at, "%s", is_mute ? GOSSIP_HINT : PLAIN_HINT);
 }
 
 /* ---- Who is asked ------------------------------------------------------------------------- */
@@ -206,14 +212,25 @@ static void stop_asking(pump_discovery *self) {
   uv_timer_stop(&self->timer);
 }
 
+/* It is asked once more. No secret is in a request for gossip. */
+static void ask_plainly(target *one) {
+  one->state = READY;
+  snprintf(one->of_tls, sizeof one->of_tls, "%s", one->said);
+  *one->said = '\0';
+}
+
 static void on_answer(void *ud, int status, pump_bytes body, const char *message) {
   target *one = ud;
   pump_discovery *self = one->discovery;
   char why[sizeof one->said];
   one->is_mute = status == PUMP_ETIMEOUT;
+  one->has_no_tls = status == PUMP_FETCH_NO_TLS;
   snprintf(why, sizeof why, "%s", message);
   fail_target(one, why);
+  if (one->has_no_tls && self->options.may_be_plain) ask_plainly(one);
   if (status == 0) {
+    if (*one->of_tls && self->events->was_plain)
+      self->events->was_plain(self->ud, one->host, one->port, one->of_tls);
     self->teller = (size_t)(one - self->targets);
     self->is_satisfied = true;
     stop_asking(self);
@@ -226,7 +243,7 @@ static void on_answer(void *ud, int status, pump_bytes body, const char *message
 }
 
 static void ask(pump_discovery *self, target *one) {
-  const pump_tls_options *tls = self->options.tls;
+  const pump_tls_options *tls = *one->of_tls ? NULL : self->options.tls;
   pump_fetch_request request = {
       .host = tls && tls->server_name ? tls->server_name : one->host,
       .address = *one->address ? one->address : one->host,

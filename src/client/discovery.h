@@ -16,6 +16,7 @@ typedef struct pump_discovery_options {
   const char *path;            /* "/gossip?format=json"; the caller keeps it */
   pump_members *known;         /* from before, or NULL; copied */
   const pump_tls_options *tls; /* for HTTPS, or NULL: plain HTTP; the caller keeps it */
+  bool may_be_plain;           /* whoever does not speak TLS is asked by plain HTTP */
   uint64_t timeout;            /* of one answer, ms */
   uint64_t deadline; /* of all of it, as pump_client_now; UINT64_MAX: the owner's matter */
 } pump_discovery_options;
@@ -27,6 +28,8 @@ typedef struct pump_discovery_events {
   bool (*told)(void *ud, pump_bytes body, char *why, size_t size);
   /* The deadline has come; only close may follow. */
   void (*gave_up)(void *ud);
+  /* What is told next came by plain HTTP although TLS was wanted: of this host, and why. */
+  void (*was_plain)(void *ud, const char *host, int port, const char *why);
 } pump_discovery_events;
 
 /* The hosts of a list of seeds, or PUMP_EINVALID, PUMP_ENOMEM. */

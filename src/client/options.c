@@ -38,9 +38,11 @@ static bool make_sense(const pump_options *options) {
   bool somewhere = options->seeds ? !options->open && are_seeds(options->seeds)
                                   : options->open || (options->host && options->host[0] &&
                                                       options->port > 0 && options->port <= 65535);
-  return somewhere && fits(options->username) && fits(options->password) && options->timeout > 0 &&
-         options->connect_timeout > 0 && options->max_in_flight > 0 && options->max_queued > 0 &&
-         options->selector >= PUMP_SELECT_LEADER && options->selector <= PUMP_SELECT_RANDOM;
+  bool is_gossip = options->gossip >= PUMP_GOSSIP_AS_FITS && options->gossip <= PUMP_GOSSIP_TLS;
+  return somewhere && is_gossip && fits(options->username) && fits(options->password) &&
+         options->timeout > 0 && options->connect_timeout > 0 && options->max_in_flight > 0 &&
+         options->max_queued > 0 && options->selector >= PUMP_SELECT_LEADER &&
+         options->selector <= PUMP_SELECT_RANDOM;
 }
 
 static bool copy_text(const char **text) {

@@ -100,6 +100,7 @@ static void read_options(lua_State *L, pump_options *options) {
   NUMBER(max_queued, unsigned);
   NUMBER(log_level, int);
   NUMBER(selector, int);
+  NUMBER(gossip, int);
   NUMBER(reconnect_delay, uint64_t);
   NUMBER(reconnect_max_delay, uint64_t);
   NUMBER(reconnect_attempts, unsigned);

@@ -25,6 +25,7 @@ struct pump_fetch {
   struct curl_slist *connect_to;
   pump_buffer body;
   size_t max_size;
+  bool is_secure;
   bool is_too_large;
   char error[CURL_ERROR_SIZE];
   pump_fetch_cb cb;
@@ -72,12 +73,17 @@ static int code_of(CURLcode code) {
   }
 }
 
-static int say_timeout(pump_fetch *get, char *message, size_t size) {
-  curl_off_t connected = 0;
-  curl_easy_getinfo(get->easy, CURLINFO_CONNECT_TIME_T, &connected);
-  snprintf(message, size,
-           connected > 0 ? "connected, but no answer in time" : "no connection in time");
-  return connected > 0 ? PUMP_ETIMEOUT : PUMP_ECONNECT;
+/* libcurl has no time of connecting before TLS is done, too. */
+static bool is_connected(const pump_fetch *get) {
+  long port = 0;
+  curl_easy_getinfo(get->easy, CURLINFO_LOCAL_PORT, &port);
+  return port > 0;
+}
+
+static int say_timeout(const pump_fetch *get, char *message, size_t size) {
+  bool connected = is_connected(get);
+  snprintf(message, size, connected ? "connected, but no answer in time" : "no connection in time");
+  return connected ? PUMP_ETIMEOUT : PUMP_ECONNECT;
 }
 
 static int say_unreachable(pump_fetch *get, char *message, size_t size) {
@@ -85,6 +91,25 @@ static int say_unreachable(pump_fetch *get, char *message, size_t size) {
   curl_easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &error);
   snprintf(message, size, "%s", error != 0 ? uv_strerror(-(int)error) : "no connection");
   return PUMP_ECONNECT;
+}
+
+/* Who refuses in TLS says so in an alert, whose name has that word in every TLS library. */
+static bool is_no_tls(const pump_fetch *get, CURLcode code) {
+  curl_off_t secured = 0;
+  curl_easy_getinfo(get->easy, CURLINFO_APPCONNECT_TIME_T, &secured);
+  if (!get->is_secure || !is_connected(get) || secured > 0) return false;
+  return code == CURLE_OPERATION_TIMEDOUT ||
+         (code == CURLE_SSL_CONNECT_ERROR && !strstr(get->error, "alert"));
+}
+
+/* Of what TLS has to say the last words are enough: "wrong version number". */
+static int say_no_tls(const pump_fetch *get, CURLcode code, char *message, size_t size) {
+  const char *words = strstr(get->error, "::");
+  const char *why = code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
+                    : words                          ? words + 2
+                                                     : "it hung up";
+  snprintf(message, size, "it does not speak TLS (%.100s)", why);
+  return PUMP_FETCH_NO_TLS;
 }
 
 /* A few words; libcurl's own name neither the limit nor the status. */
@@ -95,6 +120,7 @@ static int judge(pump_fetch *get, CURLcode code, char *message, size_t size) {
     snprintf(message, size, "the answer is larger than %zu bytes", get->max_size);
     return PUMP_EPROTOCOL;
   }
+  if (is_no_tls(get, code)) return say_no_tls(get, code, message, size);
   if (code == CURLE_OPERATION_TIMEDOUT) return say_timeout(get, message, size);
   if (code == CURLE_COULDNT_CONNECT) return say_unreachable(get, message, size);
   if (code != CURLE_OK) {
@@ -298,6 +324,7 @@ int pump_fetch_start(pump_fetch **out, pump_fetcher *http, const pump_fetch_requ
   if (!get) return PUMP_ENOMEM;
   get->http = http;
   get->max_size = request->max_size;
+  get->is_secure = request->tls != NULL;
   get->cb = cb;
   get->ud = ud;
   int code = prepare(get, request);

@@ -22,9 +22,13 @@ typedef struct pump_fetch_request {
   size_t max_size;             /* of the body */
 } pump_fetch_request;
 
+/* In place of a code: TLS was wanted, and whoever is there answered with something else, or hung
+ * up, or said nothing. Who speaks TLS and refuses, or cannot prove who he is, is PUMP_ETLS. */
+#define PUMP_FETCH_NO_TLS 1
+
 /* How it ended: the body of an answer 200; or a code (PUMP_ECONNECT; PUMP_ETIMEOUT: connected, and
- * then no answer in time; PUMP_ETLS, PUMP_EPROTOCOL, PUMP_ENOMEM) and a few words. The get is gone
- * by then. */
+ * then no answer in time; PUMP_ETLS, PUMP_FETCH_NO_TLS, PUMP_EPROTOCOL, PUMP_ENOMEM) and a few
+ * words. The get is gone by then. */
 typedef void (*pump_fetch_cb)(void *ud, int status, pump_bytes body, const char *message);
 
 /* PUMP_ENOMEM. */

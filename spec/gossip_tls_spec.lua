@@ -1,0 +1,140 @@
+-- Clusters as version 4 and 5 are run: TLS on a TCP port of its own, gossip by plain HTTP.
+local helper = require "helper"
+local pump = require "pump"
+
+helper.leaves_nothing(after_each)
+
+describe("plain gossip of a cluster with TLS", function()
+  local folder, cluster, logged
+
+  -- The members tell gossip by plain HTTP, and name nodes that speak TLS.
+  local function say(states, more)
+    local members = {}
+    for i, state in ipairs(states) do
+      local host, port = helper.split(cluster.seeds[i])
+      members[i] = helper.member(cluster.addresses[i], state, {
+        externalTcpPort = 1113, externalSecureTcpPort = select(2, helper.split(cluster.secure[i].address)),
+        externalHttpIp = host, externalHttpPort = port,
+      })
+      for name, value in pairs(more or {}) do members[i][name] = value end
+    end
+    for _, node in ipairs(cluster.nodes) do node.faults.gossip = { members = members } end
+  end
+
+  local function connect(options)
+    local all = { seeds = cluster.seeds, connect_timeout = 4 * helper.slow,
+      reconnect = { delay = 0.01, max_delay = 0.05 },
+      log = function(level, text) logged[#logged + 1] = level .. ": " .. text end }
+    for name, value in pairs(options) do all[name] = value end
+    return pump.connect(all)
+  end
+
+  local function said(pattern)
+    local count = 0
+    for _, line in ipairs(logged) do count = count + (line:find(pattern) and 1 or 0) end
+    return count
+  end
+
+  setup(function()
+    local pipe = io.popen "mktemp -d"
+    folder = pipe:read "l"
+    pipe:close()
+    assert(os.execute("sh spec/certificates.sh " .. folder))
+  end)
+
+  teardown(function()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  before_each(function()
+    logged = {}
+    cluster = helper.cluster(3)
+    cluster.secure = {}
+    for i = 1, 3 do
+      cluster.secure[i] = helper.node {
+        tls = { cert = folder .. "/good.pem", key = folder .. "/good.key" },
+      }
+    end
+    say { "Slave", "Master", "Slave" }
+  end)
+
+  after_each(function()
+    for _, node in ipairs(cluster.secure) do node:close() end
+    cluster:close()
+  end)
+
+  it("is found where nothing is said but tls and ca, and the log warns of it", function()
+    local conn <close> = assert(connect { tls = { ca = folder .. "/ca.pem" } })
+    assert.equal(cluster.secure[2].address, conn.endpoint)
+    assert.is_number(conn:ping())
+    assert.equal("Master", assert(conn:members())[2].state)
+    assert.equal(1, said "^warning: 127.0.0.1:%d+: gossip by plain HTTP")
+  end)
+
+  it("is found by a URL", function()
+    local url = "discover://%s?tls=true&ca=%s/ca.pem"
+    local conn <close> =
+      assert(pump.connect(url:format(table.concat(cluster.seeds, ","), folder)))
+    assert.equal(cluster.secure[2].address, conn.endpoint)
+  end)
+
+  it("is found again when the leader dies", function()
+    local conn <close> = assert(connect { tls = { ca = folder .. "/ca.pem" } })
+    assert(conn:publish_event("ponies", "Jumped"))
+    say { "Slave", "Master", "Master" }
+    say({ "Slave", "Slave", "Master" })
+    cluster.secure[2]:close()
+    assert(conn:publish_event("ponies", "Jumped"))
+    assert.equal(cluster.secure[3].address, conn.endpoint)
+    assert.equal(1, said "^warning: .*gossip by plain HTTP")
+  end)
+
+  it("leads nobody to a server that cannot prove who it is", function()
+    local err = helper.fails("discovery_failed",
+      connect { tls = { ca = folder .. "/other.pem" }, connect_timeout = 1 * helper.slow })
+    assert.matches("it named 127.0.0.1:%d+: .*certificate", err.message)
+    err = helper.fails("discovery_failed", connect {
+      tls = { ca = folder .. "/ca.pem", server_name = "elsewhere.example" },
+      connect_timeout = 1 * helper.slow })
+    assert.matches("elsewhere.example", err.message)
+  end)
+
+  it("needs no ca where nothing is verified", function()
+    local conn <close> = assert(connect { tls = { verify = false } })
+    assert.equal(cluster.secure[2].address, conn.endpoint)
+  end)
+
+  it("is not believed where the system's authorities would vouch for anybody", function()
+    local err = helper.fails("discovery_failed",
+      connect { tls = true, connect_timeout = 1 * helper.slow })
+    assert.matches("does not speak TLS", err.message)
+    assert.matches("gossip_tls = false", err.message)
+  end)
+
+  it("is asked for in plain HTTP at once with gossip_tls = false", function()
+    local conn <close> = assert(connect { tls = { ca = folder .. "/ca.pem" }, gossip_tls = false })
+    assert.equal(cluster.secure[2].address, conn.endpoint)
+    assert.equal(0, said "gossip by plain HTTP")
+    local err = helper.fails("discovery_failed",
+      connect { tls = true, gossip_tls = false, connect_timeout = 1 * helper.slow })
+    assert.matches("it named 127.0.0.1:%d+: .*certificate", err.message)
+    assert.equal(1, said "^warning: gossip by plain HTTP")
+  end)
+
+  it("says so where no member has a port for TLS", function()
+    say({ "Slave", "Master", "Slave" }, { externalSecureTcpPort = 0 })
+    local err = helper.fails("discovery_failed",
+      connect { tls = { ca = folder .. "/ca.pem" }, connect_timeout = 1 * helper.slow })
+    assert.matches("Master 127.0.0.1:%d+ has no TCP port for TLS", err.message)
+  end)
+
+  it("is no way around a certificate that is wrong", function()
+    local secure = helper.node { http = "127.0.0.1:0",
+      tls = { cert = folder .. "/good.pem", key = folder .. "/good.key" } }
+    local err = helper.fails("discovery_failed", connect { seeds = { secure.http_address },
+      tls = { ca = folder .. "/other.pem" }, connect_timeout = 1 * helper.slow })
+    assert.matches("certificate", err.message)
+    assert.not_matches("plain HTTP", err.message)
+    secure:close()
+  end)
+end)
