@@ -36,13 +36,13 @@ static char *metastream_of(pump_store *store, pump_bytes name) {
 
 /* ---- Expected versions and idempotency ---------------------------------------------------- */
 
-/* Any and StreamExists: only the newest ids are remembered. As long as the first event is new,
- * all are; a write that is half old can't be told from a wrong one. */
+/* Any and StreamExists: only the newest ids are remembered, each where it stood first. As long as
+ * the first event is new, all are; a write that is half old can't be told from a wrong one. */
 static decision decide_by_recent(const appending *to, const pump_new_event *events, size_t count,
                                  pump_store_written *out) {
   for (size_t i = 0; i < count; i++) {
-    const pump_recent_entry *entry = pump_recent_find(&to->store->fresh, &events[i].id);
-    if (!entry) entry = pump_recent_find(&to->store->recent, &events[i].id);
+    const pump_recent_entry *entry = pump_recent_find(&to->store->recent, &events[i].id);
+    if (!entry) entry = pump_recent_find(&to->store->fresh, &events[i].id);
     if (!entry || entry->stream != to->stream.id) return i == 0 ? WRITE : WRONG_VERSION;
     if (i == 0) out->first = entry->number;
     out->last = entry->number;
@@ -109,6 +109,11 @@ static int has_metadata(pump_store *store, pump_bytes name, bool *has) {
   *has = row != NULL;
   if (row) sqlite3_reset(row);
   return code;
+}
+
+bool pump_store_has_metadata(pump_store *store, pump_bytes stream) {
+  bool has;
+  return has_metadata(store, stream, &has) == 0 && has;
 }
 
 static int decide(const appending *to, int64_t expected, const pump_new_event *events, size_t count,

@@ -58,8 +58,9 @@ static void execute_append(pump_node *node, pump_request *request) {
 
 /* A newer server finds that there is nothing to be deleted. */
 static bool is_nothing(pump_node *node, const PumpTcp__DeleteStream *asked) {
-  return node->is_23 && !asked->hard_delete &&
-         !pump_store_has_stream(node->store, pump_tcp_view(asked->event_stream_id));
+  pump_bytes stream = pump_tcp_view(asked->event_stream_id);
+  return node->is_23 && !asked->hard_delete && !pump_store_has_stream(node->store, stream) &&
+         !pump_store_has_metadata(node->store, stream);
 }
 
 static void execute_delete(pump_node *node, pump_request *request) {
@@ -96,12 +97,14 @@ static void execute_start(pump_node *node, pump_request *request) {
   pump_tcp_unpack_free(&asked->base);
 }
 
-/* 0: there is that transaction, and it is theirs to write to; free its stream. */
+/* 0: there is that transaction, and it is theirs to write to; free its stream. Older servers ask
+ * whether it is only when it is committed. */
 static int find_transaction(pump_node *node, const pump_request *request,
                             pump_store_transaction *transaction) {
   int code = pump_store_find_transaction(node->store, request->transaction, transaction);
   if (code != 0) return code;
   if (!transaction->stream) return PUMP_ETRANSACTION;
+  if (request->command == PUMP_TCP_TRANSACTION_WRITE && !node->is_23) return 0;
   pump_bytes stream = {transaction->stream, transaction->size};
   if (pump_node_allows(node, request->who, stream, PUMP_STORE_WRITE)) return 0;
   free(transaction->stream);
