@@ -284,18 +284,17 @@ static int bring_back(appending *to, int64_t first) {
 
 static int after_append(appending *to, const pump_store_stream *before, const pump_new_event *last,
                         size_t count) {
-  pump_bytes of;
   if (count > 0 && pump_bytes_is(to->name, SETTINGS)) {
     int code = apply_settings(to->store, last->data);
     if (code != 0) return code;
   }
   if (is_soft_deleted(before)) return bring_back(to, before->last + 1);
-  if (count == 0 || !pump_store_is_metastream(to->name, &of)) return 0;
-  pump_store_stream original;
-  int code = pump_store_find(to->store, of, &original);
-  if (code == 0) code = apply_metadata(to->store, of, last->is_json ? last->data : (pump_bytes){0});
-  if (code == 0 && is_soft_deleted(&original))
-    code = undelete(to->store, of, last->data, original.last + 1, to->now);
+  appending of = {.store = to->store, .now = to->now};
+  if (!pump_store_is_metastream(to->name, &of.name)) return 0;
+  int code = pump_store_find(to->store, of.name, &of.stream);
+  if (code == 0 && count > 0)
+    code = apply_metadata(to->store, of.name, last->is_json ? last->data : (pump_bytes){0});
+  if (code == 0 && is_soft_deleted(&of.stream)) code = bring_back(&of, of.stream.last + 1);
   return code;
 }
 
