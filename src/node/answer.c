@@ -203,6 +203,14 @@ static const char *check_count(int32_t max_count) {
   return max_count > 0 ? NULL : "maxCount should be positive.\nParameter name: maxCount";
 }
 
+/* Who may not read is told so whatever is wrong with what they ask for, but that older servers
+ * look at the size of the page first. */
+static bool is_denied(const pump_peer *peer, const pump_request *request, pump_bytes stream,
+                      int32_t max_count) {
+  if (max_count > PUMP_MAX_PAGE && !peer->node->is_23) return false;
+  return !may_read(peer, request, stream);
+}
+
 static const char *read_failure(const pump_peer *peer, char text[320]) {
   snprintf(text, 320, "the store could not read: %s", pump_store_error(peer->node->store));
   return text;
@@ -282,6 +290,12 @@ static void read_stream(page *at, pump_bytes stream, const pump_read *read, char
   end->is_end = found.is_end;
 }
 
+static const char *check_range(const pump_read *read) {
+  if (read->max_count <= PUMP_MAX_PAGE && !read->backward && read->from < 0)
+    return "fromEventNumber should be non negative.\nParameter name: fromEventNumber";
+  return check_count(read->max_count);
+}
+
 static void answer_read_stream(pump_peer *peer, const pump_request *request,
                                const PumpTcp__ReadStreamEvents *asked) {
   bool is_backward = request->command == PUMP_TCP_READ_STREAM_BACKWARD;
@@ -302,18 +316,15 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
 
   char text[320];
   stream_end end = {PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ERROR, -1, -1, true, NULL};
-  end.error = check_count(asked->max_count);
-  if (!end.error && !is_backward && read.from < 0)
-    end.error = "fromEventNumber should be non negative.\nParameter name: fromEventNumber";
-  if (!end.error && !may_read(peer, request, stream))
+  if (is_denied(peer, request, stream, read.max_count))
     end.result = PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
-  else if (!end.error)
+  else if (!(end.error = check_range(&read)))
     read_stream(&at, stream, &read, text, &end);
   if (end.result != PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_SUCCESS)
     pump_buffer_truncate(at.out, at.body);
-  bool is_denied = end.result == PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
-  if (is_denied) end.error = denial(peer);
-  bool says_nothing = is_denied && peer->node->is_23;
+  bool is_refused = end.result == PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
+  if (is_refused) end.error = denial(peer);
+  bool says_nothing = is_refused && peer->node->is_23;
   put_number(&at, 2, end.result);
   put_number(&at, 3, end.next);
   put_number(&at, 4, says_nothing ? 0 : pump_answer_number(peer, end.last));
@@ -383,12 +394,12 @@ static void answer_all(pump_peer *peer, const pump_request *request, all_read *a
   char text[320];
   pump_position next = {-1, -1};
   bool is_end = true;
-  const char *error = check_count(asked->max_count);
-  if (!error && (asked->from.commit < 0 || asked->from.prepare < 0)) error = "Invalid position.";
-  if (!error && !may_read(peer, request, pump_bytes_of("$all"))) {
+  if (is_denied(peer, request, pump_bytes_of("$all"), asked->max_count)) {
     refuse_all(peer, request, asked);
     return;
   }
+  const char *error = check_count(asked->max_count);
+  if (!error && (asked->from.commit < 0 || asked->from.prepare < 0)) error = "Invalid position.";
   page at;
   begin_page(&at, peer, request, command_of(asked, false));
   at.number = 3;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/bytes.h"
 #include "base/guid.h"
+#include "node/metadata.h"
 
 #define SETTINGS "$settings"
 
@@ -36,13 +37,13 @@ static char *metastream_of(pump_store *store, pump_bytes name) {
 
 /* ---- Expected versions and idempotency ---------------------------------------------------- */
 
-/* Any and StreamExists: only the newest ids are remembered. As long as the first event is new,
- * all are; a write that is half old can't be told from a wrong one. */
+/* Any and StreamExists: only the newest ids are remembered, each where it stood first. As long as
+ * the first event is new, all are; a write that is half old can't be told from a wrong one. */
 static decision decide_by_recent(const appending *to, const pump_new_event *events, size_t count,
                                  pump_store_written *out) {
   for (size_t i = 0; i < count; i++) {
-    const pump_recent_entry *entry = pump_recent_find(&to->store->fresh, &events[i].id);
-    if (!entry) entry = pump_recent_find(&to->store->recent, &events[i].id);
+    const pump_recent_entry *entry = pump_recent_find(&to->store->recent, &events[i].id);
+    if (!entry) entry = pump_recent_find(&to->store->fresh, &events[i].id);
     if (!entry || entry->stream != to->stream.id) return i == 0 ? WRITE : WRONG_VERSION;
     if (i == 0) out->first = entry->number;
     out->last = entry->number;
@@ -109,6 +110,11 @@ static int has_metadata(pump_store *store, pump_bytes name, bool *has) {
   *has = row != NULL;
   if (row) sqlite3_reset(row);
   return code;
+}
+
+bool pump_store_has_metadata(pump_store *store, pump_bytes stream) {
+  bool has;
+  return has_metadata(store, stream, &has) == 0 && has;
 }
 
 static int decide(const appending *to, int64_t expected, const pump_new_event *events, size_t count,
@@ -188,36 +194,11 @@ static int next_given(void *ud, pump_new_event *event) {
 
 /* ---- Metadata ----------------------------------------------------------------------------- */
 
-static bool is_json_object(pump_store *store, pump_bytes text) {
-  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_IS_JSON);
-  if (!row) return false;
-  sqlite3_bind_text64(row, 1, text.size ? text.data : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
-  bool is_object = sqlite3_step(row) == SQLITE_ROW && sqlite3_column_int(row, 0) == 1;
-  sqlite3_reset(row);
-  return is_object;
-}
-
-/* Takes $maxCount, $maxAge and $tb out of metadata. As on a server one bad value voids all of it,
- * and so does what is no JSON. */
-static bool read_limits(pump_store *store, pump_bytes metadata, int64_t limits[3]) {
-  static const int64_t smallest[] = {1, 1, 0};
-  for (int i = 0; i < 3; i++)
-    limits[i] = -1;
-  if (!is_json_object(store, metadata)) return false;
-  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_LIMITS);
-  if (!row) return false;
-  sqlite3_bind_text64(row, 1, metadata.data, metadata.size, SQLITE_STATIC, SQLITE_UTF8);
-  bool is_good = sqlite3_step(row) == SQLITE_ROW;
-  for (int i = 0; i < 3 && is_good; i++) {
-    const char *type = (const char *)sqlite3_column_text(row, 2 * i);
-    if (!type || strcmp(type, "null") == 0) continue;
-    limits[i] = sqlite3_column_int64(row, 2 * i + 1);
-    is_good = strcmp(type, "integer") == 0 && limits[i] >= smallest[i];
-  }
-  for (int i = 0; i < 3 && !is_good; i++)
-    limits[i] = -1;
-  sqlite3_reset(row);
-  return is_good;
+static void bind_limit(sqlite3_stmt *row, int parameter, int64_t limit) {
+  if (limit < 0)
+    sqlite3_bind_null(row, parameter);
+  else
+    sqlite3_bind_int64(row, parameter, limit);
 }
 
 /* Keeps with the stream what its metadata says, so that reading it needs no second look. */
@@ -227,16 +208,13 @@ static int apply_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   if (code == 0 && of.stream.id == 0) code = add_stream(&of);
   sqlite3_stmt *row = code == 0 ? pump_store_statement(store, STATEMENT_LIMIT_STREAM) : NULL;
   if (!row) return PUMP_ESTORE;
-  int64_t limits[3];
-  pump_bytes acl = read_limits(store, metadata, limits) ? metadata : pump_bytes_of("{}");
-  sqlite3_bind_text64(row, 5, acl.data, acl.size, SQLITE_STATIC, SQLITE_UTF8);
+  pump_metadata said;
+  pump_bytes acl = pump_metadata_read(&said, metadata) ? metadata : pump_bytes_of("{}");
   sqlite3_bind_int64(row, 1, of.stream.id);
-  for (int i = 0; i < 3; i++) {
-    if (limits[i] < 0)
-      sqlite3_bind_null(row, i + 2);
-    else
-      sqlite3_bind_int64(row, i + 2, limits[i]);
-  }
+  bind_limit(row, 2, said.max_count);
+  bind_limit(row, 3, said.max_age);
+  bind_limit(row, 4, said.truncate_before);
+  sqlite3_bind_text64(row, 5, acl.data, acl.size, SQLITE_STATIC, SQLITE_UTF8);
   return pump_store_run(store, row);
 }
 
@@ -244,7 +222,7 @@ static int apply_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
 static int apply_settings(pump_store *store, pump_bytes settings) {
   store->has_defaults = true;
   int code = pump_store_run(store, pump_store_statement(store, STATEMENT_DROP_DEFAULTS));
-  if (code != 0 || !is_json_object(store, settings)) return code;
+  if (code != 0 || !pump_metadata_are_settings(settings)) return code;
   sqlite3_stmt *row = pump_store_statement(store, STATEMENT_ADD_DEFAULTS);
   if (!row) return PUMP_ESTORE;
   sqlite3_bind_text64(row, 1, settings.data, settings.size, SQLITE_STATIC, SQLITE_UTF8);
@@ -269,6 +247,15 @@ static int write_metadata(pump_store *store, pump_bytes name, pump_bytes metadat
   if (code == 0) code = apply_metadata(store, name, metadata);
   free(meta);
   return code;
+}
+
+static bool is_json_object(pump_store *store, pump_bytes text) {
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_IS_JSON);
+  if (!row) return false;
+  sqlite3_bind_text64(row, 1, text.size ? text.data : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
+  bool is_object = sqlite3_step(row) == SQLITE_ROW && sqlite3_column_int(row, 0) == 1;
+  sqlite3_reset(row);
+  return is_object;
 }
 
 /* A write to a soft-deleted stream (or to its metadata) brings it back: from then on it is only
@@ -297,18 +284,17 @@ static int bring_back(appending *to, int64_t first) {
 
 static int after_append(appending *to, const pump_store_stream *before, const pump_new_event *last,
                         size_t count) {
-  pump_bytes of;
   if (count > 0 && pump_bytes_is(to->name, SETTINGS)) {
     int code = apply_settings(to->store, last->data);
     if (code != 0) return code;
   }
   if (is_soft_deleted(before)) return bring_back(to, before->last + 1);
-  if (count == 0 || !pump_store_is_metastream(to->name, &of)) return 0;
-  pump_store_stream original;
-  int code = pump_store_find(to->store, of, &original);
-  if (code == 0) code = apply_metadata(to->store, of, last->is_json ? last->data : (pump_bytes){0});
-  if (code == 0 && is_soft_deleted(&original))
-    code = undelete(to->store, of, last->data, original.last + 1, to->now);
+  appending of = {.store = to->store, .now = to->now};
+  if (!pump_store_is_metastream(to->name, &of.name)) return 0;
+  int code = pump_store_find(to->store, of.name, &of.stream);
+  if (code == 0 && count > 0)
+    code = apply_metadata(to->store, of.name, last->is_json ? last->data : (pump_bytes){0});
+  if (code == 0 && is_soft_deleted(&of.stream)) code = bring_back(&of, of.stream.last + 1);
   return code;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "node/answer.h"
 #include "node/group_answer.h"
 #include "node/listen.h"
@@ -28,7 +29,9 @@ int64_t pump_node_time(void) {
 
 bool pump_node_allows(pump_node *node, const pump_account *who, pump_bytes stream,
                       pump_store_right right) {
-  return (who || !node->is_23) && pump_rights_allow(node->store, who, stream, right);
+  /* To older servers there is no metadata of metadata. */
+  if (node->is_23 ? !who : pump_bytes_starts(stream, "$$$$")) return false;
+  return pump_rights_allow(node->store, who, stream, right);
 }
 
 /* ---- The turn ----------------------------------------------------------------------------- */

@@ -60,20 +60,34 @@ static int find_event(pump_store *store, pump_bytes name, int64_t number, int64_
   return code;
 }
 
+static bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* With a sign and between blanks, as servers take it. */
+static bool parse_number(pump_bytes text, int64_t *number) {
+  const char *at = text.data, *end = text.data + text.size;
+  while (at < end && is_blank(*at))
+    at++;
+  while (at < end && is_blank(end[-1]))
+    end--;
+  bool is_negative = at < end && *at == '-';
+  if (at < end && (*at == '-' || *at == '+')) at++;
+  int64_t value = 0;
+  if (at == end) return false;
+  for (; at < end; at++) {
+    if (*at < '0' || *at > '9') return false;
+    if (value > (INT64_MAX - (*at - '0')) / 10) return false;
+    value = value * 10 + (*at - '0');
+  }
+  *number = is_negative ? -value : value;
+  return true;
+}
+
 /* "3@stream": up to the first '@' a number, behind it a name. */
 static bool parse_link(pump_bytes data, int64_t *number, pump_bytes *stream) {
   const char *at = data.size ? memchr(data.data, '@', data.size) : NULL;
-  if (!at || at == data.data) return false;
-  bool is_negative = data.data[0] == '-';
-  const char *digit = data.data + is_negative;
-  int64_t value = 0;
-  if (digit == at) return false;
-  for (; digit < at; digit++) {
-    if (*digit < '0' || *digit > '9') return false;
-    if (value > (INT64_MAX - (*digit - '0')) / 10) return false;
-    value = value * 10 + (*digit - '0');
-  }
-  *number = is_negative ? -value : value;
+  if (!at || !parse_number((pump_bytes){data.data, (size_t)(at - data.data)}, number)) return false;
   *stream = (pump_bytes){at + 1, data.size - (size_t)(at + 1 - data.data)};
   return *number >= PUMP_END && stream->size > 0;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 1024
-/* In place of next: a newer entry has the same id, so nobody needs to find this one. */
+/* In place of next: an older entry has the same id, and this one is not found. */
 #define UNCHAINED SIZE_MAX
 
 void pump_recent_init(pump_recent *recent, size_t limit) {
@@ -34,18 +34,19 @@ static size_t head_of(const pump_recent *recent, const pump_guid *id) {
   return (size_t)(hash ^ hash >> 32) & (recent->capacity - 1);
 }
 
+static const pump_recent_entry *find(const pump_recent *recent, const pump_guid *id, size_t at) {
+  for (; at; at = recent->entries[at - 1].next) {
+    if (memcmp(&recent->entries[at - 1].id, id, sizeof *id) == 0) return &recent->entries[at - 1];
+  }
+  return NULL;
+}
+
 static void put(pump_recent *recent, const pump_guid *id, int64_t stream, int64_t number) {
   size_t at = (recent->first + recent->count++) & (recent->capacity - 1);
   size_t *head = &recent->heads[head_of(recent, id)];
-  for (size_t *link = head; *link; link = &recent->entries[*link - 1].next) {
-    pump_recent_entry *older = &recent->entries[*link - 1];
-    if (memcmp(&older->id, id, sizeof *id) != 0) continue;
-    *link = older->next;
-    older->next = UNCHAINED;
-    break;
-  }
-  recent->entries[at] = (pump_recent_entry){*id, stream, number, *head};
-  *head = at + 1;
+  bool is_known = find(recent, id, *head) != NULL;
+  recent->entries[at] = (pump_recent_entry){*id, stream, number, is_known ? UNCHAINED : *head};
+  if (!is_known) *head = at + 1;
 }
 
 static void forget_oldest(pump_recent *recent) {
@@ -97,9 +98,5 @@ void pump_recent_move(pump_recent *to, pump_recent *from) {
 }
 
 const pump_recent_entry *pump_recent_find(const pump_recent *recent, const pump_guid *id) {
-  if (recent->count == 0) return NULL;
-  for (size_t at = recent->heads[head_of(recent, id)]; at; at = recent->entries[at - 1].next) {
-    if (memcmp(&recent->entries[at - 1].id, id, sizeof *id) == 0) return &recent->entries[at - 1];
-  }
-  return NULL;
+  return recent->count > 0 ? find(recent, id, recent->heads[head_of(recent, id)]) : NULL;
 }

@@ -1,5 +1,6 @@
 /* The ids of the newest events and where they stand: how a write that is repeated with expected
- * version Any is recognised. Bounded; the oldest are forgotten first. */
+ * version Any is recognised. Bounded; the oldest are forgotten first. Of events with one id the
+ * first counts until it is forgotten, and then none of those that are known, as on servers. */
 #ifndef PUMP_NODE_RECENT_H
 #define PUMP_NODE_RECENT_H
 
@@ -29,7 +30,7 @@ void pump_recent_clear(pump_recent *recent);
 void pump_recent_add(pump_recent *recent, const pump_guid *id, int64_t stream, int64_t number);
 /* Adds all of `from`, oldest first, and clears it. */
 void pump_recent_move(pump_recent *to, pump_recent *from);
-/* The newest event with that id, or NULL. */
+/* The event with that id, or NULL. */
 const pump_recent_entry *pump_recent_find(const pump_recent *recent, const pump_guid *id);
 
 #endif

@@ -19,9 +19,12 @@ bool pump_rights_allow(pump_store *store, const pump_account *who, pump_bytes st
                        pump_store_right right) {
   /* Nobody writes to $all: it is what was written elsewhere. */
   if (right != PUMP_STORE_READ && pump_bytes_is(stream, "$all")) return false;
-  if (pump_account_is_admin(who)) return true;
   pump_bytes of = stream;
-  if (pump_store_is_metastream(stream, &of))
+  bool is_metastream = pump_store_is_metastream(stream, &of);
+  /* Nor does anybody delete metadata without its stream. */
+  if (is_metastream && right == PUMP_STORE_DELETE) return false;
+  if (pump_account_is_admin(who)) return true;
+  if (is_metastream)
     right = right == PUMP_STORE_READ ? PUMP_STORE_READ_METADATA : PUMP_STORE_WRITE_METADATA;
   roll_call call = {.who = who};
   bool is_set;

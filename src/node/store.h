@@ -114,6 +114,8 @@ bool pump_store_is_metastream(pump_bytes name, pump_bytes *of);
 
 /* Whether a stream has (or had) events; deleted for good counts. */
 bool pump_store_has_stream(pump_store *store, pump_bytes stream);
+/* Whether it has metadata of its own. */
+bool pump_store_has_metadata(pump_store *store, pump_bytes stream);
 /* The number of its last event, hidden or not; -1: none. */
 int64_t pump_store_last_number(pump_store *store, pump_bytes stream);
 

@@ -47,9 +47,6 @@
   XX(LAST_DATA, "SELECT e.data FROM streams s JOIN events e ON e.stream = s.id "                   \
                 "AND e.number = s.last WHERE s.name = ?1")                                         \
   XX(IS_JSON, "SELECT json_valid(?1) AND json_type(?1) = 'object'")                                \
-  XX(LIMITS, "SELECT json_type(?1, '$.\"$maxCount\"'), json_extract(?1, '$.\"$maxCount\"'), "      \
-             "json_type(?1, '$.\"$maxAge\"'), json_extract(?1, '$.\"$maxAge\"'), "                 \
-             "json_type(?1, '$.\"$tb\"'), json_extract(?1, '$.\"$tb\"')")                          \
   XX(SET_TRUNCATE, "SELECT json_set(?1, '$.\"$tb\"', ?2)")                                         \
   XX(NEWEST_IDS,                                                                                   \
      "SELECT id, stream, number FROM (SELECT position, id, stream, number FROM events "            \

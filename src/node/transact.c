@@ -158,7 +158,9 @@ static int commit(pump_store *store, int64_t id, const pump_store_transaction *t
 int pump_store_commit_transaction(pump_store *store, int64_t id,
                                   const pump_store_transaction *transaction, int64_t now,
                                   pump_store_written *out) {
-  if (!transaction->is_committed) return commit(store, id, transaction, now, out);
+  /* A commit of nothing leaves nothing by which it could be recognised. */
+  bool was_empty = transaction->last < transaction->first;
+  if (!transaction->is_committed || was_empty) return commit(store, id, transaction, now, out);
   *out = (pump_store_written){.first = transaction->first,
                               .last = transaction->last,
                               .position = transaction->position,

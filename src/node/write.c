@@ -58,8 +58,9 @@ static void execute_append(pump_node *node, pump_request *request) {
 
 /* A newer server finds that there is nothing to be deleted. */
 static bool is_nothing(pump_node *node, const PumpTcp__DeleteStream *asked) {
-  return node->is_23 && !asked->hard_delete &&
-         !pump_store_has_stream(node->store, pump_tcp_view(asked->event_stream_id));
+  pump_bytes stream = pump_tcp_view(asked->event_stream_id);
+  return node->is_23 && !asked->hard_delete && !pump_store_has_stream(node->store, stream) &&
+         !pump_store_has_metadata(node->store, stream);
 }
 
 static void execute_delete(pump_node *node, pump_request *request) {
@@ -67,15 +68,18 @@ static void execute_delete(pump_node *node, pump_request *request) {
       (PumpTcp__DeleteStream *)(void *)pump_tcp_unpack(request->command, request->payload);
   if (!asked) return;
   pump_bytes stream = pump_tcp_view(asked->event_stream_id);
-  if (is_stream(stream) && is_expected_version(asked->expected_version)) {
+  int64_t expected = asked->expected_version;
+  bool is_version =
+      is_expected_version(expected) && (expected != PUMP_STREAM_EXISTS || node->is_23);
+  if (is_stream(stream) && is_version) {
     request->status = PUMP_EACCESS;
     bool is_allowed = pump_node_allows(node, request->who, stream, PUMP_STORE_DELETE);
     if (is_allowed && is_nothing(node, asked)) {
       request->status = 0;
       request->written = (pump_store_written){.result = PUMP_STORE_WRONG_VERSION, .version = -1};
     } else if (is_allowed) {
-      request->status = pump_store_delete(node->store, stream, asked->expected_version,
-                                          asked->hard_delete, pump_node_time(), &request->written);
+      request->status = pump_store_delete(node->store, stream, expected, asked->hard_delete,
+                                          pump_node_time(), &request->written);
     }
   }
   pump_tcp_unpack_free(&asked->base);
@@ -86,35 +90,42 @@ static void execute_start(pump_node *node, pump_request *request) {
       (PumpTcp__TransactionStart *)(void *)pump_tcp_unpack(request->command, request->payload);
   if (!asked) return;
   pump_bytes stream = pump_tcp_view(asked->event_stream_id);
-  if (is_stream(stream) && is_expected_version(asked->expected_version)) {
+  int64_t expected = asked->expected_version;
+  if (is_stream(stream) && is_expected_version(expected) && expected != PUMP_STREAM_EXISTS) {
     request->status = PUMP_EACCESS;
     request->transaction = -1;
     if (pump_node_allows(node, request->who, stream, PUMP_STORE_WRITE))
-      request->status = pump_store_start_transaction(node->store, stream, asked->expected_version,
+      request->status = pump_store_start_transaction(node->store, stream, expected,
                                                      pump_node_time(), &request->transaction);
   }
   pump_tcp_unpack_free(&asked->base);
 }
 
-/* 0: there is that transaction, and it is theirs to write to; free its stream. */
+/* 0: there is that transaction, and it is theirs to write to; free its stream. Whose it would be
+ * that is not there nobody can tell, and so nobody may. */
 static int find_transaction(pump_node *node, const pump_request *request,
                             pump_store_transaction *transaction) {
   int code = pump_store_find_transaction(node->store, request->transaction, transaction);
   if (code != 0) return code;
-  if (!transaction->stream) return PUMP_ETRANSACTION;
+  if (!transaction->stream) return PUMP_EACCESS;
   pump_bytes stream = {transaction->stream, transaction->size};
   if (pump_node_allows(node, request->who, stream, PUMP_STORE_WRITE)) return 0;
   free(transaction->stream);
   return PUMP_EACCESS;
 }
 
+/* Servers say that it is done before they look, the older ones also before they ask whether it
+ * may be: what can't be kept shows when it is committed. */
 static int extend(pump_node *node, pump_request *request, const pump_new_event *events,
                   size_t count) {
   pump_store_transaction transaction;
-  int code = find_transaction(node, request, &transaction);
+  int code = node->is_23
+                 ? find_transaction(node, request, &transaction)
+                 : pump_store_find_transaction(node->store, request->transaction, &transaction);
   if (code != 0) return code;
+  bool is_open = transaction.stream && !transaction.is_committed;
   free(transaction.stream);
-  if (transaction.is_committed) return PUMP_ETRANSACTION;
+  if (!is_open) return 0;
   return pump_store_extend_transaction(node->store, request->transaction, events, count);
 }
 
@@ -132,7 +143,7 @@ static void execute_write(pump_node *node, pump_request *request) {
     if (given->event_id.len == 16) pump_guid_from_net(&events[i].id, given->event_id.data);
   }
   request->transaction = asked->transaction_id;
-  if (events && are_good_events(events, asked->n_events))
+  if (events && asked->transaction_id >= 0 && are_good_events(events, asked->n_events))
     request->status = extend(node, request, events, asked->n_events);
   free(events);
   pump_tcp_unpack_free(&asked->base);
@@ -144,7 +155,7 @@ static void execute_commit(pump_node *node, pump_request *request) {
   if (!asked) return;
   pump_store_transaction transaction;
   request->transaction = asked->transaction_id;
-  request->status = find_transaction(node, request, &transaction);
+  if (asked->transaction_id >= 0) request->status = find_transaction(node, request, &transaction);
   if (request->status == 0) {
     request->status = pump_store_commit_transaction(
         node->store, asked->transaction_id, &transaction, pump_node_time(), &request->written);
@@ -176,9 +187,6 @@ static verdict verdict_of(const pump_peer *peer, const pump_request *request) {
   if (request->status == PUMP_EACCESS)
     return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_ACCESS_DENIED,
                      peer->node->is_23 ? "Access Denied" : "Access denied."};
-  if (request->status == PUMP_ETRANSACTION)
-    return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_INVALID_TRANSACTION,
-                     "Invalid transaction."};
   switch (request->written.result) {
   case PUMP_STORE_SUCCESS: return (verdict){PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS, NULL};
   case PUMP_STORE_DELETED:
