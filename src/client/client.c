@@ -12,8 +12,11 @@
 /* With this much waiting to be sent, further requests stay in the line: so that an answer to a
  * heartbeat never stands behind more than a moment's worth of bytes. */
 #define ENOUGH_TO_SEND ((size_t)1024 * 1024)
-#define FIRST_PAUSE    50 /* ms before a request is asked again, doubling */
-#define LONGEST_PAUSE  500
+/* Answers to what a server says are no requests and wait for nothing: one that goes on and takes
+ * none of them is left. More than the largest request. */
+#define TOO_MUCH_TO_SEND ((size_t)PUMP_MAX_FRAME + 16 * ENOUGH_TO_SEND)
+#define FIRST_PAUSE      50 /* ms before a request is asked again, doubling */
+#define LONGEST_PAUSE    500
 
 #define of(pointer, member)                                                                        \
   ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
@@ -298,6 +301,10 @@ static void on_filled(void *ud, size_t size) {
   if (client->is_closing || !client->session) return;
   if (code != 0) {
     lose_session(client, code);
+    return;
+  }
+  if (pump_session_output(client->session)->size > TOO_MUCH_TO_SEND) {
+    pump_client_lose(client, PUMP_ECLOSED, "it goes on and takes nothing of what it is sent");
     return;
   }
   check_handshake(client);
