@@ -267,7 +267,8 @@ typedef struct pump_options {
    * never be another one. */
   int (*open)(void *ud, int *fd);
   void *open_ud;
-  /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. */
+  /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. They come
+   * from the midst of what is done: it must call nothing of this library. */
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;
   int log_level;
@@ -314,7 +315,8 @@ PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
 PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
 
 /* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is
- * called (it may be NULL) and the client is gone. May be called from any callback, and once. */
+ * called (it may be NULL) and the client is gone. May be called from any callback but log, and
+ * once. */
 PUMP_API void pump_client_close(pump_client *client, void (*cb)(void *ud), void *ud);
 
 PUMP_API int pump_client_state(const pump_client *client);

@@ -47,6 +47,8 @@ struct pump_follower {
 /* Makes one of so many bytes, all zero behind its follower, which is its first member. */
 pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, pump_bytes stream,
                                  pump_bytes group, const pump_call *call);
+/* What new has made, for the class's `free` and for one that has not joined. */
+void pump_follower_free(pump_follower *self);
 /* It is the client's from now on, and does its first steps in the next turn of the loop. */
 void pump_follower_join(pump_follower *self, pump_client *client);
 /* PUMP_EINVALID, PUMP_ECLOSED: no follower can join the client as it is. */

@@ -106,6 +106,9 @@ static void read_options(lua_State *L, pump_options *options) {
   NUMBER(reconnect_attempts, unsigned);
   NUMBER(retries, unsigned);
 #undef NUMBER
+  options->log = options->log_level > 0 ? on_log : NULL;
+  options->choose = pump_lua_flag_option(L, 1, "choose", false) ? on_choose : NULL;
+  options->resolve = pump_lua_flag_option(L, 1, "resolve", false) ? on_resolve : NULL;
 }
 
 /* core.client(options[, node]) -> client, ticket of its notices. Options are named as in
@@ -118,27 +121,25 @@ static int core_client(lua_State *L) {
   lua_settop(L, 2);
   pump_options options;
   read_options(L, &options);
+  bool is_of_node = !lua_isnil(L, 2);
+  pump_lua_node *node = is_of_node ? pump_lua_to_node(L, 2) : NULL;
+  if (is_of_node && !node) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
   void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, PUMP_LUA_CLIENT);
-  pump_lua_client *self = calloc(1, sizeof *self);
+  pump_lua_client *self = calloc(1, sizeof *self); /* from here on nothing may raise */
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
   self->child.unref = unref;
   self->references = 1;
   self->ticket = ++loop->last_ticket;
-  if (!lua_isnil(L, 2)) {
-    self->node = pump_lua_to_node(L, 2);
-    self->node->references++;
-    options.open = self->node->open;
-    options.open_ud = self->node;
+  self->node = node;
+  if (node) {
+    node->references++;
+    options.open = node->open;
+    options.open_ud = node;
   }
-  options.log = options.log_level > 0 ? on_log : NULL;
-  options.log_ud = self;
-  options.choose = pump_lua_flag_option(L, 1, "choose", false) ? on_choose : NULL;
-  options.choose_ud = self;
-  options.resolve = pump_lua_flag_option(L, 1, "resolve", false) ? on_resolve : NULL;
-  options.resolve_ud = self;
+  options.log_ud = options.choose_ud = options.resolve_ud = self;
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
