@@ -345,9 +345,13 @@ void pump_client_limit_connecting(pump_client *client) {
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (pump_client_is_open(client)) return PUMP_EINVALID;
+  int before = client->state;
+  client->state = PUMP_STATE_CONNECTING; /* options.open, which is asked now, may try the same */
   int code = pump_client_seek(client);
-  if (code != 0) return code;
-  client->state = PUMP_STATE_CONNECTING;
+  if (code != 0) {
+    if (!client->is_closing) client->state = before;
+    return code;
+  }
   client->reconnect.attempts = 0;
   client->connect_cb = cb;
   client->connect_ud = ud;
