@@ -117,13 +117,7 @@ static void answers(fake_server *to, const pump_tcp_frame *frame) {
   if (!fake_handshake(to, frame)) fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
 }
 
-static void on_timer(uv_timer_t *timer) {
-  ++*(int *)timer->data;
-}
-
 static void times_may_be_for_ever(void) {
-  uv_timer_t pause;
-  int over = 0;
   fake_start(&server, &loop);
   server.on_frame = answers;
   pump_options made = options();
@@ -133,11 +127,7 @@ static void times_may_be_for_ever(void) {
   answered = lost = 0;
   pump_client_ping(client, NULL, count, &answered);
   fake_until(&loop, &answered, 1);
-  uv_timer_init(&loop, &pause);
-  pause.data = &over;
-  uv_timer_start(&pause, on_timer, 50, 0);
-  fake_until(&loop, &over, 1);
-  uv_close((uv_handle_t *)&pause, NULL);
+  fake_turn(&loop, 50);
   tap_ok(pump_client_state(client) == PUMP_STATE_CONNECTED && answered == 1 && lost == 0,
          "times for ever are no times that are over");
   tap_ok(server.frames == 2, "and nobody is asked for life all the time");

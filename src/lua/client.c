@@ -7,11 +7,9 @@
 #include "lua/options.h"
 #include "lua/stats.h"
 
-static void unref(pump_lua_child *child) {
+static void free_client(pump_lua_child *child) {
   pump_lua_client *self = (pump_lua_client *)(void *)child; /* its first member */
-  if (--self->references > 0) return;
-  pump_lua_disown(&self->child);
-  if (self->node) self->node->child.unref(&self->node->child);
+  if (self->node) pump_lua_unref(&self->node->child);
   free(self);
 }
 
@@ -60,10 +58,7 @@ static void on_resolve(void *ud, pump_client *client, const char *host, int port
 }
 
 static void on_closed(void *ud) {
-  pump_lua_client *self = ud;
-  if (self->closing) pump_lua_answer_with(self->closing, NULL);
-  self->closing = NULL;
-  unref(&self->child);
+  pump_lua_child_closed(ud); /* its first member */
 }
 
 /* ---- Making and closing ------------------------------------------------------------------- */
@@ -130,12 +125,11 @@ static int core_client(lua_State *L) {
   pump_lua_client *self = calloc(1, sizeof *self); /* from here on nothing may raise */
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
-  self->child.unref = unref;
-  self->references = 1;
+  self->child.free = free_client;
   self->ticket = ++loop->last_ticket;
   self->node = node;
   if (node) {
-    node->references++;
+    node->child.references++;
     options.open = node->open;
     options.open_ud = node;
   }
@@ -143,7 +137,7 @@ static int core_client(lua_State *L) {
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
-  self->references++;
+  self->child.references++;
   pump_client_on_connected(self->client, on_connected, self);
   pump_client_on_disconnected(self->client, on_disconnected, self);
   pump_client_on_reconnecting(self->client, on_reconnecting, self);
@@ -161,12 +155,7 @@ static int client_gc(lua_State *L) {
 static int client_close(lua_State *L) {
   pump_lua_client *self = pump_lua_check_client(L);
   if (!self || !self->client) return 0;
-  self->closing = pump_lua_promise(self->child.loop, PUMP_LUA_DONE);
-  lua_Integer ticket = self->closing ? self->closing->ticket : 0;
-  shut(&self->child);
-  if (ticket == 0) return 0;
-  lua_pushinteger(L, ticket);
-  return 1;
+  return pump_lua_close_child(L, &self->child);
 }
 
 static int client_state(lua_State *L) {
