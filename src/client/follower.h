@@ -21,7 +21,8 @@ typedef struct pump_follower_class {
   /* The connection is gone, or there is none for it any more; and there is another one. */
   void (*lost)(pump_follower *self);
   void (*found)(pump_follower *self);
-  /* It or its client is about to end: puts what it has still to say into the output. May be NULL. */
+  /* It or its client is about to end: puts what it has still to say into the output. May be
+   * NULL. */
   void (*settle)(pump_follower *self);
   /* Tells the program that it has ended. */
   void (*ended)(pump_follower *self, const pump_result *result);

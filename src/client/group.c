@@ -1,5 +1,5 @@
-/* A consumer of a group: does what its machine (conversation/consumer.h) says, and tells the machine
- * what came of it. */
+/* A consumer of a group: does what its machine (conversation/consumer.h) says, and tells the
+ * machine what came of it. */
 #include <stdlib.h>
 
 #include "client/client.h"

@@ -91,8 +91,8 @@ static bool count(pump_bytes body, uint32_t number, size_t *events, size_t *reco
   return !cursor.malformed;
 }
 
-/* The hottest loop there is: one switch for number and type of a field. A field of another type than
- * it should have is skipped like an unknown one. */
+/* The hottest loop there is: one switch for number and type of a field. A field of another type
+ * than it should have is skipped like an unknown one. */
 static bool decode_record(pump_bytes message, pump_record *record) {
   const uint8_t *at = (const uint8_t *)message.data, *end = at + message.size;
   const uint8_t *ticks_at = NULL;
