@@ -188,6 +188,20 @@ static void failures_speak(void) {
 }
 
 /* What a server refused has not been done, unless it was asked another time, and did not answer. */
+/* Words are cut where a line is too long, and never within a character. */
+static void long_words_end_with_a_character(void) {
+  char words[401];
+  pump_conversation *conversation = make(PUMP_APPEND);
+  for (size_t i = 0; i < 400; i += 2)
+    memcpy(words + i + 1, "\xc3\xa4", 2);
+  words[0] = 'a';
+  pump_reply reply = {.outcome = PUMP_OUTCOME_ERROR, .text = {words, sizeof words}};
+  pump_conversation_inspect(conversation, &reply);
+  const char *end = strrchr(conversation->result.message, ')');
+  tap_ok(end && memcmp(end - 2, "\xc3\xa4)", 3) == 0, "the last character is a whole one");
+  pump_conversation_free(conversation);
+}
+
 static void what_is_sure(void) {
   static const pump_reply busy = {.outcome = PUMP_OUTCOME_TOO_BUSY};
   for (int i = 0; i < 4; i++) {
@@ -274,6 +288,7 @@ int main(void) {
   a_question_is_copied();
   outcomes_decide();
   failures_speak();
+  long_words_end_with_a_character();
   what_is_sure();
   a_read_needs_its_page();
   time_runs_out();

@@ -3,6 +3,7 @@
 #include "slow.h"
 #include "starve.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -42,6 +43,19 @@ static void on_said(uv_write_t *request, int status) {
   uv_close((uv_handle_t *)request->handle, on_guest_gone);
 }
 
+/* Connections that a program started now would have, too. */
+static int inherited;
+
+static void count_inherited(void) {
+  for (int fd = 3; fd < 256; fd++) {
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC)) continue;
+    inherited += getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.ss_family == AF_INET;
+  }
+}
+
 static void on_asked(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
   static char answer[1024];
   guest *one = (guest *)(void *)stream;
@@ -54,6 +68,7 @@ static void on_asked(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) 
                         strlen(gossip), gossip);
   if (size < 4 || memcmp(buffer->base, "GET ", 4) != 0) return; /* it waits for the end of a line */
   uv_buf_t bytes = uv_buf_init(answer, (unsigned)length);
+  count_inherited();
   uv_read_stop(stream);
   uv_write(&one->write, stream, &bytes, 1, on_said);
 }
@@ -176,6 +191,7 @@ int main(void) {
   tap_ok(wrong == 0 && at > 10,
          "of %ld allocations each failed in turn (wrong: %ld): members told %ld times, not %ld",
          at - 1, wrong, told, untold);
+  tap_ok(inherited == 0, "what the program starts meanwhile has none of its connections");
   ask_one_that_is_silent_to_tls();
   uv_close((uv_handle_t *)&server, NULL);
   uv_run(&loop, UV_RUN_DEFAULT);

@@ -257,21 +257,8 @@ static inline void stop(program *self) {
     tap_ok(false, "closing leaves nothing open");
 }
 
-static inline void on_time(uv_timer_t *timer) {
-  *(bool *)timer->data = true;
-}
-
 static inline void turn(uint64_t ms) {
-  uv_timer_t timer;
-  bool over = false;
-  uv_timer_init(&loop, &timer);
-  timer.data = &over;
-  uv_update_time(&loop);
-  uv_timer_start(&timer, on_time, ms, 0);
-  while (!over)
-    uv_run(&loop, UV_RUN_ONCE);
-  uv_close((uv_handle_t *)&timer, NULL);
-  uv_run(&loop, UV_RUN_NOWAIT);
+  fake_turn(&loop, ms);
 }
 
 /* Turns until *what is that much, for two seconds at most. */

@@ -154,4 +154,23 @@ static inline bool fake_until(uv_loop_t *loop, const int *count, int wanted) {
   return *count >= wanted;
 }
 
+static inline void fake_on_time(uv_timer_t *timer) {
+  *(bool *)timer->data = true;
+}
+
+/* Turns the loop for so many ms. */
+static inline void fake_turn(uv_loop_t *loop, uint64_t ms) {
+  uv_timer_t timer;
+  bool over = false;
+  uv_timer_init(loop, &timer);
+  timer.data = &over;
+  uv_update_time(loop);
+  uv_timer_start(&timer, fake_on_time, ms, 0);
+  while (!over)
+    uv_run(loop, UV_RUN_ONCE);
+  timer.data = NULL;
+  uv_close((uv_handle_t *)&timer, NULL);
+  uv_run(loop, UV_RUN_NOWAIT);
+}
+
 #endif

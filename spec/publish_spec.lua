@@ -86,6 +86,9 @@ describe("publish_event", function()
       { expectd_version = 1 })
     helper.misuses("a binary body must be a string", publish_event, conn, "s", "t", {},
       { content_type = "binary" })
+    local event = pump.new_event("t", 1)
+    event.type = 5
+    helper.fails("invalid_argument", conn:publish("s", { event }))
   end)
 
   it("refuses what is too large before it is sent", function()

@@ -1,6 +1,7 @@
 /* Latencies in buckets: what is said of them is never less than what was, and not much more. */
 #include "tap.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "client/stats.h"
@@ -59,6 +60,9 @@ static void odd_ones(void) {
   tap_ok(pump_stats_quantile(&stats, 0.5) > UINT64_C(1) << 36 &&
              pump_stats_below(&stats, UINT64_MAX) == 1,
          "what lasted for ever is in the last bucket");
+  tap_ok(pump_stats_quantile(&stats, (double)NAN) == UINT64_MAX &&
+             pump_stats_quantile(&stats, -1e300) == pump_stats_quantile(&stats, 0),
+         "shares that are none do no harm");
 }
 
 int main(void) {

@@ -214,11 +214,11 @@ typedef struct pump_tls_options {
   const char *server_name; /* the name that the server has to prove; NULL: host */
 } pump_tls_options;
 
-/* How members are asked for gossip. As it fits: by plain HTTP, with tls.enable by HTTPS. Who does not
- * speak TLS then (clusters before version 20 have TLS on the TCP port alone) is asked by plain HTTP
- * where tls has a ca or a server_name: whoever forges such gossip cannot prove to be a server then.
- * The system's authorities would vouch for anybody by his own name, so with them it wants to be
- * said. No credentials are in gossip. */
+/* How members are asked for gossip. As it fits: by plain HTTP, with tls.enable by HTTPS. Who does
+ * not speak TLS then (clusters before version 20 have TLS on the TCP port alone) is asked by plain
+ * HTTP where tls has a ca or a server_name: whoever forges such gossip cannot prove to be a server
+ * then. The system's authorities would vouch for anybody by his own name, so with them it wants to
+ * be said. No credentials are in gossip. */
 enum { PUMP_GOSSIP_AS_FITS = 0, PUMP_GOSSIP_PLAIN, PUMP_GOSSIP_TLS };
 
 #define PUMP_NO_LIMIT 0xffffffffu
@@ -267,7 +267,8 @@ typedef struct pump_options {
    * never be another one. */
   int (*open)(void *ud, int *fd);
   void *open_ud;
-  /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. */
+  /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. They come
+   * from the midst of what is done: it must call nothing of this library. */
   void (*log)(void *ud, int level, const char *line);
   void *log_ud;
   int log_level;
@@ -314,7 +315,8 @@ PUMP_API int pump_client_new(pump_client **client, struct uv_loop_s *loop,
 PUMP_API int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud);
 
 /* Ends the connection: every request that waits is answered with PUMP_ECLOSED first, then cb is
- * called (it may be NULL) and the client is gone. May be called from any callback, and once. */
+ * called (it may be NULL) and the client is gone. May be called from any callback but log, and
+ * once. */
 PUMP_API void pump_client_close(pump_client *client, void (*cb)(void *ud), void *ud);
 
 PUMP_API int pump_client_state(const pump_client *client);
@@ -336,7 +338,8 @@ typedef struct pump_stats {
   uint64_t latency[PUMP_LATENCY_BUCKETS]; /* see the two functions below */
 } pump_stats;
 PUMP_API void pump_client_stats(const pump_client *client, pump_stats *stats);
-/* The time within which that share of the requests (0.99) was answered, a quarter too long at most. */
+/* The time within which that share of the requests (0.99) was answered, a quarter too long at
+ * most. */
 PUMP_API uint64_t pump_stats_quantile(const pump_stats *stats, double share);
 /* How many were answered within so much time, exactly for a power of two in µs. */
 PUMP_API uint64_t pump_stats_below(const pump_stats *stats, uint64_t ns);
@@ -356,10 +359,10 @@ typedef struct pump_call {
  * PUMP_ENOTSUPPORTED: an embedded node. */
 PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb,
                                  void *ud);
-/* What the server says of itself, "23.10.6.0"; NULL where nobody has told so far. The TCP protocol has
- * no word for it: gossip of the newest servers tells it, and /info, for which
- * pump_client_ask_server_version asks the member that the client is connected to (PUMP_ENOTSUPPORTED:
- * it was not found by gossip). */
+/* What the server says of itself, "23.10.6.0"; NULL where nobody has told so far. The TCP protocol
+ * has no word for it: gossip of the newest servers tells it, and /info, for which
+ * pump_client_ask_server_version asks the member that the client is connected to
+ * (PUMP_ENOTSUPPORTED: it was not found by gossip). */
 PUMP_API const char *pump_client_server_version(const pump_client *client);
 PUMP_API int pump_client_ask_server_version(pump_client *client, const pump_call *call,
                                             pump_result_cb cb, void *ud);
@@ -580,8 +583,8 @@ enum {
 /* Answers go out together: when half of what is in flight has one, or all of it, or after some
  * milliseconds, and when the consumer is closed. An id that is not in flight on this connection is
  * left out, as its event comes again or has been answered. why: at most 64 KiB, for people who look
- * at parked events. PUMP_ECLOSED: it has ended; PUMP_EINVALID; PUMP_ETOOLARGE; PUMP_ENOMEM, and then
- * some of them may have been taken. */
+ * at parked events. PUMP_ECLOSED: it has ended; PUMP_EINVALID; PUMP_ETOOLARGE; PUMP_ENOMEM, and
+ * then some of them may have been taken. */
 PUMP_API int pump_consumer_ack(pump_consumer *consumer, const pump_guid *ids, size_t count);
 PUMP_API int pump_consumer_nack(pump_consumer *consumer, const pump_guid *ids, size_t count,
                                 int action, pump_bytes why);

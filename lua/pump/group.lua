@@ -45,10 +45,6 @@ local function buffers(given, where)
   return batch, buffer
 end
 
-local function milliseconds(seconds)
-  return seconds and math.ceil(seconds * 1000)
-end
-
 -- As the C part takes them; what is nil has the default.
 local function settings_of(given, where)
   local batch, buffer = buffers(given, where)
@@ -57,13 +53,13 @@ local function settings_of(given, where)
   return {
     resolve_links = given.resolve_links,
     from = from and math.tointeger(from),
-    message_timeout = milliseconds(given.message_timeout),
+    message_timeout = options.milliseconds(given.message_timeout),
     record_statistics = given.record_statistics,
     live_buffer_size = given.live_buffer_size,
     read_batch_size = batch,
     buffer_size = buffer,
     max_retry_count = given.max_retry_count,
-    checkpoint_after = milliseconds(given.checkpoint_after),
+    checkpoint_after = options.milliseconds(given.checkpoint_after),
     checkpoint_max_count = given.checkpoint_max_count,
     checkpoint_min_count = given.checkpoint_min_count,
     subscriber_max_count = given.subscriber_max_count,
@@ -97,25 +93,24 @@ local function answer(ok, err)
   return ok == nil or ok
 end
 
+local function put(conn, question, group, stream, given, where)
+  given = options.check(given, group_options, where)
+  local settings = settings_of(given, where)
+  local client, about = begin(conn, group, stream, given, where)
+  if not client then return nil, about end
+  return answer(request.call(conn, about, question, group, stream, settings,
+    request.call_arguments(conn, given)))
+end
+
 -- A group that keeps its place in a stream. All settings have defaults.
 function M.create_subscription(conn, group, stream, given)
-  given = options.check(given, group_options, "create_subscription")
-  local settings = settings_of(given, "create_subscription")
-  local client, about = begin(conn, group, stream, given, "create_subscription")
-  if not client then return nil, about end
-  return answer(request.call(conn, about, "create_group", group, stream, settings,
-    request.call_arguments(conn, given)))
+  return put(conn, "create_group", group, stream, given, "create_subscription")
 end
 
 -- All settings anew: what is not given has its default again. Its consumers connect again by
 -- themselves.
 function M.update_subscription(conn, group, stream, given)
-  given = options.check(given, group_options, "update_subscription")
-  local settings = settings_of(given, "update_subscription")
-  local client, about = begin(conn, group, stream, given, "update_subscription")
-  if not client then return nil, about end
-  return answer(request.call(conn, about, "update_group", group, stream, settings,
-    request.call_arguments(conn, given)))
+  return put(conn, "update_group", group, stream, given, "update_subscription")
 end
 
 function M.delete_subscription(conn, group, stream, given)

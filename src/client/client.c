@@ -12,8 +12,11 @@
 /* With this much waiting to be sent, further requests stay in the line: so that an answer to a
  * heartbeat never stands behind more than a moment's worth of bytes. */
 #define ENOUGH_TO_SEND ((size_t)1024 * 1024)
-#define FIRST_PAUSE    50 /* ms before a request is asked again, doubling */
-#define LONGEST_PAUSE  500
+/* Answers to what a server says are no requests and wait for nothing: one that goes on and takes
+ * none of them is left. More than the largest request. */
+#define TOO_MUCH_TO_SEND ((size_t)PUMP_MAX_FRAME + 16 * ENOUGH_TO_SEND)
+#define FIRST_PAUSE      50 /* ms before a request is asked again, doubling */
+#define LONGEST_PAUSE    500
 
 #define of(pointer, member)                                                                        \
   ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
@@ -300,6 +303,10 @@ static void on_filled(void *ud, size_t size) {
     lose_session(client, code);
     return;
   }
+  if (pump_session_output(client->session)->size > TOO_MUCH_TO_SEND) {
+    pump_client_lose(client, PUMP_ECLOSED, "it goes on and takes nothing of what it is sent");
+    return;
+  }
   check_handshake(client);
   pump_client_flush_soon(client);
   pump_client_set_timer(client);
@@ -338,9 +345,13 @@ void pump_client_limit_connecting(pump_client *client) {
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
   if (client->is_closing) return PUMP_ECLOSED;
   if (pump_client_is_open(client)) return PUMP_EINVALID;
+  int before = client->state;
+  client->state = PUMP_STATE_CONNECTING; /* options.open, which is asked now, may try the same */
   int code = pump_client_seek(client);
-  if (code != 0) return code;
-  client->state = PUMP_STATE_CONNECTING;
+  if (code != 0) {
+    if (!client->is_closing) client->state = before;
+    return code;
+  }
   client->reconnect.attempts = 0;
   client->connect_cb = cb;
   client->connect_ud = ud;

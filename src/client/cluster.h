@@ -34,7 +34,8 @@ typedef struct pump_cluster {
 int pump_cluster_find(pump_client *client);
 /* The member that was found could not be connected to. True: then to another one. */
 bool pump_cluster_go_on(pump_client *client, int code, const char *reason);
-/* It could. If a leader is still wanted, the search goes on: look is to be called when it is time. */
+/* It could. If a leader is still wanted, the search goes on: look is to be called when it is
+ * time. */
 void pump_cluster_settle(pump_client *client);
 void pump_cluster_look(pump_client *client);
 /* The search is over. */

@@ -242,6 +242,12 @@ pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, 
   return self;
 }
 
+void pump_follower_free(pump_follower *self) {
+  pump_bytes password = self->request.password;
+  if (password.data) explicit_bzero((char *)(uintptr_t)password.data, password.size);
+  free(self);
+}
+
 int pump_follower_check(const pump_client *client) {
   if (client->is_closing) return PUMP_EINVALID;
   return pump_client_is_open(client) ? 0 : PUMP_ECLOSED;

@@ -21,7 +21,8 @@ typedef struct pump_follower_class {
   /* The connection is gone, or there is none for it any more; and there is another one. */
   void (*lost)(pump_follower *self);
   void (*found)(pump_follower *self);
-  /* It or its client is about to end: puts what it has still to say into the output. May be NULL. */
+  /* It or its client is about to end: puts what it has still to say into the output. May be
+   * NULL. */
   void (*settle)(pump_follower *self);
   /* Tells the program that it has ended. */
   void (*ended)(pump_follower *self, const pump_result *result);
@@ -47,6 +48,8 @@ struct pump_follower {
 /* Makes one of so many bytes, all zero behind its follower, which is its first member. */
 pump_follower *pump_follower_new(size_t size, const pump_follower_class *class, pump_bytes stream,
                                  pump_bytes group, const pump_call *call);
+/* What new has made, for the class's `free` and for one that has not joined. */
+void pump_follower_free(pump_follower *self);
 /* It is the client's from now on, and does its first steps in the next turn of the loop. */
 void pump_follower_join(pump_follower *self, pump_client *client);
 /* PUMP_EINVALID, PUMP_ECLOSED: no follower can join the client as it is. */

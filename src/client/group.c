@@ -1,5 +1,5 @@
-/* A consumer of a group: does what its machine (conversation/consumer.h) says, and tells the machine
- * what came of it. */
+/* A consumer of a group: does what its machine (conversation/consumer.h) says, and tells the
+ * machine what came of it. */
 #include <stdlib.h>
 
 #include "client/client.h"
@@ -49,7 +49,7 @@ static void ended(pump_follower *follower, const pump_result *result) {
 
 static void release(pump_follower *follower) {
   pump_consumer_machine_free(of(follower)->machine);
-  free(follower);
+  pump_follower_free(follower);
 }
 
 /* ---- Steps -------------------------------------------------------------------------------- */
@@ -125,7 +125,7 @@ int pump_client_consume(pump_consumer **out, pump_client *client, pump_bytes gro
   follower->request.max_count = buffer_size;
   code = pump_consumer_machine_new(&self->machine, (size_t)buffer_size);
   if (code != 0) {
-    free(self);
+    release(follower);
     return code;
   }
   pump_follower_join(follower, client);

@@ -45,7 +45,7 @@ static void unlist(pump_line *line, pump_conversation *conversation) {
 
 int pump_line_enter(pump_line *line, pump_conversation *conversation, uint64_t deadline) {
   bool too_much = line->bytes > 0 && line->bytes + conversation->size > MAX_BYTES;
-  if (line->waiting >= line->max_waiting || too_much) return PUMP_EBUSY;
+  if (line->waiting + line->retrying >= line->max_waiting || too_much) return PUMP_EBUSY;
   return pump_line_join(line, conversation, 0, deadline);
 }
 

@@ -1,6 +1,7 @@
 /* A client's way to a server: the socket, TLS where it is wanted, and the session on it. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "client/client.h"
@@ -23,6 +24,14 @@ static int make_tls(pump_client *client, const char *host, pump_tls **tls, char 
   return code == PUMP_EINVALID ? PUMP_ETLS : code;
 }
 
+/* The program may close the client while it is asked. */
+static int take_socket(pump_client *client, int *fd) {
+  int code = client->options.open(client->options.open_ud, fd);
+  if (code != 0 || !client->is_closing) return code;
+  close(*fd);
+  return PUMP_ECLOSED;
+}
+
 int pump_client_open(pump_client *client, pump_stream **stream, const char *host, int port,
                      const pump_stream_events *events) {
   pump_tls *tls;
@@ -33,7 +42,7 @@ int pump_client_open(pump_client *client, pump_stream **stream, const char *host
   if (code != 0) return code;
   if (!client->options.open)
     code = pump_stream_connect(stream, client->loop, host, port, events, client);
-  else if ((code = client->options.open(client->options.open_ud, &fd)) == 0)
+  else if ((code = take_socket(client, &fd)) == 0)
     code = pump_stream_open(stream, client->loop, fd, events, client);
   if (code != 0)
     pump_tls_free(tls);
@@ -85,7 +94,7 @@ int pump_client_start_session(pump_client *client) {
   char name[24];
   int code = pump_random_take(options.seed, sizeof options.seed);
   if (code == 0 && !client->options.name) {
-    uint32_t number;
+    uint32_t number = 0;
     code = pump_random_take(&number, sizeof number);
     snprintf(name, sizeof name, "pump-%08x", number);
     options.name = pump_bytes_of(name);

@@ -45,6 +45,11 @@ static bool make_sense(const pump_options *options) {
          options->selector <= PUMP_SELECT_RANDOM;
 }
 
+/* Sums of such times with the clock don't overflow. */
+static uint64_t at_most_for_ever(uint64_t time) {
+  return time < UINT64_MAX / 4 ? time : UINT64_MAX / 4;
+}
+
 static bool copy_text(const char **text) {
   if (!*text) return true;
   *text = strdup(*text);
@@ -54,6 +59,9 @@ static bool copy_text(const char **text) {
 int pump_options_copy(pump_options *to, const pump_options *from) {
   if (!make_sense(from)) return PUMP_EINVALID;
   *to = *from;
+  to->connect_timeout = at_most_for_ever(from->connect_timeout);
+  to->heartbeat_interval = at_most_for_ever(from->heartbeat_interval);
+  to->heartbeat_timeout = at_most_for_ever(from->heartbeat_timeout);
   bool copied = copy_text(&to->host);
   copied &= copy_text(&to->seeds);
   copied &= copy_text(&to->username);

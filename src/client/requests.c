@@ -55,20 +55,23 @@ void pump_group_settings_init(pump_group_settings *settings) {
                                     .strategy = "RoundRobin"};
 }
 
+static int put_group(pump_client *client, pump_kind kind, pump_bytes group, pump_bytes stream,
+                     const pump_group_settings *settings, const pump_call *call, pump_result_cb cb,
+                     void *ud) {
+  pump_request request = {.kind = kind, .group = group, .stream = stream, .settings = settings};
+  return ask(client, &request, call, cb, ud);
+}
+
 int pump_client_create_group(pump_client *client, pump_bytes group, pump_bytes stream,
                              const pump_group_settings *settings, const pump_call *call,
                              pump_result_cb cb, void *ud) {
-  pump_request request = {
-      .kind = PUMP_CREATE_GROUP, .group = group, .stream = stream, .settings = settings};
-  return ask(client, &request, call, cb, ud);
+  return put_group(client, PUMP_CREATE_GROUP, group, stream, settings, call, cb, ud);
 }
 
 int pump_client_update_group(pump_client *client, pump_bytes group, pump_bytes stream,
                              const pump_group_settings *settings, const pump_call *call,
                              pump_result_cb cb, void *ud) {
-  pump_request request = {
-      .kind = PUMP_UPDATE_GROUP, .group = group, .stream = stream, .settings = settings};
-  return ask(client, &request, call, cb, ud);
+  return put_group(client, PUMP_UPDATE_GROUP, group, stream, settings, call, cb, ud);
 }
 
 int pump_client_delete_group(pump_client *client, pump_bytes group, pump_bytes stream,
@@ -84,25 +87,25 @@ int pump_client_read_event(pump_client *client, pump_bytes stream, int64_t numbe
   return ask(client, &request, call, cb, ud);
 }
 
-static pump_request read_request(pump_kind kind, pump_bytes stream, const pump_read *read) {
-  return (pump_request){.kind = kind,
-                        .stream = stream,
-                        .number = read->from,
-                        .position = read->position,
-                        .max_count = read->max_count,
-                        .backward = read->backward,
-                        .filter = read->filter,
-                        .resolve_links = read->resolve_links};
+static int read_page(pump_client *client, pump_kind kind, pump_bytes stream, const pump_read *read,
+                     const pump_call *call, pump_result_cb cb, void *ud) {
+  pump_request request = {.kind = kind,
+                          .stream = stream,
+                          .number = read->from,
+                          .position = read->position,
+                          .max_count = read->max_count,
+                          .backward = read->backward,
+                          .filter = read->filter,
+                          .resolve_links = read->resolve_links};
+  return ask(client, &request, call, cb, ud);
 }
 
 int pump_client_read_stream(pump_client *client, pump_bytes stream, const pump_read *read,
                             const pump_call *call, pump_result_cb cb, void *ud) {
-  pump_request request = read_request(PUMP_READ_STREAM, stream, read);
-  return ask(client, &request, call, cb, ud);
+  return read_page(client, PUMP_READ_STREAM, stream, read, call, cb, ud);
 }
 
 int pump_client_read_all(pump_client *client, const pump_read *read, const pump_call *call,
                          pump_result_cb cb, void *ud) {
-  pump_request request = read_request(PUMP_READ_ALL, (pump_bytes){0}, read);
-  return ask(client, &request, call, cb, ud);
+  return read_page(client, PUMP_READ_ALL, (pump_bytes){0}, read, call, cb, ud);
 }

@@ -43,8 +43,8 @@ uint64_t pump_stats_below(const pump_stats *stats, uint64_t ns) {
 }
 
 uint64_t pump_stats_quantile(const pump_stats *stats, double share) {
-  uint64_t count = 0, wanted = (uint64_t)(share * (double)stats->requests);
-  if (stats->requests == 0 || share >= 1) return stats->latency_max_ns;
+  if (stats->requests == 0 || !(share < 1)) return stats->latency_max_ns;
+  uint64_t count = 0, wanted = share > 0 ? (uint64_t)(share * (double)stats->requests) : 0;
   for (size_t i = 0; i < PUMP_LATENCY_BUCKETS; i++) {
     count += stats->latency[i];
     uint64_t end = beginning_of(i + 1) * 1000;

@@ -67,7 +67,7 @@ static void ended(pump_follower *follower, const pump_result *result) {
 static void release(pump_follower *follower) {
   pump_catch_up_free(of(follower)->machine);
   free(of(follower)->filter);
-  free(follower);
+  pump_follower_free(follower);
 }
 
 /* ---- Steps -------------------------------------------------------------------------------- */
@@ -184,8 +184,7 @@ int pump_client_subscribe(pump_subscription **out, pump_client *client, pump_byt
   code = copy_filter(self, &subscribe->filter);
   if (code == 0) code = make_machine(self, subscribe);
   if (code != 0) {
-    free(self->filter);
-    free(self);
+    release(follower);
     return code;
   }
   pump_follower_join(follower, client);

@@ -380,8 +380,8 @@ static void handle_too_large(pump_session *session, const pump_tcp_frame *frame,
 }
 
 /* What nobody waits for. Events of a subscription that we have left may have been on their way; but
- * when they go on, the server did not hear that we left, and would go on for ever: a group would wait
- * for our answers to them. */
+ * when they go on, the server did not hear that we left, and would go on for ever: a group would
+ * wait for our answers to them. */
 static void handle_stray(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   const pump_tcp_correlation *id = &frame->correlation;
   bool is_push = frame->command == PUMP_TCP_STREAM_EVENT_APPEARED ||

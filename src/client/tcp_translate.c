@@ -71,29 +71,28 @@ static int encode_read_stream(pump_buffer *out, const pump_request *request,
 /* Events that a server looks at for one page, however few of them are wanted. */
 #define SEARCH_WINDOW PUMP_MAX_PAGE
 
-/* texts: room for as many as the filter has. */
-static void fill_filter(PumpTcp__Filter *message, ProtobufCBinaryData *texts,
-                        const pump_filter *filter) {
+/* A filter in one allocation, which is the caller's to free. */
+static PumpTcp__Filter *make_filter(const pump_filter *filter) {
+  PumpTcp__Filter *message = malloc(sizeof *message + filter->count * sizeof *message->data);
+  if (!message) return NULL;
   pump_tcp__filter__init(message);
   message->has_context = message->has_type = true;
   message->context = filter->by_type ? PUMP_TCP__FILTER_CONTEXT__FILTER_EVENT_TYPE
                                      : PUMP_TCP__FILTER_CONTEXT__FILTER_STREAM_ID;
   message->type =
       filter->is_regex ? PUMP_TCP__FILTER_TYPE__FILTER_REGEX : PUMP_TCP__FILTER_TYPE__FILTER_PREFIX;
-  for (size_t i = 0; i < filter->count; i++)
-    texts[i] = pump_tcp_binary(filter->texts[i]);
   message->n_data = filter->count;
-  message->data = texts;
+  message->data = (ProtobufCBinaryData *)(void *)(message + 1);
+  for (size_t i = 0; i < filter->count; i++)
+    message->data[i] = pump_tcp_binary(filter->texts[i]);
+  return message;
 }
 
 static int encode_filtered_read_all(pump_buffer *out, const pump_request *request,
                                     const pump_tcp_correlation *correlation) {
   PumpTcp__FilteredReadAllEvents message = PUMP_TCP__FILTERED_READ_ALL_EVENTS__INIT;
-  PumpTcp__Filter filter;
-  ProtobufCBinaryData *texts = malloc(request->filter.count * sizeof *texts);
-  if (!texts) return PUMP_ENOMEM;
-  fill_filter(&filter, texts, &request->filter);
-  message.filter = &filter;
+  message.filter = make_filter(&request->filter);
+  if (!message.filter) return PUMP_ENOMEM;
   SET(commit_position, request->position.commit);
   SET(prepare_position, request->position.prepare);
   SET(max_count, request->max_count);
@@ -104,7 +103,7 @@ static int encode_filtered_read_all(pump_buffer *out, const pump_request *reques
                   request->backward ? PUMP_TCP_FILTERED_READ_ALL_BACKWARD
                                     : PUMP_TCP_FILTERED_READ_ALL_FORWARD,
                   request, correlation, &message.base);
-  free(texts);
+  free(message.filter);
   return code;
 }
 
@@ -126,16 +125,13 @@ static int encode_read_all(pump_buffer *out, const pump_request *request,
 static int encode_filtered_subscribe(pump_buffer *out, const pump_request *request,
                                      const pump_tcp_correlation *correlation) {
   PumpTcp__FilteredSubscribeToStream message = PUMP_TCP__FILTERED_SUBSCRIBE_TO_STREAM__INIT;
-  PumpTcp__Filter filter;
-  ProtobufCBinaryData *texts = malloc(request->filter.count * sizeof *texts);
-  if (!texts) return PUMP_ENOMEM;
-  fill_filter(&filter, texts, &request->filter);
-  message.filter = &filter;
+  message.filter = make_filter(&request->filter);
+  if (!message.filter) return PUMP_ENOMEM;
   SET(event_stream_id, pump_tcp_binary(request->stream));
   SET(resolve_link_tos, request->resolve_links);
   SET(checkpoint_interval, CHECKPOINT_INTERVAL);
   int code = pack(out, PUMP_TCP_FILTERED_SUBSCRIBE_TO_STREAM, request, correlation, &message.base);
-  free(texts);
+  free(message.filter);
   return code;
 }
 

@@ -226,10 +226,15 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable) {
   }
 }
 
+/* The number behind this one; behind the last there is none. */
+static int64_t behind(int64_t number) {
+  return number < TOMBSTONE ? number + 1 : TOMBSTONE;
+}
+
 static void begin_behind(pump_catch_up *machine, int64_t number, int64_t commit) {
   machine->has_start = true;
   machine->last = number;
-  machine->next = number + 1;
+  machine->next = behind(number);
   machine->last_position = machine->next_position = (pump_position){commit, commit};
 }
 
@@ -401,7 +406,7 @@ static pump_step deliver_pushed(pump_catch_up *machine) {
   pump_step step = deliver(machine, page);
   if (step.kind == PUMP_STEP_DELIVER) {
     machine->tries = 0;
-    machine->next = machine->last < TOMBSTONE ? machine->last + 1 : TOMBSTONE;
+    machine->next = behind(machine->last);
     machine->next_position = machine->last_position;
   }
   return step;

@@ -45,8 +45,8 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable);
  * everything up to there is in pages. Dropped may come instead of confirmed, and any time after. */
 void pump_catch_up_confirmed(pump_catch_up *machine, int64_t last_number, int64_t last_commit);
 void pump_catch_up_dropped(pump_catch_up *machine, int code, bool retryable);
-/* Events came between SUBSCRIBE and UNSUBSCRIBE; it takes the reference over. A page without any is a
- * checkpoint of a subscription with a filter: no event up to its position is still to come. */
+/* Events came between SUBSCRIBE and UNSUBSCRIBE; it takes the reference over. A page without any is
+ * a checkpoint of a subscription with a filter: no event up to its position is still to come. */
 void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page);
 /* The connection is gone: no answer to anything will come. And there is another one. */
 void pump_catch_up_lost(pump_catch_up *machine, int code);

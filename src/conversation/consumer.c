@@ -67,9 +67,8 @@ static void forget_id(pump_consumer_machine *machine, size_t index) {
 
 /* Programs answer in order, mostly: then it is the first. */
 static bool find_id(const pump_consumer_machine *machine, const pump_guid *id, size_t *index) {
-  const pump_guid *first = machine->in_flight + machine->first_id;
   for (*index = 0; *index < machine->ids; (*index)++)
-    if (memcmp(&first[*index], id, sizeof *id) == 0) return true;
+    if (memcmp(&machine->in_flight[machine->first_id + *index], id, sizeof *id) == 0) return true;
   return false;
 }
 
@@ -93,8 +92,8 @@ static bool note_id(pump_consumer_machine *machine, const pump_event *event) {
   pump_guid id = pump_event_id(event);
   size_t index;
   /* One that comes twice at once is in flight once. */
-  const pump_guid *newest = machine->in_flight + machine->first_id + machine->ids;
-  if (machine->ids > 0 && memcmp(newest - 1, &id, sizeof id) == 0) return true;
+  size_t behind = machine->first_id + machine->ids;
+  if (machine->ids > 0 && memcmp(&machine->in_flight[behind - 1], &id, sizeof id) == 0) return true;
   if (event->retry_count > 0 && find_id(machine, &id, &index)) forget_id(machine, index);
   if (machine->ids == machine->buffer_size) forget_id(machine, 0);
   if (!make_room_for_id(machine)) return false;

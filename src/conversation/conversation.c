@@ -62,7 +62,8 @@ static int check(const pump_request *request) {
   case PUMP_READ_EVENT:
     return request->stream.size == 0 || request->number < PUMP_END ? PUMP_EINVALID : 0;
   case PUMP_READ_STREAM:
-    if (request->stream.size == 0 || request->number < (request->backward ? PUMP_END : 0))
+    if (request->stream.size == 0 || request->number < (request->backward ? PUMP_END : 0) ||
+        request->filter.count > 0) /* which only $all has */
       return PUMP_EINVALID;
     return request->max_count < 1 || request->max_count > PUMP_MAX_PAGE ? PUMP_EINVALID : 0;
   case PUMP_READ_ALL:
@@ -198,6 +199,8 @@ bool pump_conversation_may_repeat(const pump_conversation *conversation) {
 /* Text from a peer on one line: control characters would be acted on by a terminal. */
 static void put_line(pump_buffer *out, pump_bytes text) {
   size_t size = text.size < LONGEST_WORDS ? text.size : LONGEST_WORDS;
+  while (size > 0 && size < text.size && (text.data[size] & 0xc0) == 0x80) /* no half character */
+    size--;
   for (size_t i = 0; i < size; i++) {
     char byte = text.data[i];
     if (byte == '\n' || byte == '\r') break;

@@ -99,7 +99,10 @@ static int read_body(lua_State *L, pump_lua_batch *batch, int table, int name, p
 
 static int read_event(lua_State *L, pump_lua_batch *batch, int table, pump_new_event *event) {
   *event = (pump_new_event){0};
-  push_field(L, table, AT_TYPE);
+  if (push_field(L, table, AT_TYPE) != LUA_TSTRING) {
+    batch->message = "the type of an event must be a string";
+    return PUMP_EINVALID;
+  }
   event->type.data = lua_tolstring(L, -1, &event->type.size);
   size_t size;
   push_field(L, table, AT_ID);

@@ -7,11 +7,9 @@
 #include "lua/options.h"
 #include "lua/stats.h"
 
-static void unref(pump_lua_child *child) {
+static void free_client(pump_lua_child *child) {
   pump_lua_client *self = (pump_lua_client *)(void *)child; /* its first member */
-  if (--self->references > 0) return;
-  pump_lua_disown(&self->child);
-  if (self->node) self->node->child.unref(&self->node->child);
+  if (self->node) pump_lua_unref(&self->node->child);
   free(self);
 }
 
@@ -60,10 +58,7 @@ static void on_resolve(void *ud, pump_client *client, const char *host, int port
 }
 
 static void on_closed(void *ud) {
-  pump_lua_client *self = ud;
-  if (self->closing) pump_lua_answer_with(self->closing, NULL);
-  self->closing = NULL;
-  unref(&self->child);
+  pump_lua_child_closed(ud); /* its first member */
 }
 
 /* ---- Making and closing ------------------------------------------------------------------- */
@@ -106,6 +101,9 @@ static void read_options(lua_State *L, pump_options *options) {
   NUMBER(reconnect_attempts, unsigned);
   NUMBER(retries, unsigned);
 #undef NUMBER
+  options->log = options->log_level > 0 ? on_log : NULL;
+  options->choose = pump_lua_flag_option(L, 1, "choose", false) ? on_choose : NULL;
+  options->resolve = pump_lua_flag_option(L, 1, "resolve", false) ? on_resolve : NULL;
 }
 
 /* core.client(options[, node]) -> client, ticket of its notices. Options are named as in
@@ -118,31 +116,28 @@ static int core_client(lua_State *L) {
   lua_settop(L, 2);
   pump_options options;
   read_options(L, &options);
+  bool is_of_node = !lua_isnil(L, 2);
+  pump_lua_node *node = is_of_node ? pump_lua_to_node(L, 2) : NULL;
+  if (is_of_node && !node) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
   void **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, PUMP_LUA_CLIENT);
-  pump_lua_client *self = calloc(1, sizeof *self);
+  pump_lua_client *self = calloc(1, sizeof *self); /* from here on nothing may raise */
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
-  self->child.unref = unref;
-  self->references = 1;
+  self->child.free = free_client;
   self->ticket = ++loop->last_ticket;
-  if (!lua_isnil(L, 2)) {
-    self->node = pump_lua_to_node(L, 2);
-    self->node->references++;
-    options.open = self->node->open;
-    options.open_ud = self->node;
+  self->node = node;
+  if (node) {
+    node->child.references++;
+    options.open = node->open;
+    options.open_ud = node;
   }
-  options.log = options.log_level > 0 ? on_log : NULL;
-  options.log_ud = self;
-  options.choose = pump_lua_flag_option(L, 1, "choose", false) ? on_choose : NULL;
-  options.choose_ud = self;
-  options.resolve = pump_lua_flag_option(L, 1, "resolve", false) ? on_resolve : NULL;
-  options.resolve_ud = self;
+  options.log_ud = options.choose_ud = options.resolve_ud = self;
   pump_lua_adopt(loop, &self->child, box);
   int status = pump_client_new(&self->client, &loop->uv, &options);
   if (status < 0) return pump_lua_refuse(L, status, NULL);
-  self->references++;
+  self->child.references++;
   pump_client_on_connected(self->client, on_connected, self);
   pump_client_on_disconnected(self->client, on_disconnected, self);
   pump_client_on_reconnecting(self->client, on_reconnecting, self);
@@ -160,12 +155,7 @@ static int client_gc(lua_State *L) {
 static int client_close(lua_State *L) {
   pump_lua_client *self = pump_lua_check_client(L);
   if (!self || !self->client) return 0;
-  self->closing = pump_lua_promise(self->child.loop, PUMP_LUA_DONE);
-  lua_Integer ticket = self->closing ? self->closing->ticket : 0;
-  shut(&self->child);
-  if (ticket == 0) return 0;
-  lua_pushinteger(L, ticket);
-  return 1;
+  return pump_lua_close_child(L, &self->child);
 }
 
 static int client_state(lua_State *L) {

@@ -13,11 +13,9 @@
 
 typedef struct pump_lua_client {
   pump_lua_child child;
-  pump_client *client;      /* NULL once it is being closed */
-  pump_lua_answer *closing; /* who wants to know that it is closed */
-  pump_lua_node *node;      /* what it connects through, or NULL */
-  lua_Integer ticket;       /* under which its notices come */
-  size_t references;        /* the userdata's, and libpump's until it is closed */
+  pump_client *client; /* NULL once it is being closed */
+  pump_lua_node *node; /* what it connects through, or NULL */
+  lua_Integer ticket;  /* under which its notices come */
 } pump_lua_client;
 
 /* The client at index 1, or NULL where it could not be made. */

@@ -43,14 +43,17 @@ typedef struct pump_lua_answer {
 } pump_lua_answer;
 
 /* What must be closed before the loop can be: clients and nodes. They outlive their userdata
- * until libuv lets go of them, so they have memory of their own and count references. */
+ * until libuv lets go of them, so they have memory of their own and count references: one is the
+ * userdata's, one that of what is open, until pump_lua_child_closed. */
 typedef struct pump_lua_child {
   struct pump_lua_child *previous;
   struct pump_lua_child *next;
   struct pump_lua_loop *loop;
   void **box; /* the userdata that has a reference, NULL once it is finalised */
+  size_t references;
+  pump_lua_answer *closing;                   /* who wants to know that it is closed */
   void (*shut)(struct pump_lua_child *child); /* starts to close; fine when it has started */
-  void (*unref)(struct pump_lua_child *child);
+  void (*free)(struct pump_lua_child *child); /* what it has, and itself */
 } pump_lua_child;
 
 typedef struct pump_lua_loop {
@@ -114,7 +117,11 @@ void pump_lua_reporter_end(pump_lua_reporter *reporter, const pump_result *resul
 void pump_lua_reporter_drop(pump_lua_reporter *reporter);
 
 void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box);
-void pump_lua_disown(pump_lua_child *child);
+void pump_lua_unref(pump_lua_child *child);
+/* Starts to close one that is open: what close() returns, a ticket, or nothing without memory. */
+int pump_lua_close_child(lua_State *L, pump_lua_child *child);
+/* Nothing of it is open any more. */
+void pump_lua_child_closed(pump_lua_child *child);
 /* What a child's userdata does when it is finalised. */
 void pump_lua_drop(void **box);
 

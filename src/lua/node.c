@@ -5,23 +5,13 @@
 #include "lua/node.h"
 #include "lua/options.h"
 
-static void unref(pump_lua_child *child) {
-  pump_lua_node *self = (pump_lua_node *)(void *)child; /* its first member */
-  if (--self->references > 0) return;
-  pump_lua_disown(child);
-  free(self);
-}
-
 static int open_socket(void *ud, int *fd) {
   const pump_lua_node *self = ud;
   return self->node ? pump_node_opener(self->node, fd) : PUMP_ECLOSED;
 }
 
 static void on_closed(void *ud) {
-  pump_lua_node *self = ud;
-  if (self->closing) pump_lua_answer_with(self->closing, NULL);
-  self->closing = NULL;
-  unref(&self->child);
+  pump_lua_child_closed(ud); /* its first member */
 }
 
 static void shut(pump_lua_child *child) {
@@ -29,6 +19,10 @@ static void shut(pump_lua_child *child) {
   pump_node *node = self->node;
   self->node = NULL;
   if (node) pump_node_close(node, on_closed, self);
+}
+
+static void free_node(pump_lua_child *child) {
+  free((pump_lua_node *)(void *)child); /* its first member */
 }
 
 static int node_gc(lua_State *L) {
@@ -77,14 +71,13 @@ static int core_node(lua_State *L) {
   pump_lua_node *self = calloc(1, sizeof *self);
   if (!self) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
   self->child.shut = shut;
-  self->child.unref = unref;
+  self->child.free = free_node;
   self->open = open_socket;
-  self->references = 1;
   pump_lua_adopt(loop, &self->child, box);
   char error[512] = "";
   int status = pump_node_new(&self->node, &loop->uv, &options, error, sizeof error);
   if (status < 0) return pump_lua_refuse(L, status, *error ? error : NULL);
-  self->references++;
+  self->child.references++;
   return 1;
 }
 
@@ -113,12 +106,7 @@ static int node_version(lua_State *L) {
 static int node_close(lua_State *L) {
   pump_lua_node *self = pump_lua_to_node(L, 1);
   if (!self || !self->node) return 0;
-  self->closing = pump_lua_promise(self->child.loop, PUMP_LUA_DONE);
-  lua_Integer ticket = self->closing ? self->closing->ticket : 0;
-  shut(&self->child);
-  if (ticket == 0) return 0;
-  lua_pushinteger(L, ticket);
-  return 1;
+  return pump_lua_close_child(L, &self->child);
 }
 
 /* The only name that the module exports. */

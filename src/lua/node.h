@@ -16,8 +16,6 @@ typedef struct pump_lua_node {
   pump_lua_child child;
   struct pump_node *node;         /* NULL once it is being closed */
   int (*open)(void *ud, int *fd); /* of pump_options; ud is this */
-  pump_lua_answer *closing;
-  size_t references;
 } pump_lua_node;
 
 static inline pump_lua_node *pump_lua_to_node(lua_State *L, int index) {

@@ -57,31 +57,30 @@ static int client_connect(lua_State *L) {
   return accepted(L, answer, pump_client_connect(client, on_result, answer));
 }
 
-/* client:ping(call…) */
-static int client_ping(lua_State *L) {
+typedef int (*plain_question)(pump_client *client, const pump_call *call, pump_result_cb cb,
+                              void *ud);
+
+static int ask_plainly(lua_State *L, pump_lua_kind kind, plain_question ask) {
   pump_call call = call_at(L, 2);
   pump_lua_answer *answer;
-  pump_client *client = begin(L, PUMP_LUA_PING, &answer);
+  pump_client *client = begin(L, kind, &answer);
   if (!client) return 3;
-  return accepted(L, answer, pump_client_ping(client, &call, on_result, answer));
+  return accepted(L, answer, ask(client, &call, on_result, answer));
+}
+
+/* client:ping(call…) */
+static int client_ping(lua_State *L) {
+  return ask_plainly(L, PUMP_LUA_PING, pump_client_ping);
 }
 
 /* client:members(timeout) */
 static int client_members(lua_State *L) {
-  pump_call call = {.timeout = (uint64_t)luaL_optinteger(L, 2, 0)};
-  pump_lua_answer *answer;
-  pump_client *client = begin(L, PUMP_LUA_MEMBERS, &answer);
-  if (!client) return 3;
-  return accepted(L, answer, pump_client_members(client, &call, on_result, answer));
+  return ask_plainly(L, PUMP_LUA_MEMBERS, pump_client_members);
 }
 
 /* client:ask_server_version(timeout) */
 static int client_ask_server_version(lua_State *L) {
-  pump_call call = {.timeout = (uint64_t)luaL_optinteger(L, 2, 0)};
-  pump_lua_answer *answer;
-  pump_client *client = begin(L, PUMP_LUA_DONE, &answer);
-  if (!client) return 3;
-  return accepted(L, answer, pump_client_ask_server_version(client, &call, on_result, answer));
+  return ask_plainly(L, PUMP_LUA_DONE, pump_client_ask_server_version);
 }
 
 static int append(pump_lua_client *self, pump_bytes stream, int64_t expected,

@@ -155,6 +155,7 @@ int pump_lua_refuse(lua_State *L, int status, const char *message) {
 
 void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box) {
   child->loop = loop;
+  child->references = 1;
   child->box = box;
   *box = child;
   child->previous = NULL;
@@ -163,12 +164,29 @@ void pump_lua_adopt(pump_lua_loop *loop, pump_lua_child *child, void **box) {
   loop->children = child;
 }
 
-void pump_lua_disown(pump_lua_child *child) {
+void pump_lua_unref(pump_lua_child *child) {
+  if (--child->references > 0) return;
   if (child->previous)
     child->previous->next = child->next;
   else
     child->loop->children = child->next;
   if (child->next) child->next->previous = child->previous;
+  child->free(child);
+}
+
+int pump_lua_close_child(lua_State *L, pump_lua_child *child) {
+  child->closing = pump_lua_promise(child->loop, PUMP_LUA_DONE);
+  lua_Integer ticket = child->closing ? child->closing->ticket : 0;
+  child->shut(child);
+  if (ticket == 0) return 0;
+  lua_pushinteger(L, ticket);
+  return 1;
+}
+
+void pump_lua_child_closed(pump_lua_child *child) {
+  if (child->closing) pump_lua_answer_with(child->closing, NULL);
+  child->closing = NULL;
+  pump_lua_unref(child);
 }
 
 void pump_lua_drop(void **box) {
@@ -176,5 +194,5 @@ void pump_lua_drop(void **box) {
   if (!child) return;
   *box = NULL;
   if (child->loop->open) child->shut(child);
-  child->unref(child);
+  pump_lua_unref(child);
 }

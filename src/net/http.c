@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,6 +284,12 @@ static CURLcode set_tls(CURL *easy, const pump_tls_options *tls) {
   return code;
 }
 
+/* What the program starts meanwhile must not have it. */
+static int on_made(void *ud, curl_socket_t socket, curlsocktype purpose) {
+  (void)ud, (void)purpose;
+  return fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+}
+
 static CURLcode set_options(pump_fetch *get, const pump_fetch_request *request, const char *url) {
   CURL *easy = get->easy;
   CURLcode code = CURLE_OK;
@@ -290,6 +297,7 @@ static CURLcode set_options(pump_fetch *get, const pump_fetch_request *request, 
   SET(PROTOCOLS_STR, "http,https");
   SET(PROXY, "");
   SET(NOSIGNAL, 1L);
+  SET(SOCKOPTFUNCTION, on_made);
   SET(FRESH_CONNECT, 1L);
   SET(FORBID_REUSE, 1L);
   SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -8,8 +8,8 @@
 #include "net/localhost.h"
 #include "net/send.h"
 
-/* ms that an address may take as long as there is another one to try: behind a network that swallows
- * what it does not forward, the first of them would use up all the time there is. */
+/* ms that an address may take as long as there is another one to try: behind a network that
+ * swallows what it does not forward, the first of them would use up all the time there is. */
 #define PATIENCE 1000
 
 /* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed

@@ -21,7 +21,8 @@ typedef struct pump_stream_events {
   void (*filled)(void *ud, size_t size);
   /* A write that took longer is done, its bytes are the caller's again. */
   void (*written)(void *ud);
-  /* The peer or the network ended it; only close may follow. Called once. PUMP_ECLOSED, PUMP_ETLS */
+  /* The peer or the network ended it; only close may follow. Called once. PUMP_ECLOSED,
+   * PUMP_ETLS */
   void (*ended)(void *ud, int code, const char *reason);
 } pump_stream_events;
 

@@ -30,8 +30,9 @@ static inline pump_pb_cursor pump_pb_start(pump_bytes message) {
   return (pump_pb_cursor){at, at ? at + message.size : NULL, false};
 }
 
-/* What pump_pb_next is made of; each returns where the value ends, or NULL when it is malformed. It stands here to be inlined, as every event has a dozen fields, and
- * hands no address of the cursor out, so that it stays in registers. */
+/* What pump_pb_next is made of; each returns where the value ends, or NULL when it is malformed. It
+ * stands here to be inlined, as every event has a dozen fields, and hands no address of the cursor
+ * out, so that it stays in registers. */
 #define PUMP_PB_INLINE static inline __attribute__((always_inline))
 
 const uint8_t *pump_pb_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value);
@@ -54,7 +55,8 @@ PUMP_PB_INLINE const uint8_t *pump_pb_varint(const uint8_t *at, const uint8_t *e
   return at;
 }
 
-/* One that nobody asked for, or not yet. Long ones are what is worth skipping: eight bytes at once. */
+/* One that nobody asked for, or not yet. Long ones are what is worth skipping: eight bytes at
+ * once. */
 PUMP_PB_INLINE const uint8_t *pump_pb_skip_varint(const uint8_t *at, const uint8_t *end) {
   const uint8_t *limit = end - at < 10 ? end : at + 10;
   uint64_t bytes;

@@ -20,20 +20,15 @@
 /* Field numbers of the messages that carry events; 0: the message has no such field. */
 typedef struct layout {
   uint32_t events, result, error;
-  uint32_t next_number, last_number, is_end, last_commit;
+  uint32_t next_number, last_number, is_end;
   uint32_t commit, prepare, next_commit, next_prepare;
   uint32_t retry_count;
 } layout;
 
 static const layout *layout_of(uint8_t command) {
   static const layout event = {.result = 1, .events = 2, .error = 3};
-  static const layout stream = {.events = 1,
-                                .result = 2,
-                                .next_number = 3,
-                                .last_number = 4,
-                                .is_end = 5,
-                                .last_commit = 6,
-                                .error = 7};
+  static const layout stream = {
+      .events = 1, .result = 2, .next_number = 3, .last_number = 4, .is_end = 5, .error = 7};
   static const layout all = {.commit = 1,
                              .prepare = 2,
                              .events = 3,
@@ -91,8 +86,8 @@ static bool count(pump_bytes body, uint32_t number, size_t *events, size_t *reco
   return !cursor.malformed;
 }
 
-/* The hottest loop there is: one switch for number and type of a field. A field of another type than
- * it should have is skipped like an unknown one. */
+/* The hottest loop there is: one switch for number and type of a field. A field of another type
+ * than it should have is skipped like an unknown one. */
 static bool decode_record(pump_bytes message, pump_record *record) {
   const uint8_t *at = (const uint8_t *)message.data, *end = at + message.size;
   const uint8_t *ticks_at = NULL;
@@ -175,8 +170,6 @@ static void decode_summary(const layout *fields, const pump_pb_field *field, pum
     page->last_event_number = value;
   else if (number == fields->is_end)
     page->is_end = value != 0;
-  else if (number == fields->last_commit)
-    out->last_commit_position = value;
   else if (number == fields->commit)
     page->position.commit = value;
   else if (number == fields->prepare)

@@ -17,7 +17,6 @@ typedef struct pump_tcp_page {
   pump_page *page;  /* the caller's reference; never NULL on success */
   int32_t result;   /* the message's own enum, 0 is Success in each */
   pump_bytes error; /* the server's words, often empty */
-  int64_t last_commit_position;
 } pump_tcp_page;
 
 int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pump_tcp_page *out);

@@ -37,7 +37,8 @@ typedef struct pump_tcp_frame {
 
 typedef struct pump_tcp_reader {
   pump_block *block;
-  /* Those before, to be used again: fresh memory is dear. As many as Lua's collector leaves in use. */
+  /* Those before, to be used again: fresh memory is dear. As many as Lua's collector leaves in
+   * use. */
   pump_block *spares[PUMP_TCP_SPARE_BLOCKS];
   size_t start; /* first byte that belongs to no frame taken out yet */
   size_t end;   /* behind the last byte that came */
@@ -61,11 +62,11 @@ void pump_tcp_reader_filled(pump_tcp_reader *reader, size_t size);
 size_t pump_tcp_reader_weight(const pump_tcp_reader *reader);
 /* Gives back a large block that holds nothing more. */
 void pump_tcp_reader_rest(pump_tcp_reader *reader);
-/* 1: a frame. 0: more bytes are needed. PUMP_EPROTOCOL: the framing is broken, the connection is
- * of no more use. PUMP_EINVALID: this one frame is odd (its login does not fit into it); it was
+/* 1: a frame. 0: more bytes are needed. PUMP_EPROTOCOL: the framing is broken, the connection is of
+ * no more use. PUMP_EINVALID: this one frame is odd (its login does not fit into it); it was
  * skipped, and frame holds what could be read of it. PUMP_ETOOLARGE, where skips_large allows it:
- * frame has no payload, its bytes are being thrown away as they come. A length is judged as soon as its four bytes
- * are there and before anything is allocated for it. */
+ * frame has no payload, its bytes are being thrown away as they come. A length is judged as soon as
+ * its four bytes are there and before anything is allocated for it. */
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame);
 
 /* What stands at a place where a frame was written. */
