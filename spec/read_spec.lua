@@ -259,6 +259,14 @@ describe("$all", function()
     end
     local slice = assert(conn:get_all { from_position = position })
     assert.equal(stream, slice[1].stream)
+    -- As it comes back from codecs that make floats of all numbers.
+    local kept = { commit = position.commit + 0.0, prepare = position.prepare + 0.0 }
+    slice = assert(conn:get_all { from_position = kept })
+    assert.equal(stream, slice[1].stream)
+    local sub <close> = assert(conn:subscribe_to("$all", { from_position = kept }))
+    assert.equal("integer", math.type(sub.position.commit))
     helper.misuses("bad option 'from_position'", conn.get_all, conn, { from_position = 5 })
+    helper.misuses("bad option 'from_position'", conn.get_all, conn,
+      { from_position = { commit = 0.5, prepare = 0.5 } })
   end)
 end)

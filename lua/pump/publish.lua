@@ -189,6 +189,7 @@ local function accept_list(conn, stream, given_list)
     errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, "
       .. "got one event: write { event })")
   end
+  options.list_argument(given_list, 2, "publish")
   local list = {}
   for index, event in ipairs(given_list) do
     local ready, err = events.prepare(event, conn.codec)

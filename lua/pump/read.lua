@@ -80,18 +80,18 @@ function M.get(conn, stream, given)
   return slice
 end
 
-local function first_position(from, backward)
+function M.first_position(from, backward)
   if from == nil then from = backward and "end" or "start" end
   if from == "start" then return 0, 0 end
   if from == "end" then return -1, -1 end
-  return from.commit, from.prepare
+  return math.tointeger(from.commit), math.tointeger(from.prepare)
 end
 
 -- Some events of $all: an array, with position, next_position and is_end_of_stream.
 function M.get_all(conn, given)
   given = options.check(given, get_all_options, "get_all")
   local backward = given.direction == "backward"
-  local commit, prepare = first_position(given.from_position, backward)
+  local commit, prepare = M.first_position(given.from_position, backward)
   local page, err = request.call(conn, { stream = "$all" }, "read_all", commit, prepare,
     given.max_count or 100, backward, resolve_links(given), filters.of(given, "get_all"),
     request.call_arguments(conn, given))
@@ -130,10 +130,14 @@ local function pages(conn, about, count, send, advance)
   end
 end
 
-local function limited(next_event, count)
+-- So many events of an iterator and no more; at_end is called then.
+function M.limited(next_event, count, at_end)
   if not count then return next_event end
   return function(_, last)
-    if count <= 0 then return nil end
+    if count <= 0 then
+      if at_end then at_end() end
+      return nil
+    end
     count = count - 1
     return next_event(nil, last)
   end
@@ -169,7 +173,7 @@ function M.iter(conn, stream, given)
     return true
   end
   local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
-  return limited(events, given.max_count)
+  return M.limited(events, given.max_count)
 end
 
 -- for event in conn:iter_all() do … end
@@ -178,7 +182,7 @@ function M.iter_all(conn, given)
   request.client(conn)
   local about = { stream = "$all" }
   local backward = given.direction == "backward"
-  local commit, prepare = first_position(given.from_position, backward)
+  local commit, prepare = M.first_position(given.from_position, backward)
   local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
   local function send(count)
@@ -193,7 +197,7 @@ function M.iter_all(conn, given)
     return true
   end
   local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
-  return limited(events, given.max_count)
+  return M.limited(events, given.max_count)
 end
 
 return M
