@@ -200,6 +200,17 @@ describe("publish", function()
     end
   end)
 
+  it("takes what can be called for a generator", function()
+    local conn <close> = helper.connect()
+    local stream, count = helper.stream(), 0
+    local generator = setmetatable({}, { __call = function()
+      count = count + 1
+      return count <= 3 and pump.new_event("t", { i = count }) or nil
+    end })
+    assert.equal(3, assert(conn:publish(stream, generator)).count)
+    assert.equal(3, #assert(conn:get(stream)))
+  end)
+
   it("writes what a generator gives that waits, without waiting for more", function()
     local conn <close> = helper.connect()
     local stream = helper.stream()

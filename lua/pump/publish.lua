@@ -207,7 +207,8 @@ end
 function M.publish(conn, stream, given_events, given)
   options.stream_argument(stream, "publish")
   given = options.check(given, publish_options, "publish")
-  if type(given_events) == "function" then
+  local metatable = getmetatable(given_events)
+  if type(given_events) == "function" or type(metatable) == "table" and metatable.__call then
     return publish_generated(conn, stream, given_events, given)
   elseif type(given_events) ~= "table" then
     errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, got %s)",
