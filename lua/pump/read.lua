@@ -4,6 +4,7 @@ local errors = require "pump.error"
 local filters = require "pump.filter"
 local options = require "pump.options"
 local request = require "pump.request"
+local scheduler = require "pump.scheduler"
 
 local M = {}
 
@@ -110,15 +111,15 @@ end
 -- one after it is asked for: one page is read ahead and no more. Where large events make a page
 -- larger than the protocol allows, fewer are asked for from there on.
 local function pages(conn, about, count, send, advance)
-  local state = {} -- a table, as what an old closure's upvalue refers to is old for the collector
-  local finished
-  return function()
-    while not finished do
+  -- A table, as what an old closure's upvalue refers to is old for the collector.
+  local state = { waiters = {} }
+  local function fetch()
+    while not state.finished do
       local page, err = request.receive(about, state.ahead or send(count))
       state.ahead = nil
       if page then
-        finished = not advance(page)
-        if not finished then state.ahead = send(count) end
+        state.finished = not advance(page)
+        if not state.finished then state.ahead = send(count) end
         if page:count() > 0 then return dress(conn, page) end
       elseif err.code == "too_large" and count > 1 then
         count = math.max(1, count // 8)
@@ -127,6 +128,19 @@ local function pages(conn, about, count, send, advance)
       end
     end
     return nil
+  end
+  local guard = setmetatable({}, { __close = function()
+    state.is_fetching = false
+    for waiter in pairs(state.waiters) do scheduler.wake(waiter, true) end
+  end })
+  return function()
+    if state.is_fetching then -- for another task; the page may have events for this one, too
+      scheduler.wait_among(state.waiters)
+      return true
+    end
+    state.is_fetching = true
+    local _ <close> = guard
+    return fetch()
   end
 end
 

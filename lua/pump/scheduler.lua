@@ -331,9 +331,9 @@ function M.value(box)
       if not ok then error(err, 0) end
     end
   end
+  check_cancelled() -- before it is taken: somebody else may ask for it yet
   local done = box.done
   box.done = nil -- a box that the collector takes for old must not keep a page
-  check_cancelled()
   return table.unpack(done, 1, done.n)
 end
 
