@@ -188,7 +188,7 @@ function Signal:remove(fn) end
 -- Publishing
 
 ---@alias pump.Body table|string|number|boolean|lightuserdata
----@alias pump.Expected integer|"any"|"no_stream"|"stream_exists"
+---@alias pump.Expected integer|"any"|"no_stream"|"stream_exists" -1 is "no_stream"
 
 ---@class pump.EventOptions
 ---@field id? string a UUID; else a random one

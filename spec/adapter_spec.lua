@@ -126,6 +126,38 @@ for name, make in pairs(hosts) do
       end)
     end)
 
+    it("lets the host go on while iterators and writers wait", function()
+      local stop = host.every_millisecond()
+      inside(function()
+        local node <close> = assert(pump.node { listen = "127.0.0.1:0" })
+        local conn <close> = assert(pump.connect("tcp://admin:changeit@" .. node.address))
+        assert(conn:publish("s", { pump.new_event "a", pump.new_event "b" }))
+        node.faults.delay = 0.2
+        local function ticks_during(fn)
+          local before = host.ticks
+          fn()
+          return host.ticks - before
+        end
+        local function all(events)
+          local types = {}
+          for event in events do types[#types + 1] = event.type end
+          return table.concat(types)
+        end
+        assert.is_true(ticks_during(function()
+          assert.equal("ab", all(conn:iter("s", { batch_size = 1 })))
+        end) > 5)
+        assert.is_true(ticks_during(function()
+          assert(conn:publish("copy", conn:iter("s")))
+        end) > 5)
+        -- What it would yield to is no loop of the host: it holds it up.
+        assert.equal("ab", all(coroutine.wrap(function()
+          for event in conn:iter("s", { batch_size = 1 }) do coroutine.yield(event) end
+        end)))
+        node.faults:clear()
+        stop()
+      end)
+    end)
+
     it("suspends only the coroutine that calls", function()
       local order = {}
       local conn = assert(pump.connect "memory:")

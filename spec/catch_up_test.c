@@ -446,6 +446,7 @@ static void set_up(run *self, uint64_t seed, bool is_all, bool is_volatile, bool
   self->is_filtered = is_filtered;
   self->options = (pump_catch_up_options){.is_all = is_all,
                                           .is_volatile = is_volatile,
+                                          .is_filtered = is_filtered,
                                           .after = {-1, -1},
                                           .page_size = (size_t)(1 + up_to(self, 20)),
                                           .max_untaken = (size_t)(1 + up_to(self, 60)),

@@ -64,6 +64,7 @@ describe("publish_event", function()
     for _, body in ipairs { { f = print }, { x = 0 / 0 }, { "\255" }, { [1] = 1, [3] = 3 } } do
       local err = helper.fails("json_error", conn:publish_event(stream, "t", body))
       assert.equal(stream, err.stream)
+      assert.is_false(err.retryable)
     end
     local cycle = {}
     cycle.self = cycle
@@ -81,7 +82,7 @@ describe("publish_event", function()
     helper.misuses("bad body of an event .*got function", publish_event, conn, "s", "t", print)
     helper.misuses("a UUID as text", publish_event, conn, "s", "t", 1, { id = "x" })
     helper.misuses("bad option 'expected_version'", publish_event, conn, "s", "t", 1,
-      { expected_version = -1 })
+      { expected_version = -2 })
     helper.misuses("did you mean expected_version", publish_event, conn, "s", "t", 1,
       { expectd_version = 1 })
     helper.misuses("a binary body must be a string", publish_event, conn, "s", "t", {},
@@ -151,6 +152,17 @@ describe("publish", function()
     assert.is_true(list[2]:metadata_json().m)
   end)
 
+  it("does not leave out what stands behind a hole in a list", function()
+    local conn <close> = helper.connect()
+    local stream = helper.stream()
+    local one = pump.new_event("t")
+    for _, list in ipairs { { one, nil, one }, { nil, one }, { [0] = one, one } } do
+      helper.misuses("bad argument #2 to 'publish' %(a list expected, got one with %d",
+        conn.publish, conn, stream, list)
+    end
+    helper.fails("stream_not_found", conn:get(stream))
+  end)
+
   it("takes an empty list", function()
     local conn <close> = helper.connect()
     assert.equal(0, assert(conn:publish(helper.stream(), {})).count)
@@ -189,6 +201,17 @@ describe("publish", function()
       end
       assert.equal(1234, n)
     end
+  end)
+
+  it("takes what can be called for a generator", function()
+    local conn <close> = helper.connect()
+    local stream, count = helper.stream(), 0
+    local generator = setmetatable({}, { __call = function()
+      count = count + 1
+      return count <= 3 and pump.new_event("t", { i = count }) or nil
+    end })
+    assert.equal(3, assert(conn:publish(stream, generator)).count)
+    assert.equal(3, #assert(conn:get(stream)))
   end)
 
   it("writes what a generator gives that waits, without waiting for more", function()

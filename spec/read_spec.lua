@@ -184,6 +184,43 @@ describe("iter", function()
     end)
   end)
 
+  it("may be shared by tasks, each event for one of them", function()
+    local conn <close> = helper.connect()
+    local stream = fill(conn, 50)
+    for _, options in ipairs { { batch_size = 3 }, { batch_size = 3, max_count = 40 } } do
+      local events = conn:iter(stream, options)
+      local numbers = {}
+      pump.run(function()
+        for _ = 1, 4 do
+          pump.spawn(function()
+            for event in events do
+              numbers[#numbers + 1] = event.event_number
+              pump.sleep(0)
+            end
+          end)
+        end
+      end)
+      table.sort(numbers)
+      assert.are.same(helper.range(0, (options.max_count or 50) - 1), numbers)
+    end
+  end)
+
+  it("goes on when a task that waits for it is cancelled", function()
+    local conn <close> = helper.connect()
+    local stream = fill(conn, 3)
+    pump.run(function()
+      for _ = 1, 20 do
+        local events = conn:iter(stream)
+        local quitter = pump.spawn(function() return events() end)
+        pump.sleep(0)
+        assert(conn:ping()) -- its answer comes behind the page, and is taken first
+        quitter:cancel()
+        local taken = quitter:join() and 1 or 0
+        assert.equal(taken, events().event_number)
+      end
+    end)
+  end)
+
   it("raises what goes wrong", function()
     local conn = helper.connect()
     local stream = helper.stream "none"
@@ -259,6 +296,14 @@ describe("$all", function()
     end
     local slice = assert(conn:get_all { from_position = position })
     assert.equal(stream, slice[1].stream)
+    -- As it comes back from codecs that make floats of all numbers.
+    local kept = { commit = position.commit + 0.0, prepare = position.prepare + 0.0 }
+    slice = assert(conn:get_all { from_position = kept })
+    assert.equal(stream, slice[1].stream)
+    local sub <close> = assert(conn:subscribe_to("$all", { from_position = kept }))
+    assert.equal("integer", math.type(sub.position.commit))
     helper.misuses("bad option 'from_position'", conn.get_all, conn, { from_position = 5 })
+    helper.misuses("bad option 'from_position'", conn.get_all, conn,
+      { from_position = { commit = 0.5, prepare = 0.5 } })
   end)
 end)

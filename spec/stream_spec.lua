@@ -79,7 +79,9 @@ describe("metadata", function()
     local conn <close> = helper.connect()
     local stream = with_events(conn, 5)
     local wanted = { ["$maxCount"] = 2, color = "pink", big = 9007199254740993 }
-    local result = assert(conn:set_metadata(stream, wanted, { expected_version = "no_stream" }))
+    local none = select(2, conn:get_metadata(stream))
+    assert.equal(-1, none)
+    local result = assert(conn:set_metadata(stream, wanted, { expected_version = none }))
     assert.equal(0, result.last_event_number)
     local metadata, version, event = conn:get_metadata(stream)
     assert.same(wanted, metadata)
@@ -128,6 +130,6 @@ describe("metadata", function()
     helper.misuses("bad argument #2 .*a table or JSON text expected, got nil", conn.set_metadata,
       conn, "s")
     helper.misuses("bad option 'expected_version'", conn.set_metadata, conn, "s", {},
-      { expected_version = -1 })
+      { expected_version = -2 })
   end)
 end)

@@ -412,6 +412,21 @@ describe("stream", function()
     end
   end)
 
+  it("ends after max_count events", function()
+    local conn <close> = helper.connect()
+    local stream = helper.stream()
+    publish(conn, stream, 2)
+    for _, options in ipairs { { max_count = 3 }, { forever = true, max_count = 3 } } do
+      local numbers = {}
+      for event in conn:stream(stream, options) do
+        numbers[#numbers + 1] = event.event_number
+        if #numbers == 2 then publish(conn, stream, 2, 3) end
+      end
+      assert.are.same(helper.range(0, options.forever and 2 or 1), numbers)
+    end
+    helper.misuses("to 'stream'", conn.stream, conn, stream, { max_cont = 1 })
+  end)
+
   it("can be left by break with a closure in its body", function()
     local conn <close> = helper.connect()
     local stream = helper.stream()

@@ -479,7 +479,8 @@ typedef struct pump_subscription_events {
   /* It ended by itself; nothing is called after that. */
   void (*ended)(pump_subscription *subscription, const pump_result *result, void *ud);
   /* With a filter: every event up to there that is wanted has been handed over, so that a program
-   * need not begin before it the next time, however long ago the last one was. */
+   * need not begin before it the next time, however long ago the last one was. In history this is
+   * told after each page. */
   void (*checkpoint)(pump_subscription *subscription, pump_position position, void *ud);
 } pump_subscription_events;
 

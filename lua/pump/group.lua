@@ -156,6 +156,7 @@ local function check_events(events, where)
     errors.misuse("bad argument #1 to '%s' (an event or a list of events expected, got %s)", where,
       type(events))
   end
+  options.list_argument(events, 1, where)
   for _, event in ipairs(events) do
     if not core.is_event(event) then
       errors.misuse("bad argument #1 to '%s' (an event expected in the list, got %s)", where,

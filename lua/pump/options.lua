@@ -26,10 +26,15 @@ local function is_type(name)
   return function(value) return type(value) == name, "a " .. name end
 end
 
+-- A number as an integer, nil for anything else: math.tointeger takes texts, too.
+local function integer(value)
+  return type(value) == "number" and math.tointeger(value) or nil
+end
+
 local function whole(low, high, text)
   return function(value)
-    local number = math.tointeger(value)
-    return type(value) == "number" and number ~= nil and number >= low and number <= high, text
+    local number = integer(value)
+    return number ~= nil and number >= low and number <= high, text
   end
 end
 
@@ -52,19 +57,19 @@ M.kinds = {
     return value == "forward" or value == "backward", '"forward" or "backward"'
   end,
   event_number = function(value)
-    local number = type(value) == "number" and math.tointeger(value)
+    local number = integer(value)
     return value == "start" or value == "end" or number and number >= 0,
       'a number of an event, "start" or "end"'
   end,
   expected_version = function(value)
-    local number = type(value) == "number" and math.tointeger(value)
+    local number = integer(value)
     return value == "any" or value == "no_stream" or value == "stream_exists"
-      or number and number >= 0,
+      or number and number >= -1, -- which is "no_stream", as err.current has it
       'a number of an event, "any", "no_stream" or "stream_exists"'
   end,
   position = function(value)
     return value == "start" or value == "end" or type(value) == "table"
-      and math.type(value.commit) == "integer" and math.type(value.prepare) == "integer",
+      and integer(value.commit) ~= nil and integer(value.prepare) ~= nil,
       'a position (with commit and prepare), "start" or "end"'
   end,
   uuid = function(value)
@@ -161,6 +166,20 @@ end
 function M.stream_argument(value, where)
   M.string_argument(value, 1, where)
   if value == "" then errors.misuse("bad argument #1 to '%s' (a stream needs a name)", where) end
+end
+
+-- A list must be whole: what stands behind a hole would be left out without a word.
+function M.list_argument(list, number, where)
+  local length, count = 0, 0
+  for index in ipairs(list) do length = index end
+  for _ in next, list do count = count + 1 end
+  if count == length then return end
+  for key in next, list do
+    if math.type(key) == "integer" and (key < 1 or key > length) then
+      errors.misuse("bad argument #%d to '%s' (a list expected, got one with %d and without %d)",
+        number, where, key, length + 1)
+    end
+  end
 end
 
 -- Seconds as the C part takes them.

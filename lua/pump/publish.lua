@@ -189,6 +189,7 @@ local function accept_list(conn, stream, given_list)
     errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, "
       .. "got one event: write { event })")
   end
+  options.list_argument(given_list, 2, "publish")
   local list = {}
   for index, event in ipairs(given_list) do
     local ready, err = events.prepare(event, conn.codec)
@@ -206,7 +207,8 @@ end
 function M.publish(conn, stream, given_events, given)
   options.stream_argument(stream, "publish")
   given = options.check(given, publish_options, "publish")
-  if type(given_events) == "function" then
+  local metatable = getmetatable(given_events)
+  if type(given_events) == "function" or type(metatable) == "table" and metatable.__call then
     return publish_generated(conn, stream, given_events, given)
   elseif type(given_events) ~= "table" then
     errors.misuse("bad argument #2 to 'publish' (a list of events or a function expected, got %s)",

@@ -4,6 +4,7 @@ local errors = require "pump.error"
 local filters = require "pump.filter"
 local options = require "pump.options"
 local request = require "pump.request"
+local scheduler = require "pump.scheduler"
 
 local M = {}
 
@@ -80,18 +81,18 @@ function M.get(conn, stream, given)
   return slice
 end
 
-local function first_position(from, backward)
+function M.first_position(from, backward)
   if from == nil then from = backward and "end" or "start" end
   if from == "start" then return 0, 0 end
   if from == "end" then return -1, -1 end
-  return from.commit, from.prepare
+  return math.tointeger(from.commit), math.tointeger(from.prepare)
 end
 
 -- Some events of $all: an array, with position, next_position and is_end_of_stream.
 function M.get_all(conn, given)
   given = options.check(given, get_all_options, "get_all")
   local backward = given.direction == "backward"
-  local commit, prepare = first_position(given.from_position, backward)
+  local commit, prepare = M.first_position(given.from_position, backward)
   local page, err = request.call(conn, { stream = "$all" }, "read_all", commit, prepare,
     given.max_count or 100, backward, resolve_links(given), filters.of(given, "get_all"),
     request.call_arguments(conn, given))
@@ -110,15 +111,15 @@ end
 -- one after it is asked for: one page is read ahead and no more. Where large events make a page
 -- larger than the protocol allows, fewer are asked for from there on.
 local function pages(conn, about, count, send, advance)
-  local state = {} -- a table, as what an old closure's upvalue refers to is old for the collector
-  local finished
-  return function()
-    while not finished do
+  -- A table, as what an old closure's upvalue refers to is old for the collector.
+  local state = { waiters = {} }
+  local function fetch()
+    while not state.finished do
       local page, err = request.receive(about, state.ahead or send(count))
       state.ahead = nil
       if page then
-        finished = not advance(page)
-        if not finished then state.ahead = send(count) end
+        state.finished = not advance(page)
+        if not state.finished then state.ahead = send(count) end
         if page:count() > 0 then return dress(conn, page) end
       elseif err.code == "too_large" and count > 1 then
         count = math.max(1, count // 8)
@@ -128,12 +129,29 @@ local function pages(conn, about, count, send, advance)
     end
     return nil
   end
+  local guard = setmetatable({}, { __close = function()
+    state.is_fetching = false
+    for waiter in pairs(state.waiters) do scheduler.wake(waiter, true) end
+  end })
+  return function()
+    if state.is_fetching then -- for another task; the page may have events for this one, too
+      scheduler.wait_among(state.waiters)
+      return true
+    end
+    state.is_fetching = true
+    local _ <close> = guard
+    return fetch()
+  end
 end
 
-local function limited(next_event, count)
+-- So many events of an iterator and no more; at_end is called then.
+function M.limited(next_event, count, at_end)
   if not count then return next_event end
   return function(_, last)
-    if count <= 0 then return nil end
+    if count <= 0 then
+      if at_end then at_end() end
+      return nil
+    end
     count = count - 1
     return next_event(nil, last)
   end
@@ -169,7 +187,7 @@ function M.iter(conn, stream, given)
     return true
   end
   local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
-  return limited(events, given.max_count)
+  return M.limited(events, given.max_count)
 end
 
 -- for event in conn:iter_all() do … end
@@ -178,7 +196,7 @@ function M.iter_all(conn, given)
   request.client(conn)
   local about = { stream = "$all" }
   local backward = given.direction == "backward"
-  local commit, prepare = first_position(given.from_position, backward)
+  local commit, prepare = M.first_position(given.from_position, backward)
   local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
   local function send(count)
@@ -193,7 +211,7 @@ function M.iter_all(conn, given)
     return true
   end
   local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
-  return limited(events, given.max_count)
+  return M.limited(events, given.max_count)
 end
 
 return M

@@ -23,7 +23,7 @@ end
 -- The failure that core.take gave, as an error. about: the stream and what else was asked for.
 function M.failure(about, code, message, retryable, current, leader)
   local err = errors.new(code, message, about)
-  err.retryable = retryable
+  err.retryable = retryable or false
   err.leader = leader
   if code == "wrong_expected_version" then
     err.current = current

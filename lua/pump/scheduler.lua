@@ -45,6 +45,7 @@ local M = {
 -- Who gets the answer of a ticket.
 local waiting = {}
 local running    -- the task that is being run, though perhaps not its own coroutine
+local resumed    -- the coroutine of the host that goes on now, as what it waited for has come
 local depth = 0  -- of waits that turn the loop in place
 local ready = {} -- tasks that were woken, and what with
 local ready_first, ready_last = 1, 0
@@ -120,10 +121,10 @@ end
 
 local function go_on(waiter, ...)
   if waiter.co then return resume(waiter, ...) end
-  local outer = running
-  running = nil
+  local outer, outer_resumed = running, resumed
+  running, resumed = nil, waiter.held
   waiter.resume()
-  running = outer
+  running, resumed = outer, outer_resumed
 end
 
 local function deliver(ticket, ...)
@@ -223,6 +224,7 @@ local function hold(box)
   if not can_hold() then return drive(box) end
   if M.passes_on[coroutine.running()] then return coroutine.yield(HOLD, box) end
   M.held = M.held + 1
+  box.held = coroutine.running()
   local ok, err = pcall(M.host.wait, box)
   M.held = M.held - 1
   return ok, err
@@ -309,23 +311,29 @@ function M.later(ticket)
   return box
 end
 
+-- A task waits for a box by yielding.
+local function yield_for(box)
+  box.waiter, running.waits = running, true
+  coroutine.yield(WAIT)
+  box.waiter = nil
+end
+
 function M.value(box)
   check_cancelled()
   if not box.done then
     if can_yield() then
-      local task = running
-      box.waiter = task
-      task.waits = true
-      coroutine.yield(WAIT)
-      box.waiter = nil
+      yield_for(box)
     else
-      local ok, err = drive(box)
+      -- A generator around an iterator must not yield to the coroutine of the host that uses it.
+      local co = coroutine.running()
+      local is_generator = resumed and resumed ~= co and not M.passes_on[co]
+      local ok, err = (is_generator and drive or hold)(box)
       if not ok then error(err, 0) end
     end
   end
+  check_cancelled() -- before it is taken: somebody else may ask for it yet
   local done = box.done
   box.done = nil -- a box that the collector takes for old must not keep a page
-  check_cancelled()
   return table.unpack(done, 1, done.n)
 end
 
@@ -334,11 +342,7 @@ function M.settle(ticket)
   local box = { done = false, shielded = true }
   waiting[ticket] = box
   if can_yield() and not running.cancelled then
-    local task = running
-    box.waiter = task
-    task.waits = true
-    coroutine.yield(WAIT)
-    box.waiter = nil
+    yield_for(box)
   else
     hold(box)
   end

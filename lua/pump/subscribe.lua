@@ -25,7 +25,10 @@ local function beginning(stream, given)
     if event then
       errors.misuse("bad option 'from_event' to 'subscribe_to' ($all begins at from_position)")
     end
-    local after = type(position) == "table" and position or { commit = -1, prepare = -1 }
+    local after = { commit = -1, prepare = -1 }
+    if type(position) == "table" then
+      after.commit, after.prepare = read.first_position(position)
+    end
     return position == nil, 0, position == "end", after
   end
   if position then
@@ -70,32 +73,30 @@ local closes_loops = pcall(load [[
   assert(closed)
 ]])
 
-local function without(given, name)
-  local rest = {}
-  for key, value in pairs(given) do rest[key] = value end
-  rest[name] = nil
-  return rest
-end
+local stream_options = options.list(subscribe_options,
+  { forever = "boolean", direction = "direction", max_count = "count" })
 
 -- for event in conn:stream(name, { forever = true }) do … end: conn:iter that goes on live.
 function M.stream(conn, stream, given)
   options.stream_argument(stream, "stream")
-  if type(given) ~= "table" then given = options.check(given, {}, "stream") end
-  options.check({ forever = given.forever }, { forever = "boolean" }, "stream")
-  local rest = without(given, "forever")
-  if not given.forever then
+  local rest = options.list(options.check(given, stream_options, "stream"))
+  local is_forever, direction, max_count = rest.forever, rest.direction, rest.max_count
+  rest.forever = nil
+  if not is_forever then
+    rest.live_buffer_size = nil
     if stream == "$all" then return read.iter_all(conn, rest) end
     return read.iter(conn, stream, rest)
   end
-  if rest.direction == "backward" then
+  if direction == "backward" then
     errors.misuse("bad option 'direction' to 'stream' (what goes on for ever goes forward)")
   end
-  rest.direction = nil
+  rest.direction, rest.max_count = nil, nil
   local start = stream == "$all" and "from_position" or "from_event"
   if rest[start] == nil then rest[start] = "start" end
   local sub, err = M.subscribe_to(conn, stream, rest)
   if not sub then error(err, 0) end
-  return sub:events(), nil, nil, closes_loops and sub or nil
+  local events = read.limited(sub:events(), max_count, function() sub:close() end)
+  return events, nil, nil, closes_loops and sub or nil
 end
 
 ---- Callbacks -------------------------------------------------------------------------------------

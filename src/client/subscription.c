@@ -154,6 +154,7 @@ static int make_machine(pump_subscription *self, const pump_subscribe *subscribe
       .is_all = self->is_all,
       .is_volatile = subscribe->is_volatile,
       .is_from_now = self->is_all ? subscribe->is_from_now : subscribe->from == PUMP_END,
+      .is_filtered = subscribe->filter.count > 0,
       .from = subscribe->from < 0 ? 0 : subscribe->from,
       .after = subscribe->after,
       .page_size = (size_t)subscribe->page_size,

@@ -45,6 +45,7 @@ struct pump_catch_up {
   pump_position checkpoint;
 
   pump_page *page; /* read, not delivered */
+  int64_t place;   /* with a filter: the commit position that it led to; PUMP_UNKNOWN: told */
   pushed *buffer;  /* a ring */
   size_t capacity, begin, pages;
   size_t buffered, buffered_bytes;
@@ -202,6 +203,7 @@ void pump_catch_up_read(pump_catch_up *machine, pump_page *page) {
   machine->has_started = true;
   machine->tries = 0;
   machine->page = page;
+  if (machine->options.is_filtered) machine->place = page->next_position.commit;
   if (move(machine, page))
     reached(machine, page->is_end);
   else
@@ -339,6 +341,16 @@ static pump_step tell_checkpoint(pump_catch_up *machine) {
   if (!is_behind(machine->checkpoint, machine->last_position)) return step;
   machine->last_position = machine->next_position = machine->checkpoint;
   return (pump_step){.kind = PUMP_STEP_TELL_CHECKPOINT, .position = machine->checkpoint};
+}
+
+/* Where a page with a filter led is a checkpoint as soon as its events are delivered. The next event
+ * may be written at that very position: this one stands in front of all that share its commit. */
+static pump_step tell_place(pump_catch_up *machine) {
+  pump_position position = {machine->place, 0};
+  machine->place = PUMP_UNKNOWN;
+  if (!is_behind(position, machine->last_position)) return (pump_step){.kind = PUMP_STEP_WAIT};
+  machine->last_position = position;
+  return (pump_step){.kind = PUMP_STEP_TELL_CHECKPOINT, .position = position};
 }
 
 void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page) {
@@ -479,6 +491,10 @@ pump_step pump_catch_up_next(pump_catch_up *machine) {
     pump_step step = deliver_read(machine);
     if (step.kind != PUMP_STEP_WAIT) return step;
   }
+  if (machine->place >= 0) {
+    pump_step step = tell_place(machine);
+    if (step.kind != PUMP_STEP_WAIT) return step;
+  }
   if (machine->must_unsubscribe) {
     machine->must_unsubscribe = false;
     return (pump_step){.kind = PUMP_STEP_UNSUBSCRIBE};
@@ -510,6 +526,7 @@ int pump_catch_up_new(pump_catch_up **out, const pump_catch_up_options *options)
   machine->last = is_from_now ? -1 : options->from - 1;
   machine->next = is_from_now ? 0 : options->from;
   machine->last_position = is_from_now ? (pump_position){-1, -1} : options->after;
+  machine->place = PUMP_UNKNOWN;
   bool is_from_start = machine->last_position.commit < 0;
   machine->next_position = is_from_start ? (pump_position){0, 0} : options->after;
   *out = machine;

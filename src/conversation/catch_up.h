@@ -22,6 +22,7 @@ typedef struct pump_catch_up_options {
   bool is_all;         /* events are told apart by position, not by number */
   bool is_volatile;    /* no history */
   bool is_from_now;    /* history begins when the first subscription is confirmed */
+  bool is_filtered;    /* $all: pages leave events out, so each is a checkpoint, too */
   int64_t from;        /* streams: the first event wanted, 0 or more */
   pump_position after; /* $all: the last event not wanted; -1, -1: all are wanted */
   size_t page_size;    /* events that one READ asks for at most */
