@@ -350,17 +350,17 @@ static void test_parking(const node_child *node) {
 
 static void test_timings(const node_child *node) {
   node_peer peer;
+  pushed what;
   char page[8192];
   settings recorded = usual;
   recorded.record_statistics = true;
   node_peer_connect(&peer, node->port);
+  write_event(&peer, "timed", "x", "1", "");
   create(&peer, "timed", "g", &recorded);
   join(&peer, 1, "timed", "g", 10, NULL);
+  bool came = receive(&peer, &what);
   ask_page(node->http_port, "GET", "/subscriptions/timed/g/info", ADMIN, page);
   tap_ok(strstr(page, "\"extraStatistics\": [],"), "without answers there are no timings");
-  pushed what;
-  write_event(&peer, "timed", "x", "1", "");
-  bool came = receive(&peer, &what);
   usleep(30000);
   ack(&peer, "timed::g", &what);
   is_quiet(&peer);
