@@ -211,23 +211,23 @@ static void answer(world *at, consumer *one) {
     at->fates[key] = at->fates[twin] = SETTLED; /* which of them is meant nobody knows */
     let_all_go(at, key);
     let_all_go(at, twin);
-    pump_group_ack(&at->group, &id);
-    pump_group_ack(&at->group, &id);
+    pump_group_ack(&at->group, &id, at->now);
+    pump_group_ack(&at->group, &id, at->now);
     return;
   }
   unsigned how = at->is_calm ? 0 : pick(10);
   if (how < 6) {
     *is = SETTLED;
     let_go(one, key);
-    pump_group_ack(&at->group, &id);
-    pump_group_ack(&at->group, &id); /* twice does no harm */
+    pump_group_ack(&at->group, &id, at->now);
+    pump_group_ack(&at->group, &id, at->now); /* twice does no harm */
   } else if (how == 6) {
     *is = SETTLED;
     let_go(one, key);
-    pump_group_nak(&at->group, &id, PUMP_NAK_SKIP, (pump_bytes){0});
+    pump_group_nak(&at->group, &id, PUMP_NAK_SKIP, (pump_bytes){0}, at->now);
   } else {
     pump_nak action = how == 7 ? PUMP_NAK_PARK : PUMP_NAK_RETRY;
-    pump_group_nak(&at->group, &id, action, pump_bytes_of("because"));
+    pump_group_nak(&at->group, &id, action, pump_bytes_of("because"), at->now);
     if (*is != PARKING) let_go(one, key);
   }
 }
@@ -389,7 +389,7 @@ static void add(pump_group *group, int count) {
 
 static void ack(pump_group *group, int64_t number) {
   pump_guid id = id_of(number);
-  pump_group_ack(group, &id);
+  pump_group_ack(group, &id, 0);
 }
 
 static void test_checkpoints(void) {
@@ -521,6 +521,27 @@ static void test_memory(void) {
   tap_ok(count > 20, "a group without memory refuses and leaks nothing (%ld allocations)", count);
 }
 
+/* ---- Timings ------------------------------------------------------------------------------ */
+
+static void test_timings(void) {
+  static const uint64_t expected[] = {50, 51, 1, 1, 21, 41, 61, 81, 91, 96, 100, 100, 100, 100};
+  pump_timing told[PUMP_TIMING_COUNT];
+  pump_timings *timings = pump_timings_new();
+  bool is_right = timings && !pump_timings_look(timings, told) && !pump_timings_look(NULL, told);
+  for (unsigned i = 0; i < 100; i++)
+    pump_timings_add(timings, 1 + i * 37 % 100);
+  is_right = is_right && pump_timings_look(timings, told);
+  for (int i = 0; i < PUMP_TIMING_COUNT; i++)
+    is_right = is_right && told[i].ms == expected[i];
+  tap_ok(is_right, "timings are told as mean, places and highest");
+  for (unsigned i = 0; i < 1000; i++)
+    pump_timings_add(timings, 7);
+  is_right = pump_timings_look(timings, told);
+  tap_ok(is_right && told[0].ms == 7 && told[PUMP_TIMING_COUNT - 1].ms == 7,
+         "of the last thousand");
+  pump_timings_free(timings);
+}
+
 int main(void) {
   test_model();
   test_checkpoints();
@@ -529,5 +550,6 @@ int main(void) {
   test_strategy(PUMP_PINNED, "aa a", "one for all of a stream");
   test_sharing();
   test_memory();
+  test_timings();
   return tap_done();
 }

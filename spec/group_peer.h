@@ -73,9 +73,10 @@ typedef struct settings {
   int32_t timeout, retries, batch, buffer, after, max, min, most;
   bool resolve_links;
   const char *strategy;
+  bool record_statistics;
 } settings;
 
-static const settings usual = {0, 30000, 2, 20, 500, 0, 1000, 1, 0, false, "RoundRobin"};
+static const settings usual = {0, 30000, 2, 20, 500, 0, 1000, 1, 0, false, "RoundRobin", false};
 
 /* The result, or -1; the reason, which is kept until the next. */
 static inline int change(node_peer *peer, uint8_t command, const char *stream, const char *group,
@@ -99,6 +100,7 @@ static inline int change(node_peer *peer, uint8_t command, const char *stream, c
     SET(checkpoint_min_count, wanted->min);
     SET(subscriber_max_count, wanted->most);
     SET(resolve_link_tos, wanted->resolve_links);
+    SET(record_statistics, wanted->record_statistics);
     SET(named_consumer_strategy, pump_tcp_binary(pump_bytes_of(wanted->strategy)));
 #undef SET
   }

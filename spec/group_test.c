@@ -146,14 +146,15 @@ static void drops(void) {
   until(&self.lives, 2);
   tap_ok(self.ended == 0 && connections == 2 && self.losts == 1 && self.lost == PUMP_EDROPPED,
          "dropped without having asked, it connects again");
+  int early = total(acked, 3); /* on a slow machine the first one was sent before */
   pump_consumer_ack(self.consumer, self.ids, 3);
   turn(30);
-  tap_ok(total(acked, 3) == 0, "answers to what came before are not sent");
+  tap_ok(total(acked, 3) == early, "answers to what came before are not sent");
   push_now(1, 2, 1);
   until(&self.got, 5);
   pump_consumer_ack(self.consumer, self.ids, 3);
   until(&acked[2], 1);
-  tap_ok(total(acked, 3) == 2, "but of what has come again");
+  tap_ok(total(acked, 3) == early + 2, "but of what has come again");
 
   confirms = false;
   answer_command = PUMP_TCP_SUBSCRIPTION_DROPPED;

@@ -75,7 +75,7 @@ static void test_nonsense(const node_child *node) {
   by_correlation.strategy = "PinnedByCorrelation";
   tap_ok(change(&peer, make, "nonsense", "g", &by_correlation, "admin", reason) == 2,
          "a strategy of newer servers does not exist");
-  settings odd = {0, -5, -5, -5, -5, -5, -5, -5, -5, false, ""};
+  settings odd = {0, -5, -5, -5, -5, -5, -5, -5, -5, false, "", false};
   write_events(&peer, "odd", 3);
   tap_ok(create(&peer, "odd", "g", &odd) && join(&peer, 3, "odd", "g", 2, NULL) == 0 &&
              strcmp(numbers(&peer, 2), "0 1") == 0,
@@ -346,6 +346,33 @@ static void test_parking(const node_child *node) {
   node_peer_close(&writer);
 }
 
+/* ---- Timings ------------------------------------------------------------------------------ */
+
+static void test_timings(const node_child *node) {
+  node_peer peer;
+  pushed what;
+  char page[8192];
+  settings recorded = usual;
+  recorded.record_statistics = true;
+  node_peer_connect(&peer, node->port);
+  write_event(&peer, "timed", "x", "1", "");
+  create(&peer, "timed", "g", &recorded);
+  join(&peer, 1, "timed", "g", 10, NULL);
+  bool came = receive(&peer, &what);
+  ask_page(node->http_port, "GET", "/subscriptions/timed/g/info", ADMIN, page);
+  tap_ok(strstr(page, "\"extraStatistics\": [],"), "without answers there are no timings");
+  usleep(30000);
+  ack(&peer, "timed::g", &what);
+  is_quiet(&peer);
+  ask_page(node->http_port, "GET", "/subscriptions/timed/g/info", ADMIN, page);
+  const char *mean = strstr(page, "\"key\": \"Mean\",\n          \"value\": ");
+  const char *highest = strstr(page, "\"key\": \"Highest\",\n          \"value\": ");
+  int ms = mean ? atoi(strstr(mean, "value\": ") + 8) : -1;
+  tap_ok(came && highest && ms >= 25 && atoi(strstr(highest, "value\": ") + 8) == ms,
+         "how long a consumer took is told (%d ms)", ms);
+  node_peer_close(&peer);
+}
+
 /* ---- Restarts ----------------------------------------------------------------------------- */
 
 static void test_restart(bool is_killed) {
@@ -543,6 +570,7 @@ int main(void) {
   test_streams(&node);
   test_links(&node);
   test_parking(&node);
+  test_timings(&node);
   tap_ok(node_child_stop(&node), "the node ends with nothing open");
   test_restart(true);
   test_restart(false);

@@ -550,6 +550,7 @@ static void many(void) {
   program self;
   pump_subscribe how = defaults();
   start(&self, 20);
+  call.timeout = 60000;
   for (int i = 0; i < MANY; i++) {
     all[i] = (program){.client = self.client, .last = -1, .in_order = true, .takes = true};
     subscribe(&all[i], &how);
@@ -570,6 +571,7 @@ static void many(void) {
   tap_ok(unsubscriptions == MANY / 2, "half of them unsubscribe");
   for (int i = 1; i < MANY; i += 2)
     pump_subscription_close(all[i].subscription);
+  call.timeout = 0;
   stop(&self);
 }
 

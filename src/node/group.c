@@ -126,13 +126,22 @@ static void retry(pump_group *group, pump_message *message) {
   come_again(group, message);
 }
 
-void pump_group_ack(pump_group *group, const pump_guid *id) {
+/* What its consumer says something of; NULL: nobody has such an event. */
+static pump_message *find_answered(const pump_group *group, const pump_guid *id, uint64_t now) {
   pump_message *message = find(group, id);
+  pump_timings *timings = message && message->holder ? message->holder->timings : NULL;
+  if (timings) pump_timings_add(timings, now - message->pushed_at);
+  return message;
+}
+
+void pump_group_ack(pump_group *group, const pump_guid *id, uint64_t now) {
+  pump_message *message = find_answered(group, id, now);
   if (message) settle(group, message);
 }
 
-void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pump_bytes words) {
-  pump_message *message = find(group, id);
+void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pump_bytes words,
+                    uint64_t now) {
+  pump_message *message = find_answered(group, id, now);
   if (!message) return;
   switch (action) {
   case PUMP_NAK_RETRY: retry(group, message); break;
@@ -228,6 +237,7 @@ void pump_group_replay(pump_group *group, int64_t first, int64_t end) {
 typedef struct flight {
   pump_group *group;
   pump_message *message;
+  uint64_t now;
   uint64_t deadline; /* 0: none */
 } flight;
 
@@ -244,6 +254,7 @@ static pump_offer try_push(void *ud, pump_group_consumer *to) {
     answer = group->outside.push(group->outside.ud, to, message);
     if (answer == PUMP_OFFER_TAKEN) {
       message->holder = to;
+      message->pushed_at = it->now;
       return answer;
     }
     pump_table_remove(&group->flying, &message->by_id);
@@ -253,10 +264,11 @@ static pump_offer try_push(void *ud, pump_group_consumer *to) {
 }
 
 /* False: nobody has room for anything. */
-static bool push_from(pump_group *group, pump_message_queue *queue, uint64_t deadline) {
+static bool push_from(pump_group *group, pump_message_queue *queue, uint64_t now,
+                      uint64_t deadline) {
   for (pump_message *message = queue->first, *next; message; message = next) {
     next = message->next;
-    flight it = {group, message, deadline};
+    flight it = {group, message, now, deadline};
     switch (pump_strategy_offer(&group->strategy, message->bucket, try_push, &it)) {
     case PUMP_OFFER_TAKEN:
       take_out(queue, message);
@@ -274,7 +286,8 @@ void pump_group_push(pump_group *group, uint64_t now) {
   int32_t timeout = group->settings.message_timeout;
   uint64_t deadline = timeout > 0 ? now + (uint64_t)timeout : 0;
   pump_strategy_begin(&group->strategy);
-  if (push_from(group, &group->retrying, deadline)) push_from(group, &group->waiting, deadline);
+  if (push_from(group, &group->retrying, now, deadline))
+    push_from(group, &group->waiting, now, deadline);
 }
 
 /* ---- Consumers ---------------------------------------------------------------------------- */
@@ -282,6 +295,7 @@ void pump_group_push(pump_group *group, uint64_t now) {
 void pump_group_join(pump_group *group, pump_group_consumer *consumer, size_t allowed) {
   consumer->allowed = allowed < PUMP_GROUP_MAX_IN_FLIGHT ? allowed : PUMP_GROUP_MAX_IN_FLIGHT;
   consumer->in_flight = consumer->buckets = 0;
+  consumer->timings = group->settings.extra_statistics ? pump_timings_new() : NULL;
   pump_strategy_join(&group->strategy, consumer);
 }
 
@@ -307,6 +321,8 @@ void pump_group_leave(pump_group *group, pump_group_consumer *consumer) {
   take_back(group, group->unsettled.first, consumer);
   take_back(group, group->replayed.first, consumer);
   pump_strategy_leave(&group->strategy, consumer);
+  pump_timings_free(consumer->timings);
+  consumer->timings = NULL;
 }
 
 /* ---- What is done ------------------------------------------------------------------------- */

@@ -50,6 +50,7 @@ typedef struct pump_message {
   int64_t rank;   /* its place among those that come again */
   uint32_t bucket;
   int32_t retries;
+  uint64_t pushed_at;
   bool is_replayed;
   enum { PUMP_MESSAGE_WAITS, PUMP_MESSAGE_RETRIES, PUMP_MESSAGE_FLIES, PUMP_MESSAGE_LEAVES } state;
   pump_group_consumer *holder; /* NULL: nobody */
@@ -116,14 +117,15 @@ int pump_group_add_replayed(pump_group *group, int64_t number, const pump_guid *
 void pump_group_replay(pump_group *group, int64_t first, int64_t end);
 
 void pump_group_join(pump_group *group, pump_group_consumer *consumer, size_t allowed);
-/* What it had comes again. */
+/* What it had comes again, and its timings are freed. */
 void pump_group_leave(pump_group *group, pump_group_consumer *consumer);
 
 /* Gives consumers what they have room for. */
 void pump_group_push(pump_group *group, uint64_t now);
 /* What it does not know (any more) it ignores. */
-void pump_group_ack(pump_group *group, const pump_guid *id);
-void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pump_bytes words);
+void pump_group_ack(pump_group *group, const pump_guid *id, uint64_t now);
+void pump_group_nak(pump_group *group, const pump_guid *id, pump_nak action, pump_bytes words,
+                    uint64_t now);
 /* What was not acknowledged in time comes again, or is parked. */
 void pump_group_expire(pump_group *group, uint64_t now);
 /* What was parked since the last time is kept for good, or was not and comes again. */

@@ -244,6 +244,7 @@ static bool has_room(pump_group_member *member) {
   return !peer->is_hungry;
 }
 
+/* Whoever is closed in here stays a member until the loop has closed it: its group looks on at it. */
 static bool push(pump_group_member *member, const pump_event *event, int32_t retries) {
   const uint8_t command = PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED;
   pump_subscriber *to = (pump_subscriber *)(void *)member;

@@ -186,6 +186,20 @@ static void put_config(pump_buffer *out, const pump_kept_group *kept) {
                      pump_strategy_name(settings->strategy));
 }
 
+static void put_timings(pump_buffer *out, const pump_timings *timings) {
+  pump_timing told[PUMP_TIMING_COUNT];
+  if (!pump_timings_look(timings, told)) {
+    pump_buffer_text(out, "[]");
+    return;
+  }
+  for (int i = 0; i < PUMP_TIMING_COUNT; i++)
+    pump_buffer_printf(out,
+                       "%s\n        {\n          \"key\": \"%s\",\n          \"value\": %llu\n"
+                       "        }",
+                       i ? "," : "[", told[i].key, (unsigned long long)told[i].ms);
+  pump_buffer_text(out, "\n      ]");
+}
+
 static void put_connection(pump_buffer *out, const pump_kept_group *kept, const figures *seen,
                            pump_group_consumer *consumer) {
   const pump_group_member *member = (const pump_group_member *)(const void *)consumer;
@@ -200,11 +214,12 @@ static void put_connection(pump_buffer *out, const pump_kept_group *kept, const 
                      ",\n      \"averageItemsPerSecond\": %llu.0,\n"
                      "      \"totalItemsProcessed\": %llu,\n"
                      "      \"countSinceLastMeasurement\": %llu,\n"
-                     "      \"extraStatistics\": [],\n"
-                     "      \"availableSlots\": %zu,\n      \"inFlightMessages\": %zu",
+                     "      \"extraStatistics\": ",
                      (unsigned long long)rate_of(seen, count), (unsigned long long)consumer->total,
-                     (unsigned long long)count, consumer->allowed - consumer->in_flight,
-                     consumer->in_flight);
+                     (unsigned long long)count);
+  put_timings(out, consumer->timings);
+  pump_buffer_printf(out, ",\n      \"availableSlots\": %zu,\n      \"inFlightMessages\": %zu",
+                     consumer->allowed - consumer->in_flight, consumer->in_flight);
   if (kept->node->is_23) {
     pump_buffer_text(out, ",\n      ");
     put_text(out, "connectionName", pump_bytes_of(member->name ? member->name : ""));

@@ -200,13 +200,13 @@ void pump_groups_leave(pump_group_member *member) {
 }
 
 void pump_groups_ack(pump_kept_group *kept, const pump_guid *id) {
-  pump_group_ack(&kept->group, id);
+  pump_group_ack(&kept->group, id, uv_now(kept->node->loop));
   pump_groups_wake(kept);
 }
 
 void pump_groups_nak(pump_kept_group *kept, const pump_guid *id, pump_nak action,
                      pump_bytes words) {
-  pump_group_nak(&kept->group, id, action, words);
+  pump_group_nak(&kept->group, id, action, words, uv_now(kept->node->loop));
   pump_groups_wake(kept);
 }
 

@@ -320,6 +320,7 @@ void pump_kept_group_free(pump_kept_group *kept) {
     pump_group_member *member = (pump_group_member *)(void *)kept->group.strategy.current;
     member->consumer.in_flight = 0;
     pump_strategy_leave(&kept->group.strategy, &member->consumer);
+    pump_timings_free(member->consumer.timings);
     kept->node->groups.consumers--;
     member->group = NULL;
     member->calls->drop(member);

@@ -3,7 +3,7 @@
 #ifndef PUMP_NODE_STRATEGY_H
 #define PUMP_NODE_STRATEGY_H
 
-#include <pump.h>
+#include "node/timings.h"
 
 /* Among so many a pinned group divides what it pins to consumers. */
 #define PUMP_BUCKETS 1024
@@ -19,12 +19,13 @@ typedef enum pump_strategy_kind {
 typedef struct pump_group_consumer {
   struct pump_group_consumer *next; /* in the ring */
   struct pump_group_consumer *previous;
-  size_t allowed;    /* how many events it may have in flight */
-  size_t in_flight;  /* and how many it has */
-  size_t buckets;    /* that are its own */
-  bool is_full;      /* it took no more */
-  uint64_t total;    /* events that it was given */
-  uint64_t measured; /* of these, when somebody last looked */
+  size_t allowed;        /* how many events it may have in flight */
+  size_t in_flight;      /* and how many it has */
+  size_t buckets;        /* that are its own */
+  bool is_full;          /* it took no more */
+  uint64_t total;        /* events that it was given */
+  uint64_t measured;     /* of these, when somebody last looked */
+  pump_timings *timings; /* of its answers; NULL: nobody wants to know */
 } pump_group_consumer;
 
 typedef struct pump_bucket {
