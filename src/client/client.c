@@ -75,6 +75,7 @@ void pump_client_finish(pump_client *client, pump_conversation *conversation) {
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
   if (!conversation->is_open) pump_stats_answered(&client->stats, &conversation->result);
+  pump_sequence_leave(client, conversation);
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }
@@ -138,6 +139,14 @@ bool pump_client_is_open(const pump_client *client) {
          client->state == PUMP_STATE_RECONNECTING;
 }
 
+static int enter(pump_client *client, pump_conversation *conversation, uint64_t deadline) {
+  int code = pump_line_enter(&client->line, conversation, deadline);
+  if (code != 0) return code;
+  code = pump_sequence_enter(conversation);
+  if (code != 0) pump_line_leave(&client->line, conversation);
+  return code;
+}
+
 static int ask(pump_client *client, pump_conversation *conversation, const uint64_t *pause,
                uint64_t timeout, pump_result_cb cb, void *ud) {
   int code = PUMP_ECLOSED;
@@ -149,7 +158,7 @@ static int ask(pump_client *client, pump_conversation *conversation, const uint6
     uint64_t when = conversation->asked_at_ns / 1000000 + (pause ? *pause : 0);
     uint64_t deadline = wait < UINT64_MAX - when ? when + wait : UINT64_MAX - 1;
     if (!pause)
-      code = pump_line_enter(&client->line, conversation, deadline);
+      code = enter(client, conversation, deadline);
     else
       code = pump_line_join(&client->line, conversation, *pause ? when : 0, deadline);
   }
@@ -184,6 +193,17 @@ void pump_client_withdraw(pump_client *client, pump_conversation *conversation) 
 
 /* ---- Sending ------------------------------------------------------------------------------ */
 
+/* Who has to wait for another one is parked, until that one has its last word. */
+static bool may_be_asked(pump_client *client, pump_conversation *conversation) {
+  if (pump_sequence_has_failed(conversation))
+    fail(client, conversation, PUMP_ECANCELLED, "one before it in its sequence failed");
+  else if (pump_sequence_is_first(conversation))
+    return true;
+  else if (pump_line_retry(&client->line, conversation, PUMP_PARKED) != 0)
+    fail(client, conversation, PUMP_ENOMEM, NULL);
+  return false;
+}
+
 /* Says whether there is more to ask, once what is in the output has gone. */
 static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
@@ -191,6 +211,7 @@ static bool submit(pump_client *client) {
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
+    if (!may_be_asked(client, conversation)) continue;
     client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
