@@ -2,8 +2,10 @@
  *
  * A program that owns a libuv loop makes a client, connects it, and asks. Every request that a
  * function here accepts (returns 0) gets exactly one call of its callback, never from inside the
- * function that accepted it. There are no threads, no signals and no global state: a client
- * belongs to the thread that runs its loop, and every function and callback is of that thread.
+ * function that accepted it. There are no signals and no global state: a client belongs to the
+ * thread that runs its loop, and every function and callback is of that thread. The system's
+ * resolver, which cannot be stopped, looks up names in threads that run nothing else and that
+ * nobody waits for.
  *
  * Functions return 0 or a negative PUMP_E… code. Everything passed in is copied before the
  * function returns. Everything passed to a callback is borrowed until the callback returns; a

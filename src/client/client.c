@@ -378,7 +378,9 @@ static void connect_too_long(pump_client *client) {
   }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
   const char *words = reached ? pump_session_words(client->session) : "";
-  const char *what = "no answer within %llu ms";
+  const char *what = pump_stream_is_resolving(client->stream)
+                         ? "its name was not resolved within %llu ms"
+                         : "no answer within %llu ms";
   if (is_securing)
     what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
   else if (reached)
