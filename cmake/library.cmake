@@ -7,6 +7,8 @@ function(pump_library name)
   cmake_parse_arguments(arg "" "AS" "OBJECTS;PUBLIC;PRIVATE" ${ARGN})
   list(TRANSFORM arg_OBJECTS REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
   add_library(${name} SHARED ${arg_OBJECTS})
+  # A thread that looks up a name may outlive whoever loaded the library.
+  target_link_options(${name} PRIVATE -Wl,-z,nodelete)
   add_library(${name}_static STATIC ${arg_OBJECTS})
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0
                         EXPORT_NAME ${arg_AS})

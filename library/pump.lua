@@ -202,7 +202,7 @@ function Signal:remove(fn) end
 
 ---@class pump.PublishOptions: pump.WriteOptions
 ---@field batch_size? integer of a generator's events, 500
----@field max_in_flight? integer batches of a generator's that were not answered, 4
+---@field max_in_flight? integer batches of a generator's that are ready or under way, 4
 
 ---@class pump.NewEvent
 ---@field type string

@@ -223,6 +223,26 @@ describe("nobody found", function()
       helper.fails("closed", members:join())
     end)
   end)
+
+  it("lets so many questions for the members wait, and no more", function()
+    local seeds, stop = helper.mute_seeds(1)
+    local client = pump.client { seeds = seeds }
+    local refused = 0
+    pump.run(function()
+      local waiting = {}
+      for i = 1, 70 do
+        waiting[i] = pump.spawn(function() return client:members { timeout = 5 } end)
+      end
+      pump.sleep(0.05)
+      client:close()
+      for _, it in ipairs(waiting) do
+        local _, err = it:join()
+        if err.code == "too_busy" then refused = refused + 1 else assert.equal("closed", err.code) end
+      end
+    end)
+    stop()
+    assert.equal(6, refused)
+  end)
 end)
 
 describe("a selector that is a function", function()

@@ -2,8 +2,10 @@
  *
  * A program that owns a libuv loop makes a client, connects it, and asks. Every request that a
  * function here accepts (returns 0) gets exactly one call of its callback, never from inside the
- * function that accepted it. There are no threads, no signals and no global state: a client
- * belongs to the thread that runs its loop, and every function and callback is of that thread.
+ * function that accepted it. There are no signals and no global state: a client belongs to the
+ * thread that runs its loop, and every function and callback is of that thread. The system's
+ * resolver, which cannot be stopped, looks up names in threads that run nothing else and that
+ * nobody waits for.
  *
  * Functions return 0 or a negative PUMP_E… code. Everything passed in is copied before the
  * function returns. Everything passed to a callback is borrowed until the callback returns; a
@@ -346,17 +348,26 @@ PUMP_API uint64_t pump_stats_below(const pump_stats *stats, uint64_t ns);
 /* "127.0.0.1:1113", or "" before the first connection. */
 PUMP_API const char *pump_client_endpoint(const pump_client *client);
 
+/* Requests of one client that are done one after the other: each is sent when the one before it has
+ * succeeded, and where one fails all behind it are PUMP_ECANCELLED, and were never sent. Without
+ * it requests go out together, and what is refused for a while (a server is not ready, or too busy)
+ * is done after what was asked later. It may be freed before its requests are answered. */
+typedef struct pump_sequence pump_sequence;
+PUMP_API int pump_sequence_new(pump_sequence **sequence); /* PUMP_ENOMEM */
+PUMP_API void pump_sequence_free(pump_sequence *sequence);
+
 /* What every request may carry. NULL in its place means all defaults. */
 typedef struct pump_call {
   uint64_t timeout;    /* ms until PUMP_ETIMEOUT; 0: the client's */
   pump_bytes username; /* data NULL: the connection's */
   pump_bytes password;
   bool require_leader;
+  pump_sequence *sequence; /* NULL: in none. For subscriptions and consumers it does not count */
 } pump_call;
 
 /* The members of the cluster as the first seed that answers shows them. A client without seeds
  * asks port 2113 of its host. The client need not be connected. PUMP_EDISCOVERY: nobody answered;
- * PUMP_ENOTSUPPORTED: an embedded node. */
+ * PUMP_ENOTSUPPORTED: an embedded node; PUMP_EBUSY: 64 such questions, and of the version, wait. */
 PUMP_API int pump_client_members(pump_client *client, const pump_call *call, pump_result_cb cb,
                                  void *ud);
 /* What the server says of itself, "23.10.6.0"; NULL where nobody has told so far. The TCP protocol

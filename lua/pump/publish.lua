@@ -57,15 +57,21 @@ end
 
 ---- Generators ------------------------------------------------------------------------------------
 
--- A writer sends batches, some of them before the first is answered, and keeps count.
+-- A writer hands batches to the C part, some of them before the first is answered, and keeps count.
+-- They are a sequence: each goes out when the one before it is done. Several at once could change
+-- places where a server refuses one for a moment, and would not be faster: while one is under way
+-- the next is made.
 local writer_class = {}
 writer_class.__index = writer_class
 
 local function new_writer(conn, stream, given)
+  local call = table.pack(request.call_arguments(conn, given))
+  call.n = call.n + 1
+  call[call.n] = core.sequence()
   return setmetatable({
     conn = conn,
     stream = stream,
-    call = table.pack(request.call_arguments(conn, given)),
+    call = call,
     expected = request.expected_version(given.expected_version),
     max_in_flight = given.max_in_flight or 4,
     flight = {},

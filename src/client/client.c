@@ -78,6 +78,7 @@ void pump_client_finish(pump_client *client, pump_conversation *conversation) {
   conversation->result.elapsed_ns = uv_hrtime() - conversation->asked_at_ns;
   conversation->decision = PUMP_DONE; /* whatever was thought of before */
   if (!conversation->is_open) pump_stats_answered(&client->stats, &conversation->result);
+  pump_sequence_leave(client, conversation);
   conversation->cb(client, &conversation->result, conversation->ud);
   pump_conversation_free(conversation);
 }
@@ -141,6 +142,14 @@ bool pump_client_is_open(const pump_client *client) {
          client->state == PUMP_STATE_RECONNECTING;
 }
 
+static int enter(pump_client *client, pump_conversation *conversation, uint64_t deadline) {
+  int code = pump_line_enter(&client->line, conversation, deadline);
+  if (code != 0) return code;
+  code = pump_sequence_enter(conversation);
+  if (code != 0) pump_line_leave(&client->line, conversation);
+  return code;
+}
+
 static int ask(pump_client *client, pump_conversation *conversation, const uint64_t *pause,
                uint64_t timeout, pump_result_cb cb, void *ud) {
   int code = PUMP_ECLOSED;
@@ -152,7 +161,7 @@ static int ask(pump_client *client, pump_conversation *conversation, const uint6
     uint64_t when = conversation->asked_at_ns / 1000000 + (pause ? *pause : 0);
     uint64_t deadline = wait < UINT64_MAX - when ? when + wait : UINT64_MAX - 1;
     if (!pause)
-      code = pump_line_enter(&client->line, conversation, deadline);
+      code = enter(client, conversation, deadline);
     else
       code = pump_line_join(&client->line, conversation, *pause ? when : 0, deadline);
   }
@@ -187,6 +196,17 @@ void pump_client_withdraw(pump_client *client, pump_conversation *conversation) 
 
 /* ---- Sending ------------------------------------------------------------------------------ */
 
+/* Who has to wait for another one is parked, until that one has its last word. */
+static bool may_be_asked(pump_client *client, pump_conversation *conversation) {
+  if (pump_sequence_has_failed(conversation))
+    fail(client, conversation, PUMP_ECANCELLED, "one before it in its sequence failed");
+  else if (pump_sequence_is_first(conversation))
+    return true;
+  else if (pump_line_retry(&client->line, conversation, PUMP_PARKED) != 0)
+    fail(client, conversation, PUMP_ENOMEM, NULL);
+  return false;
+}
+
 /* Says whether there is more to ask, once what is in the output has gone. */
 static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
@@ -194,6 +214,7 @@ static bool submit(pump_client *client) {
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
+    if (!may_be_asked(client, conversation)) continue;
     client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
@@ -368,7 +389,9 @@ static void connect_too_long(pump_client *client) {
   }
   bool is_securing = pump_stream_is_securing(client->stream), reached = client->session != NULL;
   const char *words = reached ? pump_session_words(client->session) : "";
-  const char *what = "no answer within %llu ms";
+  const char *what = pump_stream_is_resolving(client->stream)
+                         ? "its name was not resolved within %llu ms"
+                         : "no answer within %llu ms";
   if (is_securing)
     what = "it accepted, but did not finish the TLS handshake within %llu ms: does it speak TLS?";
   else if (reached)

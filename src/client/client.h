@@ -8,6 +8,7 @@
 #include "client/cluster.h"
 #include "client/follower.h"
 #include "client/line.h"
+#include "client/sequence.h"
 #include "client/reconnect.h"
 #include "client/redirect.h"
 #include "client/session.h"

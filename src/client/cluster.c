@@ -12,6 +12,7 @@
 #define GOSSIP_TIMEOUT 2000 /* ms that a seed may take */
 #define REFUSED_FOR    1000 /* ms in which a member that could not be reached is passed over */
 #define LOOK_AGAIN     500  /* ms after which a follower's client asks for the leader again */
+#define MAX_CENSUSES   64   /* that wait; each may have connections to several members */
 
 static bool is_secure(const pump_client *client) {
   return client->options.tls.enable;
@@ -347,6 +348,7 @@ static void end_census(pump_census *census, pump_result *result) {
   while (*at != census)
     at = &(*at)->next;
   *at = census->next;
+  census->client->cluster.census_count--;
   pump_discovery_close(census->discovery, nobody_waits, NULL);
   answer_census(census, result);
 }
@@ -373,6 +375,7 @@ static int start_census(pump_client *client, pump_discovery_options *options,
                         pump_result_cb cb, void *ud) {
   uint64_t wait = call && call->timeout ? call->timeout : client->options.timeout;
   uint64_t now = pump_client_now();
+  if (client->cluster.census_count >= MAX_CENSUSES) return PUMP_EBUSY;
   options->tls = tls_of(client);
   options->may_be_plain = may_be_plain(client);
   options->timeout = gossip_timeout(wait);
@@ -390,6 +393,7 @@ static int start_census(pump_client *client, pump_discovery_options *options,
   census->ud = ud;
   census->next = client->cluster.censuses;
   client->cluster.censuses = census;
+  client->cluster.census_count++;
   return 0;
 }
 

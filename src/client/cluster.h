@@ -28,6 +28,7 @@ typedef struct pump_cluster {
   char version[64];             /* as /info told it */
   char version_of[300];         /* by which endpoint */
   struct pump_census *censuses; /* questions of the program that wait */
+  size_t census_count;
 } pump_cluster;
 
 /* Looks for a member and connects to it. 0 or PUMP_ENOMEM. */

@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "net/http.h"
 #include "net/localhost.h"
+#include "net/lookup.h"
 #include "net/random.h"
 
 #define MAX_TARGETS    64
@@ -34,19 +35,12 @@ typedef struct target {
   char address[64]; /* "": the host is one */
   int port;
   pump_fetch *get;
-  bool is_mute;     /* took the request and did not answer */
-  bool has_no_tls;  /* where it was asked by HTTPS */
-  char said[160];   /* what became of it */
-  char of_tls[160]; /* and of TLS, where it is asked by plain HTTP now */
+  pump_lookup *lookup; /* while LOOKING */
+  bool is_mute;        /* took the request and did not answer */
+  bool has_no_tls;     /* where it was asked by HTTPS */
+  char said[160];      /* what became of it */
+  char of_tls[160];    /* and of TLS, where it is asked by plain HTTP now */
 } target;
-
-/* A look-up cannot always be cancelled, so it stands alone. */
-typedef struct lookup {
-  uv_getaddrinfo_t request;
-  struct lookup *next;
-  pump_discovery *discovery; /* NULL: nobody wants to know any more */
-  size_t target;
-} lookup;
 
 struct pump_discovery {
   uv_loop_t *loop;
@@ -55,7 +49,6 @@ struct pump_discovery {
   pump_members *known;
   pump_fetcher *http;
   uv_timer_t timer;
-  lookup *lookups;
   target targets[MAX_TARGETS];
   size_t count;
   size_t teller; /* who told last */
@@ -79,7 +72,8 @@ static void on_tick(uv_timer_t *timer);
 
 static void describe_target(const target *one, char *text, size_t size) {
   bool in_brackets = strchr(one->host, ':') != NULL, is_plain = *one->of_tls != '\0';
-  const char *said = *one->said ? one->said : "no answer so far";
+  const char *unsaid = one->lookup ? "its name is not resolved so far" : "no answer so far";
+  const char *said = *one->said ? one->said : unsaid;
   char address[72] = "";
   if (*one->address) snprintf(address, sizeof address, " (%s)", one->address);
   snprintf(text, size, in_brackets ? "[%s]:%d%s: %s%s%s" : "%s:%d%s: %s%s%s", one->host, one->port,
@@ -137,16 +131,14 @@ static void fail_target(target *one, const char *why) {
 /* ---- Names -------------------------------------------------------------------------------- */
 
 static void forget_lookups(pump_discovery *self) {
-  for (lookup *it = self->lookups; it; it = it->next) {
-    it->discovery = NULL;
-    uv_cancel((uv_req_t *)&it->request);
+  for (size_t i = 0; i < self->count; i++) {
+    if (self->targets[i].lookup) pump_lookup_cancel(self->targets[i].lookup);
+    self->targets[i].lookup = NULL;
   }
-  self->lookups = NULL;
 }
 
 /* The first address is the target's own, the others become targets too. */
-static void take_addresses(pump_discovery *self, size_t index, const struct addrinfo *addresses) {
-  target *one = &self->targets[index];
+static void take_addresses(target *one, const struct addrinfo *addresses) {
   for (const struct addrinfo *it = addresses; it; it = it->ai_next) {
     char address[sizeof one->address];
     if (uv_ip_name(it->ai_addr, address, sizeof address) != 0) continue;
@@ -154,49 +146,33 @@ static void take_addresses(pump_discovery *self, size_t index, const struct addr
       one->state = READY;
       memcpy(one->address, address, sizeof address);
     } else {
-      add_target(self, one->host, address, one->port);
+      add_target(one->discovery, one->host, address, one->port);
     }
   }
   if (one->state == LOOKING) fail_target(one, "the name has no address");
 }
 
-static void on_lookup(uv_getaddrinfo_t *request, int code, struct addrinfo *addresses) {
-  lookup *it = (lookup *)(void *)request;
-  pump_discovery *self = it->discovery;
-  if (self) {
-    lookup **at = &self->lookups;
-    while (*at != it)
-      at = &(*at)->next;
-    *at = it->next;
-    struct sockaddr_in loopback;
-    struct addrinfo itself = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&loopback};
-    if (code == 0)
-      take_addresses(self, it->target, addresses);
-    else if (pump_localhost(self->targets[it->target].host, 0, &loopback))
-      take_addresses(self, it->target, &itself);
-    else
-      fail_target(&self->targets[it->target], uv_strerror(code));
-  }
-  free(it);
-  uv_freeaddrinfo(addresses);
-  if (self) advance(self);
+static void on_lookup(void *ud, int code, const struct addrinfo *addresses) {
+  target *one = ud;
+  struct sockaddr_in loopback;
+  struct addrinfo itself = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&loopback};
+  one->lookup = NULL;
+  if (code == 0)
+    take_addresses(one, addresses);
+  else if (pump_localhost(one->host, 0, &loopback))
+    take_addresses(one, &itself);
+  else
+    fail_target(one, uv_strerror(code));
+  advance(one->discovery);
 }
 
-static void look_up(pump_discovery *self, target *one) {
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-  lookup *it = calloc(1, sizeof *it);
-  int code = UV_ENOMEM;
-  if (it) code = uv_getaddrinfo(self->loop, &it->request, on_lookup, one->host, NULL, &hints);
-  if (code != 0) {
-    free(it);
+static void look_up(target *one) {
+  int code =
+      pump_lookup_start(&one->lookup, one->discovery->loop, one->host, one->port, on_lookup, one);
+  if (code == 0)
+    one->state = LOOKING;
+  else
     fail_target(one, uv_strerror(code));
-    return;
-  }
-  one->state = LOOKING;
-  it->discovery = self;
-  it->target = (size_t)(one - self->targets);
-  it->next = self->lookups;
-  self->lookups = it;
 }
 
 /* ---- Asking ------------------------------------------------------------------------------- */
@@ -295,7 +271,7 @@ static void start_round(pump_discovery *self) {
   }
   size_t count = self->count;
   for (size_t i = 0; i < count; i++)
-    if (!is_address(self->targets[i].host)) look_up(self, &self->targets[i]);
+    if (!is_address(self->targets[i].host)) look_up(&self->targets[i]);
 }
 
 static void pause_round(pump_discovery *self) {
@@ -307,7 +283,10 @@ static void pause_round(pump_discovery *self) {
 
 /* Look-ups that take too long end with the round, but not before. */
 static bool is_looking(const pump_discovery *self) {
-  return self->lookups && pump_client_now() < self->round_started + LOOKUP_TIMEOUT;
+  bool is = false;
+  for (size_t i = 0; i < self->count; i++)
+    is = is || self->targets[i].lookup;
+  return is && pump_client_now() < self->round_started + LOOKUP_TIMEOUT;
 }
 
 static bool is_asking(const pump_discovery *self) {

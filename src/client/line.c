@@ -114,6 +114,13 @@ void pump_line_return(pump_line *line, pump_conversation *list) {
   }
 }
 
+void pump_line_resume(pump_line *line, pump_conversation *conversation) {
+  if (conversation->by_retry.place == 0) return;
+  forget_retry(line, conversation);
+  conversation->next = NULL;
+  pump_line_return(line, conversation);
+}
+
 void pump_line_wake(pump_line *line, uint64_t now) {
   pump_conversation *list = NULL;
   pump_heap_node *node;

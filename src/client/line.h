@@ -7,6 +7,9 @@
 
 #include "conversation/conversation.h"
 
+/* A time that never comes: until somebody resumes it. Every deadline is earlier. */
+#define PUMP_PARKED UINT64_MAX
+
 typedef struct pump_line {
   pump_conversation *first, *last; /* waiting to be asked, in order */
   size_t waiting;                  /* in that list */
@@ -31,6 +34,8 @@ pump_conversation *pump_line_take(pump_line *line);
 int pump_line_retry(pump_line *line, pump_conversation *conversation, uint64_t when);
 /* Asked in vain, all of a list by `next`: back in line, in front. */
 void pump_line_return(pump_line *line, pump_conversation *list);
+/* Back on the list, one that waits to be asked again, whatever its time. */
+void pump_line_resume(pump_line *line, pump_conversation *conversation);
 /* Back on the list, in front, those whose time has come. */
 void pump_line_wake(pump_line *line, uint64_t now);
 /* The first whose deadline has passed, or NULL; it is still in the line. */

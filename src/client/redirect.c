@@ -9,8 +9,6 @@
 #define MAX_MOVES 8
 /* ms in which an address that could not be reached is not tried again */
 #define REFUSED_FOR 30000
-/* Until the move has come to an end: every deadline is earlier. */
-#define PARKED UINT64_MAX
 
 static void nobody_waits(void *ud) {
   (void)ud;
@@ -28,7 +26,7 @@ void pump_redirect_stop(pump_client *client) {
 /* The move came to nothing: who waits for it asks here again. */
 static void stay(pump_client *client) {
   pump_redirect_stop(client);
-  pump_line_wake(&client->line, PARKED);
+  pump_line_wake(&client->line, PUMP_PARKED);
   pump_client_flush_soon(client);
 }
 
@@ -145,7 +143,7 @@ pump_decision pump_redirect_take(pump_client *client, pump_conversation *convers
   if ((host && pump_client_is_at(client, host, result->leader_port)) ||
       (!is_under_way && pump_reconnect_is_soon(client)))
     return PUMP_RETRY;
-  if (pump_line_retry(&client->line, conversation, PARKED) != 0) return PUMP_DONE;
+  if (pump_line_retry(&client->line, conversation, PUMP_PARKED) != 0) return PUMP_DONE;
   if (!is_under_way && host) begin(client, host, result->leader_port);
   if (!is_under_way && !host) self->must_discover = true;
   return PUMP_MOVE;

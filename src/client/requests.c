@@ -19,6 +19,7 @@ static int ask(pump_client *client, pump_request *request, const pump_call *call
     pump_conversation_free(conversation);
     return code;
   }
+  conversation->sequence = call->sequence;
   return pump_client_ask(client, conversation, call->timeout, cb, ud);
 }
 

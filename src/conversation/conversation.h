@@ -132,6 +132,8 @@ struct pump_conversation {
   pump_buffer name; /* consume: what the server calls it, to be answered with */
 
   /* Its places, for whoever holds it now. */
+  pump_sequence *sequence; /* NULL: in none */
+  pump_conversation *behind;
   pump_heap_node by_deadline;
   pump_heap_node by_retry;
   pump_conversation *next, *previous;

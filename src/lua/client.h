@@ -27,6 +27,9 @@ static inline pump_lua_client *pump_lua_check_client(lua_State *L) {
 /* Adds the methods that ask something to the metatable on the top. */
 void pump_lua_add_requests(lua_State *L);
 
+/* Adds core.sequence to the table on the top. */
+void pump_lua_open_sequence(lua_State *L);
+
 /* The events of an append, in memory that Lua collects: reading them may raise for want of it. */
 typedef struct pump_lua_batch {
   pump_new_event *events;

@@ -3,6 +3,8 @@
 #include "lua/client.h"
 #include "lua/options.h"
 
+#define SEQUENCE "pump.sequence"
+
 static void on_result(pump_client *client, const pump_result *result, void *ud) {
   (void)client;
   pump_lua_answer_with(ud, result);
@@ -83,6 +85,32 @@ static int client_ask_server_version(lua_State *L) {
   return ask_plainly(L, PUMP_LUA_DONE, pump_client_ask_server_version);
 }
 
+/* core.sequence() -> what has appends done one after the other */
+static int core_sequence(lua_State *L) {
+  pump_sequence **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, SEQUENCE);
+  if (pump_sequence_new(box) != 0) return luaL_error(L, "out of memory");
+  return 1;
+}
+
+static int sequence_gc(lua_State *L) {
+  pump_sequence **box = luaL_checkudata(L, 1, SEQUENCE);
+  pump_sequence_free(*box);
+  *box = NULL;
+  return 0;
+}
+
+void pump_lua_open_sequence(lua_State *L) {
+  lua_pushcfunction(L, core_sequence);
+  lua_setfield(L, -2, "sequence");
+  if (luaL_newmetatable(L, SEQUENCE)) {
+    lua_pushcfunction(L, sequence_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_pop(L, 1);
+}
+
 static int append(pump_lua_client *self, pump_bytes stream, int64_t expected,
                   const pump_lua_batch *batch, const pump_call *call, pump_lua_answer **answer) {
   /* A finaliser may have closed the client while the events were read. */
@@ -95,8 +123,8 @@ static int append(pump_lua_client *self, pump_bytes stream, int64_t expected,
   return status;
 }
 
-/* client:append(stream, expected, events, from, to, max_bytes, call…) -> ticket, how many of the
- * events from `from` on went into it */
+/* client:append(stream, expected, events, from, to, max_bytes, call…, sequence) -> ticket, how many of
+ * the events from `from` on went into it */
 static int client_append(lua_State *L) {
   pump_lua_client *self = pump_lua_check_client(L);
   pump_bytes stream = bytes_at(L, 2);
@@ -106,6 +134,7 @@ static int client_append(lua_State *L) {
   lua_Integer to = luaL_checkinteger(L, 6);
   lua_Integer max_bytes = luaL_checkinteger(L, 7);
   pump_call call = call_at(L, 8);
+  if (!lua_isnoneornil(L, 12)) call.sequence = *(pump_sequence **)luaL_checkudata(L, 12, SEQUENCE);
   pump_lua_answer *answer;
   if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
   pump_lua_batch *batch = pump_lua_take_batch(L);

@@ -6,18 +6,12 @@
 #include <unistd.h>
 
 #include "net/localhost.h"
+#include "net/lookup.h"
 #include "net/send.h"
 
 /* ms that an address may take as long as there is another one to try: behind a network that
  * swallows what it does not forward, the first of them would use up all the time there is. */
 #define PATIENCE 1000
-
-/* A look-up of a name cannot always be cancelled. It stands alone, so that a stream that is closed
- * meanwhile need not wait for it. */
-typedef struct lookup {
-  uv_getaddrinfo_t request;
-  pump_stream *stream; /* NULL: nobody wants to know any more */
-} lookup;
 
 struct pump_stream {
   union {
@@ -29,8 +23,9 @@ struct pump_stream {
   uv_loop_t *loop;
   bool is_open; /* the socket is a libuv handle that has to be closed */
   bool is_closing;
-  lookup *lookup;
-  struct addrinfo *addresses, *next_address;
+  pump_lookup *lookup;
+  struct sockaddr_storage *addresses; /* of the name */
+  size_t address_count, next_address;
   struct sockaddr_storage literal; /* a host that needs no look-up */
   uv_connect_t connect;
   uv_timer_t later; /* reports what failed at once, outside of the call; ends an attempt */
@@ -164,6 +159,10 @@ bool pump_stream_is_securing(const pump_stream *stream) {
   return stream->is_securing;
 }
 
+bool pump_stream_is_resolving(const pump_stream *stream) {
+  return stream->lookup != NULL;
+}
+
 /* ---- Reading ------------------------------------------------------------------------------ */
 
 /* libuv reads up to 32 times before anybody can look at what came: after so much it is told that
@@ -275,7 +274,8 @@ static void attempt(pump_stream *stream, const struct sockaddr *address) {
     code = uv_tcp_connect(&stream->connect, &stream->socket.tcp, address, on_connect);
   }
   if (code == 0) {
-    if (stream->next_address) uv_timer_start(&stream->later, on_impatience, PATIENCE, 0);
+    if (stream->next_address < stream->address_count)
+      uv_timer_start(&stream->later, on_impatience, PATIENCE, 0);
     return;
   }
   remember(stream, code);
@@ -286,30 +286,33 @@ static void attempt(pump_stream *stream, const struct sockaddr *address) {
 }
 
 static void try_next(pump_stream *stream) {
-  struct addrinfo *address = stream->next_address;
-  if (!address) {
+  if (stream->next_address == stream->address_count)
     fail(stream);
-    return;
-  }
-  stream->next_address = address->ai_next;
-  attempt(stream, address->ai_addr);
+  else
+    attempt(stream, (const struct sockaddr *)&stream->addresses[stream->next_address++]);
 }
 
-static void on_lookup(uv_getaddrinfo_t *request, int code, struct addrinfo *addresses) {
-  lookup *done = (lookup *)(void *)request;
-  pump_stream *stream = done->stream;
-  free(done);
-  if (!stream) {
-    uv_freeaddrinfo(addresses);
-    return;
-  }
+static int keep_addresses(pump_stream *stream, const struct addrinfo *addresses) {
+  size_t count = 0;
+  for (const struct addrinfo *it = addresses; it; it = it->ai_next)
+    count++;
+  stream->addresses = calloc(count, sizeof *stream->addresses);
+  if (!stream->addresses) return UV_ENOMEM;
+  for (const struct addrinfo *it = addresses; it; it = it->ai_next)
+    if (it->ai_addrlen <= sizeof *stream->addresses)
+      memcpy(&stream->addresses[stream->address_count++], it->ai_addr, it->ai_addrlen);
+  return 0;
+}
+
+static void on_lookup(void *ud, int code, const struct addrinfo *addresses) {
+  pump_stream *stream = ud;
   stream->lookup = NULL;
   if (code != 0 && stream->literal.ss_family != 0) {
     attempt(stream, (const struct sockaddr *)&stream->literal);
     return;
   }
+  if (code == 0) code = keep_addresses(stream, addresses);
   if (code != 0) remember(stream, code);
-  stream->addresses = stream->next_address = addresses;
   try_next(stream);
 }
 
@@ -321,22 +324,6 @@ static void on_later(uv_timer_t *timer) {
     start(stream);
   else
     fail(stream);
-}
-
-static int look_up(pump_stream *stream, const char *host, int port) {
-  char service[16];
-  snprintf(service, sizeof service, "%d", port);
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-  stream->lookup = calloc(1, sizeof *stream->lookup);
-  if (!stream->lookup) return UV_ENOMEM;
-  stream->lookup->stream = stream;
-  int code =
-      uv_getaddrinfo(stream->loop, &stream->lookup->request, on_lookup, host, service, &hints);
-  if (code != 0) {
-    free(stream->lookup);
-    stream->lookup = NULL;
-  }
-  return code;
 }
 
 static pump_stream *make(uv_loop_t *loop, const pump_stream_events *events, void *ud) {
@@ -359,7 +346,7 @@ int pump_stream_connect(pump_stream **out, uv_loop_t *loop, const char *host, in
     /* Of use only where the look-up fails. */
     if (!pump_localhost(host, port, (struct sockaddr_in *)&stream->literal))
       stream->literal.ss_family = 0;
-    code = look_up(stream, host, port);
+    code = pump_lookup_start(&stream->lookup, loop, host, port, on_lookup, stream);
     if (code == 0) return 0;
   }
   if (code != 0) remember(stream, code);
@@ -422,12 +409,10 @@ void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud) 
   if (stream->tls && stream->is_connected) say_goodbye(stream);
   stream->closed = closed;
   stream->closed_ud = ud;
-  if (stream->lookup) {
-    stream->lookup->stream = NULL;
-    uv_cancel((uv_req_t *)&stream->lookup->request);
-  }
-  uv_freeaddrinfo(stream->addresses);
-  stream->addresses = stream->next_address = NULL;
+  if (stream->lookup) pump_lookup_cancel(stream->lookup);
+  free(stream->addresses);
+  stream->addresses = NULL;
+  stream->address_count = stream->next_address = 0;
   stream->open_handles = 1;
   uv_close((uv_handle_t *)&stream->later, on_timer_closed);
   if (stream->is_open) {
