@@ -25,7 +25,8 @@ end
 
 -- Seconds from a key until the screen ends with what it is to lead to.
 local function seconds_to(name, text)
-  local began, view = clock()
+  local began = clock()
+  local view
   key(name)
   repeat
     view = terminal.screen()
