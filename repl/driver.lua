@@ -7,21 +7,26 @@ local system = require "repl.system"
 
 local driver = {}
 
--- A task that reads standard input waits for this one, which nothing but input ends.
-local gate
+-- A task that reads standard input waits for the first one, which nothing but input ends. One that
+-- writes to who reads slowly waits for the second one.
+local input_gate, room_gate
 
 -- One turn: everything written is shown, whatever comes first is waited for, the tasks go on.
 -- Returns whether input can be read by the caller, and the signals that came.
 function driver.turn(out, want_input)
   out:settle()
   io.stderr:flush()
-  local ready, is_unread = system.wait(want_input or gate, pump.loop:pollfd(),
-    pump.loop:timeout(), out.needs_reader)
+  local ready, is_unread, has_room = system.wait(want_input or input_gate, pump.loop:pollfd(),
+    pump.loop:timeout(), out.needs_reader, room_gate or out.held_back)
   local caught = signals.taken() or {}
   if is_unread then out:lose_reader() end
-  if ready and gate and not want_input then
-    gate:cancel("there is input")
-    gate = nil
+  if ready and input_gate and not want_input then
+    input_gate:cancel("there is input")
+    input_gate = nil
+  end
+  if has_room and room_gate then
+    room_gate:cancel("there is room")
+    room_gate = nil
   end
   pump.loop:step(0)
   return ready, caught
@@ -80,13 +85,22 @@ function driver.run(out, fn)
   return job, signal
 end
 
+-- Waits until standard output may have room. Where a wait turns the loop in place nobody looks
+-- meanwhile, so it does not last.
+function driver.wait_for_room()
+  local gate = room_gate or pump.spawn(pump.sleep, 0.05)
+  room_gate = gate
+  gate:join()
+  if room_gate == gate then room_gate = nil end
+end
+
 -- Standard input as a task reads it: the task waits, the others go on.
 local rest, read_at, at_end = "", 1, false
 
 local function more()
   if not system.wait(true, nil, 0) then
-    gate = gate or pump.spawn(pump.sleep, math.huge)
-    gate:join()
+    input_gate = input_gate or pump.spawn(pump.sleep, math.huge)
+    input_gate:join()
   end
   local bytes, message = system.read()
   if not bytes then error("cannot read standard input: " .. message, 0) end

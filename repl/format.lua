@@ -81,7 +81,9 @@ local function write_block(out, event, is_live)
   local width = math.max(0, math.min(out:width(), 100) - label_width)
   local function add(name, value)
     if value == "" then return end
-    out:write(paint(text.pad(name, label_width), "dim") .. value:gsub("\n", margin) .. "\n")
+    out:write(paint(text.pad(name, label_width), "dim"))
+    for slice in text.slices(value) do out:write((slice:gsub("\n", margin))) end
+    out:write "\n"
   end
   -- A body has as many lines as it needs.
   local function add_body(name, bytes, is_json)

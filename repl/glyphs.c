@@ -111,8 +111,26 @@ static int safe(lua_State *L) {
   return 1;
 }
 
+/* is_text(text) -> whether it is there to be read: UTF-8 without control characters but line ends
+ * and tabs */
+static int is_text(lua_State *L) {
+  pump_bytes text;
+  bool fine = true;
+  text.data = luaL_checklstring(L, 1, &text.size);
+  while (fine && text.size > 0) {
+    uint32_t code = 0;
+    size_t size = pumpsh_glyph(text, &code);
+    bool ends_line = code == '\n' || code == '\r' || code == '\t';
+    fine = size > 0 && code != 0x7f && (code >= 0x20 || ends_line);
+    text = (pump_bytes){text.data + size, text.size - size};
+  }
+  lua_pushboolean(L, fine);
+  return 1;
+}
+
 int luaopen_repl_glyphs(lua_State *L) {
-  static const luaL_Reg functions[] = {{"width", width}, {"safe", safe}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"width", width}, {"safe", safe}, {"is_text", is_text}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -163,10 +163,7 @@ local function program(out, argv)
   local given, err = args.parse({ options = options }, source, true)
   if not given then refuse("%s", err) end
   local about = of_itself(given)
-  if about then
-    out:write(about)
-    return status.fine
-  end
+  if about then return run(out, function() out:write(about) end) end
   local word, command, unknown = given.word, nil, nil
   if word then command, unknown = commands.find(word, "cli") end
   if word and not command and not word:find("%.lua$") and not is_file(word) then
@@ -175,8 +172,7 @@ local function program(out, argv)
   if command then
     given = parse_command(command, source, given)
     if given.help then
-      out:write(require("repl.help").command(command, "pumpsh "))
-      return status.fine
+      return run(out, function() out:write(require("repl.help").command(command, "pumpsh ")) end)
     end
   end
   local session <close> = open_session(out, given)
@@ -195,13 +191,15 @@ end
 return function(argv)
   local out = output.new()
   local ok, result = pcall(program, out, argv)
-  local flushed, problem = pcall(out.settle, out)
+  local code = ok and result or status.of(result)
+  local fine, drained = pcall(out.drain, out, code == status.interrupted)
   if not ok then
     if result ~= output.nobody_reads then out:error(status.line(result)) end
-    return status.of(result)
-  elseif not flushed and problem ~= output.nobody_reads then
-    out:error(tostring(problem))
+  elseif not fine and drained ~= output.nobody_reads then
+    out:error(tostring(drained))
     return status.usage
+  elseif fine and not drained then
+    return status.interrupted
   end
-  return result
+  return code
 end

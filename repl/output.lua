@@ -1,6 +1,7 @@
 -- Where results and remarks go: data to standard output (or a file, \o), everything else to
 -- standard error; both above the prompt while one stands on the terminal.
 
+local driver = require "repl.driver"
 local text = require "repl.text"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -14,11 +15,15 @@ output.__index = output
 -- Raised when nobody reads standard output any more: the end of `pumpsh … | head -1`.
 output.nobody_reads = status.error("nobody_reads", "nobody reads the output")
 
-local broken_pipe = 32 -- EPIPE on Linux
+local broken_pipe, interrupted_call = 32, 4 -- EPIPE and EINTR on Linux
+
+-- What a pipe that has room takes at once, and as much is held back.
+local page = 4096
 
 function output.new()
-  local self = setmetatable({ terminal = system.is_terminal(1), fresh = true }, output)
+  local self = setmetatable({ terminal = system.is_terminal(1), fresh = true, room = 0 }, output)
   self.notes_terminal = system.is_terminal(2)
+  if not self.terminal then io.stdout:setvbuf("full", page) end
   self:set_colour(true)
   return self
 end
@@ -62,17 +67,26 @@ end
 
 -- Standard output goes nowhere any more.
 function output:lose_reader()
-  self.broken = true
+  self.broken, self.held_back = true, nil
   error(output.nobody_reads, 0)
 end
 
 local function check(self, ok, message, number)
   if ok then return end
   if number == broken_pipe then self:lose_reader() end
+  if number == interrupted_call then return end -- the interrupt has its own way
   error("cannot write the output: " .. message, 0)
 end
 
-local piece = 8192
+-- Waits until the output can take some more: who reads it may be slow, and the connection does not
+-- wait for that, nor does an interrupt. A terminal has room.
+local function make_room(self, size)
+  while not self.terminal and self.room < size do
+    local _, _, has_room = system.wait(false, nil, 0, false, true)
+    if has_room then self.room = page else driver.wait_for_room() end
+  end
+  self.room = self.room - size
+end
 
 -- The terminal is another program's for a while (see repl/programs.lua).
 function output:lend()
@@ -109,9 +123,11 @@ function output:write(s)
     while self.lent do pump.sleep(0.05) end
     if self.terminal then self:make_way() end
     -- Piece by piece: Ctrl-C is heard in between, however slow the terminal is.
-    for at = 1, #s, piece do
+    for at = 1, #s, page do
+      local piece = s:sub(at, at + page - 1)
+      make_room(self, #piece)
       self.fresh = false
-      check(self, io.stdout:write(s:sub(at, at + piece - 1)))
+      check(self, io.stdout:write(piece))
     end
     self.fresh = s:sub(-1) == "\n"
   end
@@ -155,7 +171,11 @@ end
 
 function output:flush()
   if self.broken then return end
-  check(self, io.stdout:flush())
+  self.held_back = not self.terminal and not select(3, system.wait(false, nil, 0, false, true))
+  if not self.held_back then
+    self.room = 0
+    check(self, io.stdout:flush())
+  end
   if not self.file then return end
   local ok, message = self.file:flush()
   if not ok then self:error(self:give_up(message)) end
@@ -173,6 +193,18 @@ function output:settle()
     end
     self.editor.show()
   end
+end
+
+-- Waits until all is out, but not for who does not read when the person wants no more. Returns
+-- whether it is.
+function output:drain(is_interrupted)
+  self:settle()
+  while self.held_back and not is_interrupted do
+    local _, caught = driver.turn(self)
+    is_interrupted = caught.interrupt or caught.terminate
+  end
+  if self.held_back then system.close(1) end
+  return not self.held_back
 end
 
 -- The file that results go to cannot be written: they come to standard output again.

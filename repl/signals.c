@@ -83,13 +83,16 @@ static void on_signal(int number) {
   errno = saved;
 }
 
+/* What is to end does not wait for an open, a read or a write that another one keeps waiting. What
+ * waits in poll is woken by each of them. */
 static void handle(int number, void (*handler)(int)) {
+  bool ends = number == SIGINT || number == SIGTERM || number == SIGHUP;
   struct sigaction action;
   if (number == SIGHUP && sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
     return; /* nohup */
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
-  action.sa_flags = SA_RESTART; /* poll returns all the same */
+  action.sa_flags = ends ? 0 : SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(number, &action, NULL);
 }

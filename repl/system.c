@@ -42,22 +42,24 @@ static int terminal_size(lua_State *L) {
   return 2;
 }
 
-/* wait(input, fd, seconds, reader): until standard input can be read (if input is true), fd is
- * ready, a signal came, nobody reads standard output any more (if reader is true), or the time is
- * over (nil: no end). Returns whether input can be read, and whether nobody reads the output. */
+/* wait(input, fd, seconds, reader, room): until standard input can be read (if input is true), fd is
+ * ready, a signal came, nobody reads standard output any more (if reader is true), it has room for
+ * 4096 bytes (if room is true), or the time is over (nil: no end). Returns whether input can be
+ * read, whether nobody reads the output, and whether a write to it would wait for nobody. */
 static int wait_for(lua_State *L) {
-  int input = lua_toboolean(L, 1), reader = lua_toboolean(L, 4);
+  int input = lua_toboolean(L, 1), reader = lua_toboolean(L, 4), room = lua_toboolean(L, 5);
   double seconds = luaL_optnumber(L, 3, -1);
   /* poll leaves out what is negative */
   struct pollfd fds[] = {{.fd = input ? STDIN_FILENO : -1, .events = POLLIN},
-                         {.fd = reader ? STDOUT_FILENO : -1},
+                         {.fd = reader || room ? STDOUT_FILENO : -1, .events = room ? POLLOUT : 0},
                          {.fd = pumpsh_signals_fd(), .events = POLLIN},
                          {.fd = (int)luaL_optinteger(L, 2, -1), .events = POLLIN}};
   int timeout = seconds < 0 ? -1 : seconds > 3600 ? 3600 * 1000 : (int)(seconds * 1000 + 0.999);
   int ready = poll(fds, sizeof fds / sizeof *fds, timeout);
   lua_pushboolean(L, ready > 0 && fds[0].revents != 0);
-  lua_pushboolean(L, ready > 0 && fds[1].revents & POLLERR);
-  return 2;
+  lua_pushboolean(L, ready > 0 && reader && fds[1].revents & POLLERR);
+  lua_pushboolean(L, ready > 0 && room && fds[1].revents != 0);
+  return 3;
 }
 
 /* read([most]) -> what stands ready on standard input, "" at its end */

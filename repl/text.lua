@@ -12,10 +12,20 @@ text.width = glyphs.width
 -- lines, line ends and tabs stay.
 text.safe = glyphs.safe
 
--- Text to be read, as opposed to bytes: valid UTF-8 without control characters but line ends.
-function text.is_text(s)
-  return not s:find("[%z\1-\8\11\12\14-\31\x7f]") and utf8.len(s) ~= nil
+local slice = 65536
+
+-- The pieces of a text that may be long: who works on it can be stopped in between.
+function text.slices(s)
+  local at = 1 - slice
+  return function()
+    at = at + slice
+    return at <= #s and s:sub(at, at + slice - 1) or nil
+  end
 end
+
+-- is_text(s): text to be read, as opposed to bytes: valid UTF-8 without control characters but line
+-- ends.
+text.is_text = glyphs.is_text
 
 -- At most columns wide, the cut shown by an ellipsis.
 function text.clip(s, columns)

@@ -7,11 +7,13 @@ local clock = require("pump.core").hrtime
 local key, shows, ends = terminal.key, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
 
--- It is meant to take a tenth; the rest is for tmux, and for a machine that does other things.
-local soon = 0.6 * support.slow
+-- What Ctrl-C may take, beyond what a key takes here at that moment to be seen on the screen. A
+-- machine that is busy with something else may delay one try, so the best of some counts.
+local soon = 0.1 * support.slow
+local tries = 5
 
-local function open()
-  terminal.open()
+local function open(arguments, env)
+  terminal.open(arguments, env)
   ends(prompt)
 end
 
@@ -21,14 +23,35 @@ local function start(text)
   os.execute("sleep 0.3")
 end
 
--- Presses Ctrl-C and waits for the prompt: not for longer than is fine.
-local function stops(text)
+-- Seconds from a key until the screen ends with what it is to lead to.
+local function seconds_to(name, text)
   local began = clock()
-  key "C-c"
-  while not terminal.screen():find(text .. "\n" .. prompt, 1, true) do
-    assert.is_true(clock() - began < 20, terminal.screen())
+  local view
+  key(name)
+  repeat
+    view = terminal.screen()
+    assert.is_true(clock() - began < 20 * support.slow, view)
+  until view:sub(-#text) == text
+  return clock() - began
+end
+
+-- What runs ends soon when Ctrl-C is pressed, and there is the prompt again.
+local function stops(text)
+  return seconds_to("C-c", text .. "\n" .. prompt)
+end
+
+-- Starts something and stops it, until it was soon enough.
+local function stops_soon(begin, text)
+  local best = math.huge
+  for _ = 1, tries do
+    local echo = seconds_to("z", prompt .. " z")
+    key "BSpace"
+    begin()
+    best = math.min(best, stops(text or "interrupted") - echo)
+    if best <= soon then return end
+    line "for _ = 1, 30 do print() end"
   end
-  assert.is_true(clock() - began < soon, clock() - began .. " seconds")
+  error(string.format("it takes %.3f seconds", best), 2)
 end
 
 -- One by one: a signal that comes while the same one waits is none.
@@ -39,7 +62,74 @@ local function press_thrice()
   end
 end
 
-terminal.describe(describe, pending)("Ctrl-C", function()
+local describe_here = terminal.describe(describe, pending)
+
+describe_here("Ctrl-C stops what runs, within a tenth of a second:", function()
+  local fifo = support.path()
+
+  setup(function()
+    terminal.setup()
+    os.execute("mkfifo " .. fifo)
+    open()
+    line("fifo = '" .. fifo .. "'")
+    line "es = {} for i = 1, 1000 do es[i] = pump.new_event('T', { n = i }) end"
+    line "x = conn:publish('long', es)"
+    line "x = conn:publish_event('kept', 'T', 1)"
+  end)
+  teardown(function()
+    terminal.close()
+    support.clean()
+  end)
+
+  for name, chunk in pairs {
+    ["a wait"] = "pump.sleep(60)",
+    ["a busy loop"] = "while true do end",
+    ["a busy loop in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
+    ["strings that grow"] = "while true do s = ('x'):rep(1e6) end",
+    ["a function of gsub"] = "while true do s = ('x'):rep(1e5):gsub('x', function() end) end",
+    ["a comparison of sort"] =
+      "while true do table.sort({ 3, 2, 1 }, function(a, b) return a < b end) end",
+    ["tables that grow"] = "t = {} while true do t = { t } end",
+    ["a read of a long stream"] = "while true do for e in conn:iter('long') do x = e end end",
+    ["printing a long stream"] = "while true do for e in conn:iter('long') do print(e) end end",
+    ["printing what is large"] = "while true do print(('large '):rep(2e6)) end",
+    ["requests without end"] = "while true do conn:ping() end",
+    ["a wait in a coroutine of one's own"] = "coroutine.wrap(function() pump.sleep(60) end)()",
+    ["a wait in a comparison"] = "table.sort({ 1, 2 }, function() pump.sleep(60) end)",
+    ["a wait for an event"] = "conn:subscribe_to('silent'):next()",
+    ["a loop over what never ends"] = "for e in conn:stream('silent', { forever = true }) do end",
+    ["a join"] = "pump.spawn(pump.sleep, 60):join()",
+    ["a program that is read from"] = "io.popen('sleep 60'):read()",
+    ["a program that is waited for"] = "os.execute('sleep 60')",
+    ["a pipe that nobody writes to"] = "io.open(fifo):read()",
+    ["what makes events without end"] =
+      "conn:publish('many', function() return pump.new_event('T') end)",
+    ["a following read"] = "\\read news --follow",
+    ["lines from a pipe that nobody writes to"] = "\\i $FIFO",
+    ["results to a pipe that nobody reads"] = "\\o $FIFO",
+    ["a program of the system"] = "\\! sleep 60",
+    ["a watch"] = "\\watch 60 1 + 1",
+    ["a watch without a pause"] = "\\watch 0.1 x = conn:ping()",
+    ["a ping of many"] = "\\ping --count 100",
+    ["a connection to who says nothing"] = "\\connect $SILENT",
+    ["a search for a cluster that is away"] = "\\connect discover://127.0.0.1:1,127.0.0.1:2",
+  } do
+    it(name .. ", and keeps the connection", function()
+      local silent = chunk:find("$SILENT", 1, true) and support.serve()
+      if silent then os.execute("kill -STOP " .. silent.pid) end
+      local text = chunk:gsub("$FIFO", fifo):gsub("$SILENT", silent and silent.url or "")
+      local said = chunk:find "^\\!" and "exit status 130" or chunk:find "execute" and "2" or nil
+      stops_soon(function() start(text) end, said)
+      if silent then
+        os.execute("kill -CONT " .. silent.pid)
+        silent.stop()
+      end
+      assert.matches("\n0\n", line "conn:get_event('kept', 0).event_number")
+    end)
+  end
+end)
+
+describe_here("Ctrl-C", function()
   setup(terminal.setup)
   teardown(support.clean)
   after_each(terminal.close)
@@ -54,34 +144,20 @@ terminal.describe(describe, pending)("Ctrl-C", function()
     assert.matches("\n3\n", line "1 + 2")
   end)
 
-  for name, chunk in pairs {
-    ["a wait"] = "pump.sleep(60)",
-    ["a busy loop"] = "while true do end",
-    ["a busy loop in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
-    ["requests without end"] = "while true do conn:ping() end",
-    ["a wait in a coroutine of one's own"] = "coroutine.wrap(function() pump.sleep(60) end)()",
-    ["a wait in a comparison"] = "table.sort({ 1, 2 }, function() pump.sleep(60) end)",
-    ["a wait for an event"] = "conn:subscribe_to('silent'):next()",
-    ["a loop over what never ends"] = "for e in conn:stream('silent', { forever = true }) do end",
-    ["a join"] = "pump.spawn(pump.sleep, 60):join()",
-    ["what makes events without end"] =
-      "conn:publish('many', function() return pump.new_event('T') end)",
-    ["a following read"] = "\\read news --follow",
-    ["a watch"] = "\\watch 60 1 + 1",
-    ["a watch without a pause"] = "\\watch 0.1 x = conn:ping()",
-    ["a ping of many"] = "\\ping --count 100",
-  } do
-    it("stops " .. name .. ", and keeps the connection", function()
-      open()
-      line "x = conn:publish_event('kept', 'T', 1)"
-      start(chunk)
-      stops "^Cinterrupted"
-      assert.matches("\n0\n", line "conn:get_event('kept', 0).event_number")
-      start(chunk)
-      stops "^Cinterrupted"
-      assert.matches("\n2\n", line "1 + 1")
-    end)
-  end
+  it("stops what waits for a connection that is lost", function()
+    local server, memory = support.serve(), prompt
+    prompt = "pump " .. server.address .. ">"
+    terminal.prompt = prompt
+    terminal.open("-q -u " .. server.url)
+    shows "pump "
+    line "x = conn:ping()"
+    server.stop()
+    prompt = "pump (reconnecting)>"
+    terminal.prompt = prompt
+    ends(prompt)
+    stops_soon(function() start "conn:ping()" end)
+    prompt, terminal.prompt = memory, memory
+  end)
 
   it("is raised in what swallows it, the second time", function()
     open()
@@ -117,51 +193,4 @@ terminal.describe(describe, pending)("Ctrl-C", function()
     key "Enter"
     shows "\n130\n"
   end)
-end)
-
-describe("an interrupt", function()
-  teardown(support.clean)
-
-  it("of an import says how many events are written", function()
-    local some = [[yes '{"type":"T"}' | head -700; exec sleep 60]]
-    for _, input in ipairs { [[yes '{"type":"T"}']], some } do
-      local store = "file:" .. support.path(".db")
-      local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
-        mkfifo "$SCRATCH.in"
-        (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
-        "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
-        sleep ]] .. support.slow .. [[; kill -INT $pump; wait $pump; status=$?
-        kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
-      assert.equal(130, result.status)
-      local said = result.err:match(
-        "^pumpsh: import: interrupted; at least ([%d,]+) events are written\n$")
-      assert.truthy(said, result.err)
-      local least = tonumber((said:gsub(",", "")))
-      local last = tonumber(support.fine(support.run { "-u", store, "-e",
-        "print(assert(conn:get_event('s', 'last')).event_number)" }).out)
-      assert.is_true(least > 0 and least <= last + 1, least .. " of " .. last + 1)
-      if input == some then assert.equal(700, least) end
-    end
-  end)
-
-  for name, command in pairs {
-    ["an import"] = { [[-u memory: import big]], [[yes '{"type":"T"}']] },
-    ["an import that waits"] = { [[-u memory: import big]], "exec sleep 60" },
-    ["a script that waits"] = { [[-e "pump.sleep(60)"]], "exec sleep 60" },
-    ["a tail"] = { [[-u memory: tail news]], "exec sleep 60" },
-    ["a ping of many"] = { [[-u memory: ping --count 100 >/dev/null]], "exec sleep 60" },
-  } do
-    it("stops " .. name .. " with the status 130", function()
-      local result = support.run({}, { shell = [[
-        mkfifo "$SCRATCH.in"
-        (]] .. command[2] .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
-        "$PUMPSH" -q ]] .. command[1] .. [[ <"$SCRATCH.in" & pump=$!
-        sleep ]] .. 0.7 * support.slow .. [[; start=$(date +%s%N)
-        kill -INT $pump; wait $pump; echo "status $?"
-        echo $((($(date +%s%N) - start) / 1000000))
-        kill $writer; rm "$SCRATCH.in"]] })
-      assert.matches("^status 130\n", result.out)
-      assert.is_true(tonumber(result.out:match("(%d+)\n$")) < soon * 1000, result.out)
-    end)
-  end
 end)

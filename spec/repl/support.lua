@@ -68,7 +68,8 @@ function support.run(arguments, options)
   return result
 end
 
--- A server in a process of its own: its URL with a password, HOST:PORT, and stop() for its end.
+-- A server in a process of its own: its URL with a password, HOST:PORT, its process id, and stop()
+-- for its end.
 function support.serve(store, listen)
   local out = support.path()
   local pipe = assert(io.popen(string.format(
@@ -86,6 +87,7 @@ function support.serve(store, listen)
   end
   os.remove(out)
   return {
+    pid = pid,
     address = assert(address, "the server does not start"),
     url = "tcp://admin:changeit@" .. address,
     -- Waits for its end: the address and the store are another's from then on.

@@ -1,0 +1,75 @@
+-- Interrupts of what runs without a terminal: how soon it ends, and with which status.
+local support =
+  dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
+
+-- The best of some tries counts: the machine may be busy with something else.
+local soon = 0.1 * support.slow
+
+describe("an interrupt", function()
+  teardown(support.clean)
+
+  it("of an import says how many events are written", function()
+    local some = [[yes '{"type":"T"}' | head -700; exec sleep 60]]
+    for _, input in ipairs { [[yes '{"type":"T"}']], some } do
+      local store = "file:" .. support.path(".db")
+      local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
+        mkfifo "$SCRATCH.in"
+        (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
+        "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
+        sleep ]] .. support.slow .. [[; kill -INT $pump; wait $pump; status=$?
+        kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
+      assert.equal(130, result.status)
+      local said = result.err:match(
+        "^pumpsh: import: interrupted; at least ([%d,]+) events are written\n$")
+      assert.truthy(said, result.err)
+      local least = tonumber((said:gsub(",", "")))
+      local last = tonumber(support.fine(support.run { "-u", store, "-e",
+        "print(assert(conn:get_event('s', 'last')).event_number)" }).out)
+      assert.is_true(least > 0 and least <= last + 1, least .. " of " .. last + 1)
+      if input == some then assert.equal(700, least) end
+    end
+  end)
+
+  local script = support.path(".lua")
+  support.write_file(script, "while true do end")
+
+  -- Arguments, what writes to standard input (sleep: a pipe that stays empty), and what reads from
+  -- standard output, if anything does.
+  for name, case in pairs {
+    ["an import"] = { "import big", [[yes '{"type":"T"}']] },
+    ["an import that waits"] = { "import big" },
+    ["lines that are waited for"] = { "" },
+    ["a body that is waited for"] = { "publish s T -" },
+    ["a script"] = { script },
+    ["a script that waits"] = { [[-e "pump.sleep(60)"]] },
+    ["a script that reads"] = { [[-e "io.read()"]] },
+    ["a tail"] = { "tail news" },
+    ["a ping of many"] = { "ping --count 100 >/dev/null" },
+    ["output that nobody reads"] = { [[-e "while true do print(1) end"]], nil, "exec sleep 60" },
+    ["an export that nobody reads"] = { "-u $STORE export long", nil, "exec sleep 60" },
+    ["a table that nobody reads"] = { "-u $STORE --format table read long", nil, "exec sleep 60" },
+  } do
+    it("stops " .. name .. " with the status 130", function()
+      local store = "file:" .. support.path(".db")
+      if case[1]:find "$STORE" then
+        support.fine(support.run { "-q", "-u", store, "-e", "local es = {} for i = 1, 2000 do "
+          .. "es[i] = pump.new_event('T', { n = i }) end conn:publish('long', es)" })
+      end
+      local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
+        mkfifo "$SCRATCH.in" "$SCRATCH.out"
+        for i in 1 2 3 4 5; do
+          (]] .. (case[2] or "exec sleep 60") .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
+          (]] .. (case[3] or "exec cat >/dev/null") .. [[) <"$SCRATCH.out" & reader=$!
+          "$PUMPSH" -q ]] .. case[1] .. [[ <"$SCRATCH.in" >"$SCRATCH.out" & pump=$!
+          sleep ]] .. 0.7 * support.slow .. [[; start=$(date +%s%N)
+          kill -INT $pump; wait $pump; status=$?
+          took=$((($(date +%s%N) - start) / 1000000))
+          kill $writer $reader 2>/dev/null
+          echo "status $status after $took"
+          [ $took -gt ]] .. math.floor(soon * 1000) .. [[ ] || break
+        done; rm "$SCRATCH.in" "$SCRATCH.out"]] })
+      for status in result.out:gmatch "status (%d+)" do assert.equal("130", status) end
+      assert.is_true(tonumber(result.out:match("(%d+)\n$")) <= soon * 1000, result.out)
+    end)
+  end
+end)
