@@ -1,5 +1,5 @@
-/* The questions that real servers were asked (spec/recorded/.../semantics.jsonl), sent to the
- * embedded node byte for byte; its answers compared with theirs field by field. Times are not
+/* The questions that real servers were asked (spec/recorded/.../semantics.jsonl, and where our node
+ * had been wrong, corners.jsonl), sent to the embedded node byte for byte; its answers compared with theirs field by field. Times are not
  * compared, and of positions only their order. */
 #include "tap.h"
 
@@ -447,6 +447,7 @@ static void replay_file(const char *file, const char *like) {
 
 int main(void) {
   replay_file("5.0.8/semantics.jsonl", "5.0");
+  replay_file("5.0.8/corners.jsonl", "5.0");
   replay_file("4.1.4/semantics.jsonl", "4.1");
   replay_file("23.10.6/semantics.jsonl", "23.10");
   return tap_done();
