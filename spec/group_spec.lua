@@ -421,6 +421,27 @@ describe("it ends, or goes on", function()
     while event.event_number ~= 3 do event = assert(sub:next(2)) end
   end)
 
+  -- Its old place would keep what is pinned to it: first it is left at once, then the node does not
+  -- hear that either, until it pushes there again.
+  for refusals = 1, 2 do
+    it(("when %d answers are refused: from a new place"):format(refusals), function()
+      local server <close>, url = node()
+      local conn <close> = assert(pump.connect(url))
+      local stream = group_of(conn, 40, { consumer_strategy = "Pinned", message_timeout = 0.5 })
+      local sub <close> = assert(conn:connect_subscription("g", stream))
+      local seen, lives, count = {}, 0, 0
+      pump.sleep(0.01)
+      sub.on_live:append(function() lives = lives + 1 end)
+      server.faults:set { not_handled = "too_busy", count = refusals }
+      while count < 40 do
+        local event = assert(sub:next(5))
+        assert(sub:ack(event))
+        if not seen[event.event_number] then seen[event.event_number], count = true, count + 1 end
+      end
+      assert.equal(1, lives)
+    end)
+  end
+
   it("when the group is deleted", function()
     local conn <close> = helper.connect()
     local stream = group_of(conn, 2)
