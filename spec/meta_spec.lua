@@ -162,7 +162,7 @@ describe("the meta file", function()
       GetAllOptions = options_of(conn.get_all, "get_all_options"),
       IterAllOptions = options_of(conn.iter_all, "iter_all_options"),
       SubscribeOptions = options_of(conn.subscribe_to, "subscribe_options"),
-      GroupOptions = options_of(conn.create_subscription, "group_options"),
+      GroupOptions = options_of(upvalue(conn.create_subscription, "put"), "group_options"),
       ConsumeOptions = options_of(conn.connect_subscription, "connect_options"),
     } do
       assert.are.same(known, sorted_names(classes["pump." .. class]), class)

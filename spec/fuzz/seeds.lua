@@ -1,6 +1,6 @@
 -- Writes the fuzzers' seeds into a folder that has the folders frame, gossip, json, message,
--- node, session and url: each body that was recorded once a length, behind its command; the same
--- bodies as frames; gossip as recorded; the corpus of JSON; and some URLs.
+-- node, session, text and url: each body that was recorded once a length, behind its command; the
+-- same bodies as frames; gossip as recorded; the corpus of JSON; some URLs; and small texts.
 local folder = ...
 
 local function write(path, ...)
@@ -123,4 +123,15 @@ for number, url in ipairs {
   "memory:?like=23.10", "file:/tmp/x.db?sync=normal", "localhost:1113",
 } do
   write(("%s/url/%03d"):format(folder, number), url)
+end
+
+-- As text_fuzz.c counts its readers.
+local texts = {
+  [0] = '{"esVersion":"5.0.8.0","state":"master"}', "{0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0}",
+  "cHVtcA==", '{"version":"2","entries":[{"group":"g\\u0041","stream":"s","startFrom":-1,'
+    .. '"namedConsumerStrategy":"Pinned","maxRetryCount":10,"bufferSize":500}],"updatedBy":"a"}',
+  '{"not_handled":"not_leader","leader":"h:1","delay":0.5,"count":3,"only":"reads","chance":0.1}',
+}
+for number, one in pairs(texts) do
+  write(("%s/text/%d"):format(folder, number), string.char(number), one)
 end
