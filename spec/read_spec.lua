@@ -189,19 +189,19 @@ describe("iter", function()
     local stream = fill(conn, 50)
     for _, options in ipairs { { batch_size = 3 }, { batch_size = 3, max_count = 40 } } do
       local events = conn:iter(stream, options)
-      local numbers = {}
+      local found = {}
       pump.run(function()
         for _ = 1, 4 do
           pump.spawn(function()
             for event in events do
-              numbers[#numbers + 1] = event.event_number
+              found[#found + 1] = event.event_number
               pump.sleep(0)
             end
           end)
         end
       end)
-      table.sort(numbers)
-      assert.are.same(helper.range(0, (options.max_count or 50) - 1), numbers)
+      table.sort(found)
+      assert.are.same(helper.range(0, (options.max_count or 50) - 1), found)
     end
   end)
 

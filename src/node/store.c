@@ -139,7 +139,10 @@ static int explain(pump_store *store, const char *file, char *error, size_t erro
   switch (code) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    return refuse(error, error_size, "%s: another program has this store open", file);
+    return refuse(error, error_size,
+                  "%s: this store is open already, here or in another program: close it there, or "
+                  "have all connect to one that serves it (pumpsh serve, pump.node)",
+                  file);
   case SQLITE_NOTADB: return refuse(error, error_size, "%s: this file is no store", file);
   case SQLITE_READONLY:
     return refuse(error, error_size, "%s: no permission to write this store", file);
