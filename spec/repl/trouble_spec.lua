@@ -185,3 +185,38 @@ describe("a body that can't be encoded", function()
       "assert(conn:publish_event('s', 'T', { 0 / 0 }))" })
   end)
 end)
+
+describe("a standard file that is closed", function()
+  local function closed(words)
+    return run({}, { shell = [[timeout 10 "$PUMPSH" -q ]] .. words })
+  end
+
+  it("is not taken for what is opened next", function()
+    fails(1, "cannot read standard input: Bad file descriptor", closed "import s <&-")
+    fails(1, "cannot read standard input: Bad file descriptor", closed "publish s T - <&-")
+    fails(1, "cannot write the output: Bad file descriptor", closed "ping >&-")
+    assert.equal(1, closed("ping <&- >&- 2>&-").status)
+    assert.equal(0, closed("ping 2>&- <&-").status)
+  end)
+end)
+
+describe("an error in Lua", function()
+  it("is shown, whatever it is", function()
+    fails(1, '^pumpsh: { code = "x" }\n$', run { "-q", "-e", "error { code = 'x' }" })
+    fails(1, "^pumpsh: nil\n$", run { "-q", "-e", "error()" })
+  end)
+
+  it("counts in a task, too", function()
+    local result = run { "-q", "-e", "pump.spawn(error, 'oh no') pump.sleep(0.01) print 'end'" }
+    assert.equal("end\n", result.out)
+    assert.matches("oh no", result.err)
+    assert.equal(1, result.status)
+  end)
+end)
+
+describe("a line of import", function()
+  it("says true or false of is_json", function()
+    fails(1, "line 1: \"is_json\" is true or false",
+      run({ "-q", "import", "s" }, { input = '{"type":"T","data":1,"is_json":"yes"}\n' }))
+  end)
+end)
