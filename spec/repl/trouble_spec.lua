@@ -35,6 +35,23 @@ describe("a store that cannot be opened", function()
   end)
 end)
 
+describe("a store that may not be written", function()
+  -- The superuser may do anything, so it is somebody else who tries.
+  it("is said to be so", function()
+    local result = run({}, { shell = [[
+      folder=$(mktemp -d /tmp/pumpsh-XXXXXX) && chmod 755 "$folder" && cd "$folder" || exit
+      cp "$PUMPSH" pumpsh && mkdir folder && ./pumpsh -q -u file:folder/x.db publish s T 1 >&2
+      chmod 444 folder/x.db; chmod 555 folder
+      [ "$(id -u)" != 0 ] || as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+      unset LD_PRELOAD
+      for file in x.db y.db; do $as ./pumpsh -q -u file:folder/$file read s 2>&1; echo $?; done
+      chmod 755 folder; rm -r "$folder"]] })
+    assert.equal("pumpsh: store_failed: folder/x.db: no permission to write this store\n2\n"
+      .. "pumpsh: store_failed: folder/y.db: cannot open the store: Permission denied\n2\n",
+      result.out)
+  end)
+end)
+
 describe("a server that is none", function()
   -- One that accepts a connection and does what perl is told.
   local function against(code)
@@ -218,5 +235,15 @@ describe("a line of import", function()
   it("says true or false of is_json", function()
     fails(1, "line 1: \"is_json\" is true or false",
       run({ "-q", "import", "s" }, { input = '{"type":"T","data":1,"is_json":"yes"}\n' }))
+  end)
+end)
+
+describe("a history that is none", function()
+  it("holds nothing up", function()
+    local folder = support.path()
+    os.execute("mkdir -p " .. folder .. "/pumpsh/history")
+    local result = run({ "-q", "-e", 'print(#require "repl.history".load())' },
+      { env = { "XDG_STATE_HOME=" .. folder } })
+    assert.equal("0\n", result.out .. result.err)
   end)
 end)
