@@ -691,6 +691,7 @@ function pump.array(table) end
 ---@field faults? boolean lets admins set the faults over HTTP
 ---@field users? table<string, string> names and passwords, beside those that the store has
 ---@field like? "4.1"|"5.0"|"23.10" which server to answer as
+---@field sync? "full"|"normal" normal: faster, and a power cut may take the last commits
 ---@field tls? pump.NodeTlsOptions for what comes over TCP and HTTP
 ---@field insecure_listen? boolean allows addresses that are not of this machine
 

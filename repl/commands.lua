@@ -32,8 +32,8 @@ local function start_of(stream, from)
 end
 
 local function read(session, given)
-  if given.follow and (given.backward or given.count) then
-    error("read: --follow goes forward and on, without --backward and --count", 0)
+  if given.follow and given.backward then
+    error("read: --follow goes forward and on, without --backward", 0)
   end
   if given.follow then return follow.read(session, given) end
   local conn, stream = session:connection(), given.STREAM

@@ -37,11 +37,13 @@ local function subscribe(conn, stream, from)
   return sub, first
 end
 
--- Hands over events until the subscription is lost, which is raised. pause() is called when all
--- that has come is shown, and now and then in between.
-local function pump_events(sub, first, writer, pause)
+-- Hands over events until the subscription is lost, which is raised, or there were as many as are
+-- wanted. pause() is called when all that has come is shown, and now and then in between.
+local function pump_events(sub, first, writer, pause, wanted)
   if first then writer:add(first) end
-  while true do
+  local count = first and 1 or 0
+  while count ~= wanted do
+    count = count + 1
     local event, err = sub:next(0)
     if not event and err.code == "timeout" then
       writer:settle()
@@ -54,11 +56,11 @@ local function pump_events(sub, first, writer, pause)
   end
 end
 
--- Shows a subscription's events until this is cancelled, or nobody reads.
-local function foreground(session, sub, writer, first)
+-- Shows a subscription's events until this is cancelled, nobody reads, or there were enough.
+local function foreground(session, sub, writer, first, wanted)
   local closing <close> = sub
   session.out.needs_reader = true
-  pump_events(sub, first, writer, function() end)
+  pump_events(sub, first, writer, function() end, wanted)
   return closing
 end
 
@@ -129,7 +131,7 @@ end
 -- read --follow
 function follow.read(session, given)
   local sub, first = subscribe(session:connection(), given.STREAM, given.from or 0)
-  foreground(session, sub, session:events { live = true }, first)
+  foreground(session, sub, session:events { live = true }, first, given.count)
 end
 
 function follow.untail(session, given)

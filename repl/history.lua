@@ -50,7 +50,7 @@ function history.load()
   local path = folder()
   local file = path and io.open(path .. "/history", "r")
   if not file then return {} end
-  local entries = history.decode(file:read("a"))
+  local entries = history.decode(file:read("a") or "") -- a folder has nothing to read
   file:close()
   if #entries <= 2 * kept then return entries end
   entries = table.move(entries, #entries - kept + 1, #entries, 1, {})

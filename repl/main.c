@@ -2,6 +2,8 @@
  * is policy stands in repl/main.lua, which gets the arguments and returns the exit status. */
 #include "pumpsh.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <locale.h>
@@ -9,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int load_file(lua_State *L) {
   const pumpsh_file *file = lua_touserdata(L, lua_upvalueindex(1));
@@ -58,7 +61,19 @@ static int run(lua_State *L) {
   return 1;
 }
 
+/* Where a standard file is closed, the next that is opened would take its place: a store, or the
+ * connection, and what is printed would go there. What stands there instead can be neither read nor
+ * written, as what is closed cannot. */
+static void hold_standard_files(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    int held = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (held >= 0 && held != fd) close(held);
+  }
+}
+
 int main(int argc, char **argv) {
+  hold_standard_files();
   /* How wide a character is depends on this; numbers stay as Lua wants them. */
   setlocale(LC_CTYPE, "");
   if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");

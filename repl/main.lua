@@ -18,7 +18,8 @@ local function refuse(message, ...)
   error(string.format(message, ...), 0)
 end
 
-local function password(given)
+-- Asks for the password, or takes it from the environment where somebody is named who has none.
+local function password(given, is_named)
   if given["ask-password"] then
     local typed = system.password("Password: ")
     if typed == nil then refuse("-W wants a terminal to ask on") end
@@ -30,17 +31,18 @@ local function password(given)
   if given.user and not secret then
     refuse("--user wants a password: set PUMP_PASSWORD, or -W asks for it")
   end
-  return given.user and secret
+  return is_named and secret or nil
 end
 
 local function open_session(out, given)
   local url = given.url or os.getenv("PUMP_URL")
   if url == "" then url = nil end
-  local secret = password(given)
+  local name, own = session_of.user_of(url)
+  local secret = password(given, given.user or name and (own or "") == "")
   if given["no-color"] then out:set_colour(false) end
   return session_of.new {
     url = url or "memory:", is_default = url == nil,
-    username = given.user or secret and "admin" or nil, password = secret or nil,
+    username = given.user or secret and (name or "admin"), password = secret,
     timeout = given.timeout, out = out, quiet = given.quiet,
     format = given.format or (out.terminal and "table" or "jsonl"),
   }
@@ -70,6 +72,7 @@ local function set_globals(session)
     return io.stdout
   end)
   task.on_error = function(failed, err)
+    session.task_failed = true
     out:error(string.format("%s: %s", failed.name, status.line(err)))
   end
 end
@@ -158,6 +161,17 @@ local function of_itself(given)
   return make and make(commands.list, options)
 end
 
+-- What the arguments ask for: a command, a script, chunks, the shell; as an exit status.
+local function work(session, given, command, script)
+  local code = status.fine
+  if given.execute then code = run_chunks(session, given.execute) end
+  if code ~= status.fine and not given.interactive then return code end
+  if command then return run_command(session, command, given) end
+  if script then return script() end
+  if given.execute and not given.interactive then return code end
+  return run_lines(session, given)
+end
+
 local function program(out, argv)
   local source = args.from_list(argv)
   local given, err = args.parse({ options = options }, source, true)
@@ -179,13 +193,12 @@ local function program(out, argv)
   set_globals(session)
   -- That tasks which still run find the connection closed in the end is no error of theirs.
   local _ <close> = setmetatable({}, { __close = function() task.on_error = function() end end })
-  local code = status.fine
-  if given.execute then code = run_chunks(session, given.execute) end
-  if code ~= status.fine and not given.interactive then return code end
-  if command then return run_command(session, command, given) end
-  if word then return run_script(session, word, source, argv) end
-  if given.execute and not given.interactive then return code end
-  return run_lines(session, given)
+  local code = work(session, given, command, word and function()
+    return run_script(session, word, source, argv)
+  end)
+  -- A task whose error nobody saw to but the one who reads it.
+  local is_unseen = session.task_failed and not out.interactive
+  return code == status.fine and is_unseen and status.usage or code
 end
 
 return function(argv)

@@ -33,6 +33,7 @@ local function write_line(out, members)
 end
 
 local function plain(value)
+  if type(value) == "table" then return json.encode(value) end
   return value == nil and "" or tostring(value)
 end
 

@@ -2,18 +2,33 @@
 
 local system = require "repl.system"
 local text = require "repl.text"
+local core = require "pump.core"
 local pump = require "pump"
 
 local function refuse(message, ...)
   error(string.format(message, ...), 0)
 end
 
-return function(session, given)
-  local place = given.STORE or "memory:"
-  local file = place:match("^file:(.+)$")
-  if not file and place ~= "memory:" then
-    refuse("serve: the store is memory: or file:PATH, not \"%s\"", text.safe(place))
+-- What is served, as a URL says it: what stands behind serve, else -u where that is a store.
+local function store_of(given)
+  local place = given.STORE
+  local store, why = core.parse_url(place or given.url or "memory:")
+  if not place and not (store and (store.kind == "memory" or store.kind == "file")) then
+    place = "memory:"
+    store = core.parse_url(place)
   end
+  if not store or store.kind ~= "memory" and store.kind ~= "file" then
+    refuse("serve: the store is memory: or file:PATH, not \"%s\"%s", text.safe(place),
+      store == nil and place:find("^file:") and " (" .. why .. ")" or "")
+  end
+  for name in pairs(store.options) do
+    if name ~= "like" and name ~= "sync" then refuse("serve: a store has no option %s", name) end
+  end
+  return store, (place or given.url or "memory:"):gsub("%?.*", "")
+end
+
+return function(session, given)
+  local store, place = store_of(given)
   local cert, key = given["tls-cert"], given["tls-key"]
   if (cert == nil) ~= (key == nil) then
     refuse("serve: a certificate and its key belong together: say --tls-cert and --tls-key")
@@ -24,7 +39,8 @@ return function(session, given)
   end
   local users = session.password and { [session.username or "admin"] = session.password } or nil
   local node, err = pump.node {
-    file = file, listen = given.listen or "127.0.0.1:1113", like = given.like,
+    file = store.path, listen = given.listen or "127.0.0.1:1113",
+    like = given.like or store.options.like, sync = store.options.sync,
     insecure_listen = given["insecure-listen"], users = users,
     http = given.http, faults = given.faults, tls = cert and { cert = cert, key = key },
   }

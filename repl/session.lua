@@ -19,6 +19,7 @@ function session.new(options)
   return setmetatable({
     url = options.url, is_default = options.is_default, quiet = options.quiet,
     username = options.username, password = options.password, timeout = options.timeout,
+    first_url = options.url,
     format = options.format, out = options.out,
     expanded = false, timing = false, settings = { pager = "on", traceback = "off" },
     tails = {}, -- what goes on above the prompt, by name: see repl/follow.lua
@@ -26,13 +27,27 @@ function session.new(options)
   }, session)
 end
 
+-- Who a URL says that we are, and by which password; nil where it does not.
+function session.user_of(url)
+  local parsed = url and core.parse_url(url)
+  if not parsed then return nil, nil end
+  return parsed.options.username or parsed.username, parsed.options.password or parsed.password
+end
+
+-- The command line says who we are, but to a URL of \connect that does so itself.
+local function credentials(self)
+  if self.url ~= self.first_url and session.user_of(self.url) then return nil, nil end
+  return self.username, self.password
+end
+
 -- A task that connects. It goes on when nobody waits for it any more: the next who wants a
 -- connection is the one who gets it.
 local function attempt(self)
   return pump.spawn(function()
     local this = self.attempt
+    local username, password = credentials(self)
     local ok, made, err = pcall(pump.connect, self.url, {
-      username = self.username, password = self.password,
+      username = username, password = password,
       timeout = self.timeout, connect_timeout = self.timeout,
     })
     if not ok then made, err = nil, made end

@@ -1,6 +1,8 @@
 -- What was raised, as an exit status and as a line. Exit statuses: 0 fine, 1 usage or Lua error,
 -- 2 cannot connect or connection lost, 3 the server refused, 130 interrupted.
 
+local pretty = require "repl.pretty"
+
 local status = { fine = 0, usage = 1, connection = 2, refused = 3, interrupted = 130 }
 
 local of_code = { nobody_reads = status.fine, interrupted = status.interrupted }
@@ -20,6 +22,11 @@ local function code_of(err)
   return ok and type(code) == "string" and code or nil
 end
 
+-- Whether an error is of that kind.
+function status.is(err, code)
+  return code_of(err) == code
+end
+
 -- Whatever was raised, as an exit status.
 function status.of(err)
   local kind = type(err)
@@ -37,10 +44,17 @@ function status.within(words, err)
   return status.error(code_of(err), words .. tostring(err))
 end
 
+-- A table that does not say how it is to be read stands there as the shell shows it.
+local function text_of(err)
+  local meta = getmetatable(err)
+  if type(err) ~= "table" or type(meta) == "table" and meta.__tostring then return tostring(err) end
+  return (pretty.value(err, math.huge):gsub("\n%s*", " "))
+end
+
 -- Whatever was raised, as one line for people: without the place in the shell's own files, which
 -- is not where their mistake is.
 function status.line(err)
-  local line = tostring(err):match("^[^\n]*")
+  local line = text_of(err):match("^[^\n]*")
   return (line:gsub("^repl/[%w_]+%.lua:%d+: ", ""))
 end
 

@@ -37,7 +37,7 @@ end
 
 local node_options = {
   file = "string", listen = "string", http = "string", users = "table", like = "string",
-  insecure_listen = "boolean", faults = "boolean", tls = "table",
+  insecure_listen = "boolean", faults = "boolean", tls = "table", sync = "string",
 }
 local tls_options = { cert = "string", key = "string", ca = "string" }
 
@@ -49,17 +49,20 @@ local function check_users(users)
   end
 end
 
--- A node without an address of its own, for one connection. given.sync "normal": commits do not
--- wait for the disk.
-function M.embedded(file, given)
-  if given.sync and given.sync ~= "normal" and given.sync ~= "full" then
-    return nil, errors.new("invalid_argument", "sync is normal or full, not " .. given.sync)
+-- The core's node; given.sync "normal": commits do not wait for the disk.
+local function open(given, sync)
+  if sync and sync ~= "normal" and sync ~= "full" then
+    return nil, errors.new("invalid_argument", "sync is normal or full, not " .. sync)
   end
-  local made, code, message = core_node {
-    file = file, like = given.like, sync_normal = given.sync == "normal",
-  }
+  given.sync_normal = sync == "normal"
+  local made, code, message = core_node(given)
   if not made then return nil, errors.new(code, message) end
   return made
+end
+
+-- A node without an address of its own, for one connection.
+function M.embedded(file, given)
+  return open({ file = file, like = given.like }, given.sync)
 end
 
 -- A node that other programs reach at node.address.
@@ -73,7 +76,7 @@ function M.new(given)
   if given.tls and not (tls.cert and tls.key) then
     errors.misuse("bad option 'tls' to 'node' (it needs cert and key)")
   end
-  local made, code, message = core_node {
+  local made, err = open({
     file = given.file,
     listen = given.listen or "127.0.0.1:1113",
     http = given.http,
@@ -82,8 +85,8 @@ function M.new(given)
     like = given.like,
     tls_cert = tls.cert, tls_key = tls.key, tls_ca = tls.ca,
     insecure_listen = given.insecure_listen,
-  }
-  if not made then return nil, errors.new(code, message) end
+  }, given.sync)
+  if not made then return nil, err end
   return setmetatable({ core = made, file = given.file, faults = faults.new(made) }, node_class)
 end
 

@@ -116,6 +116,8 @@ describe("read", function()
     assert.equal(20, #list)
     assert.equal("7\n", fine(on("read", "twenty", "--from", "7", "--count", "1",
       "--format=raw")).out)
+    assert.matches('^rawly\n0\n0\n{"commit":%d+,"prepare":%d+}\n$',
+      fine(on("publish", "rawly", "T", "--format=raw")).out)
   end)
 
   it("says what is wrong", function()

@@ -47,6 +47,15 @@ describe("tail", function()
     assert.equal('"type":"t1"\n"type":"t2"\n"type":"t3"\n', result.out)
   end)
 
+  it("may end after so many", function()
+    local result = with_server [[
+      (sleep 0.3; "$PUMPSH" -u "$url" publish news t3 >/dev/null) &
+      "$PUMPSH" -u "$url" read news --follow --from 1 --count 3 | grep -o '"type":"[^"]*"']]
+    assert.equal('"type":"t1"\n"type":"t2"\n"type":"t3"\n', result.out)
+    support.fails(1, "read: %-%-follow goes forward and on, without %-%-backward",
+      run { "-q", "read", "news", "--follow", "--backward" })
+  end)
+
   it("takes $all, from the very event that is there", function()
     local result = with_server [[
       at=$("$PUMPSH" -u "$url" read '$all' | grep '"type":"t2"' |

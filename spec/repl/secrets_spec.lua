@@ -66,6 +66,20 @@ describe("a password that is no part of a URL", function()
       { env = env })))
   end)
 
+  it("belongs to whom the URL names without one", function()
+    local server = support.serve()
+    local of = function(name) return "tcp://" .. name .. "@" .. server.address end
+    local env = { env = { "PUMP_PASSWORD=changeit" } }
+    fine(run({ "-u", of "ops", "ping" }, env))
+    fine(run({ "-u", "tcp://" .. server.address .. "?username=ops", "ping" }, env))
+    fails(3, "not_authenticated", run({ "-u", of "derpy", "ping" }, env))
+    fails(3, "not_authenticated", run({ "-u", of "admin:muffins", "ping" }, env))
+    -- Nor is what the command line says told to whom a later URL names.
+    local later = { env = env.env, input = "\\connect " .. of "ops:muffins" .. "\n" }
+    fails(3, "not_authenticated", run({ "-q", "--user", "admin", "-u", "memory:" }, later))
+    server.stop()
+  end)
+
   it("has to be there", function()
     for _, setting in ipairs { "UNUSED=", "PUMP_PASSWORD=" } do
       fails(1, "%-%-user wants a password: set PUMP_PASSWORD, or %-W asks for it",

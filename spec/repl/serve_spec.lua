@@ -51,7 +51,29 @@ describe("serve", function()
     assert.equal(1, support.lines(result.err))
   end)
 
+  -- What a server that ends at once says of the store that it had.
+  local function served(words)
+    return run({}, { shell = [[
+      "$PUMPSH" ]] .. words .. [[ --listen 127.0.0.1:0 >"$SCRATCH.url" 2>"$SCRATCH.err" & server=$!
+      for i in $(seq 100); do [ -s "$SCRATCH.url" ] && break; sleep 0.05; done
+      sed -n 's/.*pumpsh: \(.*\) listens.*/\1/p' "$SCRATCH.err"
+      kill $server; wait $server; rm "$SCRATCH.url" "$SCRATCH.err"]] })
+  end
+
+  it("takes a store's options, and the store of -u", function()
+    local path = support.path(".db")
+    assert.equal("file:" .. path .. "\n", served("serve 'file:" .. path .. "?sync=normal'").out)
+    support.read_file(path)
+    assert.is_nil(io.open(path .. "?sync=normal"))
+    assert.equal("memory:\n", served("serve 'memory:?like=23.10'").out)
+    assert.equal("file:" .. path .. "\n", served("-u file:" .. path .. " serve").out)
+    assert.equal("memory:\n", served("-u tcp://127.0.0.1:1 serve").out)
+  end)
+
   it("says why it cannot", function()
+    fails(1, "a store has no option timeout", run { "serve", "memory:?timeout=1" })
+    fails(1, "the path is missing", run { "serve", "file:" })
+    fails(1, "sync is normal or full", run { "serve", "memory:?sync=never" })
     fails(1, "say %-%-tls%-cert and %-%-tls%-key", run { "serve", "--tls-key", "x" })
     fails(1, 'serve: the store is memory: or file:PATH, not "x"', run { "serve", "x" })
     fails(1, "say %-%-http HOST:PORT, too", run { "serve", "--faults" })

@@ -54,6 +54,62 @@ describe("export | import", function()
     assert.equal(digest(big), digest(copy))
   end)
 
+  -- Lines of events with ids, from and to which number.
+  local function lines(from, to)
+    local list = {}
+    for i = from, to do
+      list[#list + 1] = string.format(
+        '{"type":"t","id":"00000000-0000-4000-8000-%012x","data":%d}\n', i, i)
+    end
+    return table.concat(list)
+  end
+
+  local function bodies(store, stream)
+    return fine(run { "-u", store, "--format", "raw", "read", stream }).out
+  end
+
+  it("goes on where it was interrupted", function()
+    local store = "file:" .. support.path(".db")
+    local whole = { input = lines(1, 700) }
+    support.fails(1, "line 301: .*; the 300 events before it are written",
+      run({ "-u", store, "import", "s" }, { input = lines(1, 300) .. "{\n" .. lines(301, 700) }))
+    for _ = 1, 2 do
+      assert.equal('{"stream":"s","imported":700}\n',
+        fine(run({ "-u", store, "import", "s" }, whole)).out)
+    end
+    local numbers = {}
+    for i = 1, 700 do numbers[i] = i .. "\n" end
+    assert.equal(table.concat(numbers), bodies(store, "s"))
+  end)
+
+  it("goes on behind events of others, too", function()
+    for _, like in ipairs { "5.0", "23.10" } do
+      local store = "file:" .. support.path(".db") .. "?like=" .. like
+      fine(run({ "-u", store, "import", "s" }, { input = '{"type":"first","data":0}\n' }))
+      fine(run({ "-u", store, "import", "s" }, { input = lines(1, 300) }))
+      fine(run({ "-u", store, "import", "s" }, { input = lines(1, 700) }))
+      local numbers = {}
+      for i = 0, 700 do numbers[i + 1] = i .. "\n" end
+      assert.equal(table.concat(numbers), bodies(store, "s"))
+    end
+  end)
+
+  it("takes a line as it comes where others with ids are there", function()
+    local store = "file:" .. support.path(".db")
+    fine(run({ "-u", store, "import", "s" }, { input = lines(1, 3) }))
+    local result = run({}, { env = { "STORE=" .. store, "LINE=" .. lines(4, 4) }, shell = [[
+      (printf "$LINE"; exec sleep 5) | "$PUMPSH" -u "$STORE" -e '
+        local transfer, output = require "repl.transfer", require "repl.output"
+        pump.spawn(function()
+          repeat pump.sleep(0.02) until conn:get_event("s", 3)
+          print "there"
+          os.exit(0)
+        end)
+        transfer.import(conn, output.new(), "s")' & pid=$!
+      wait $pid]] })
+    assert.equal("there\n", result.out)
+  end)
+
   it("ends quietly with its reader", function()
     local result = run({}, { env = { "BIG=" .. big }, shell =
       [["$PUMPSH" -u "$BIG" export big | head -2; "$PUMPSH" -u "$BIG" read big | head -1]] })

@@ -35,6 +35,23 @@ describe("a store that cannot be opened", function()
   end)
 end)
 
+describe("a store that may not be written", function()
+  -- The superuser may do anything, so it is somebody else who tries.
+  it("is said to be so", function()
+    local result = run({}, { shell = [[
+      folder=$(mktemp -d /tmp/pumpsh-XXXXXX) && chmod 755 "$folder" && cd "$folder" || exit
+      cp "$PUMPSH" pumpsh && mkdir folder && ./pumpsh -q -u file:folder/x.db publish s T 1 >&2
+      chmod 444 folder/x.db; chmod 555 folder
+      [ "$(id -u)" != 0 ] || as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+      unset LD_PRELOAD
+      for file in x.db y.db; do $as ./pumpsh -q -u file:folder/$file read s 2>&1; echo $?; done
+      chmod 755 folder; rm -r "$folder"]] })
+    assert.equal("pumpsh: store_failed: folder/x.db: no permission to write this store\n2\n"
+      .. "pumpsh: store_failed: folder/y.db: cannot open the store: Permission denied\n2\n",
+      result.out)
+  end)
+end)
+
 describe("a server that is none", function()
   -- One that accepts a connection and does what perl is told.
   local function against(code)
@@ -183,5 +200,50 @@ describe("a body that can't be encoded", function()
       run { "-q", "-e", "assert(conn:publish_event('s', 'T', { print }))" })
     fails(1, "^pumpsh: json_error: ", run { "-q", "-e",
       "assert(conn:publish_event('s', 'T', { 0 / 0 }))" })
+  end)
+end)
+
+describe("a standard file that is closed", function()
+  local function closed(words)
+    return run({}, { shell = [[timeout 10 "$PUMPSH" -q ]] .. words })
+  end
+
+  it("is not taken for what is opened next", function()
+    fails(1, "cannot read standard input: Bad file descriptor", closed "import s <&-")
+    fails(1, "cannot read standard input: Bad file descriptor", closed "publish s T - <&-")
+    fails(1, "cannot write the output: Bad file descriptor", closed "ping >&-")
+    assert.equal(1, closed("ping <&- >&- 2>&-").status)
+    assert.equal(0, closed("ping 2>&- <&-").status)
+  end)
+end)
+
+describe("an error in Lua", function()
+  it("is shown, whatever it is", function()
+    fails(1, '^pumpsh: { code = "x" }\n$', run { "-q", "-e", "error { code = 'x' }" })
+    fails(1, "^pumpsh: nil\n$", run { "-q", "-e", "error()" })
+  end)
+
+  it("counts in a task, too", function()
+    local result = run { "-q", "-e", "pump.spawn(error, 'oh no') pump.sleep(0.01) print 'end'" }
+    assert.equal("end\n", result.out)
+    assert.matches("oh no", result.err)
+    assert.equal(1, result.status)
+  end)
+end)
+
+describe("a line of import", function()
+  it("says true or false of is_json", function()
+    fails(1, "line 1: \"is_json\" is true or false",
+      run({ "-q", "import", "s" }, { input = '{"type":"T","data":1,"is_json":"yes"}\n' }))
+  end)
+end)
+
+describe("a history that is none", function()
+  it("holds nothing up", function()
+    local folder = support.path()
+    os.execute("mkdir -p " .. folder .. "/pumpsh/history")
+    local result = run({ "-q", "-e", 'print(#require "repl.history".load())' },
+      { env = { "XDG_STATE_HOME=" .. folder } })
+    assert.equal("0\n", result.out .. result.err)
   end)
 end)

@@ -1,11 +1,13 @@
 #include "node/store_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/bytes.h"
 
 /* "PUMP", in the header of the file, and the version of the tables below. */
@@ -132,6 +134,15 @@ static bool is_folder(const char *file) {
   return stat(file, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+/* Why a file that is not there was not made. SQLite tries to read it then, and tells of that. */
+static int why_not_made(const char *file) {
+  char folder[PATH_MAX];
+  const char *slash = strrchr(file, '/');
+  int size = slash == file ? 1 : slash ? (int)(slash - file) : 0;
+  snprintf(folder, sizeof folder, "%.*s", size > 0 ? size : 1, size > 0 ? file : ".");
+  return access(folder, W_OK | X_OK) == 0 ? ENOENT : errno;
+}
+
 /* Says why a step of opening failed, for people who know the file and not SQLite. */
 static int explain(pump_store *store, const char *file, char *error, size_t error_size) {
   int code = sqlite3_errcode(store->db);
@@ -149,6 +160,7 @@ static int explain(pump_store *store, const char *file, char *error, size_t erro
   case SQLITE_CANTOPEN:
     if (is_folder(file))
       return refuse(error, error_size, "%s: this is a folder: name a file in it", file);
+    if (number == ENOENT) number = why_not_made(file);
     return refuse(error, error_size, "%s: cannot open the store: %s", file,
                   number ? strerror(number) : "is it a file, and may its folder be written?");
   default:
@@ -194,8 +206,6 @@ static int prepare_file(pump_store *store, const char *file, bool is_new, bool s
   snprintf(settings, sizeof settings,
            "%sPRAGMA journal_mode = WAL; PRAGMA synchronous = %s; BEGIN IMMEDIATE; COMMIT",
            is_new ? "PRAGMA auto_vacuum = INCREMENTAL; " : "", sync_normal ? "NORMAL" : "FULL");
-  if (sqlite3_db_readonly(store->db, "main") == 1)
-    return refuse(error, error_size, "%s: no permission to write this store", file);
   if (sqlite3_exec(store->db, settings, NULL, NULL, NULL) != SQLITE_OK)
     return explain(store, file, error, error_size);
   return 0;
@@ -222,6 +232,8 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   if (sqlite3_open_v2(file ? file : ":memory:", &store->db, flags, NULL) != SQLITE_OK)
     return store->db ? explain(store, name, error, error_size)
                      : refuse(error, error_size, "%s: out of memory", name);
+  if (sqlite3_db_readonly(store->db, "main") == 1)
+    return refuse(error, error_size, "%s: no permission to write this store", name);
   /* Before the first access: then WAL needs no shared memory, and nobody else gets in. */
   if (file) sqlite3_exec(store->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
   int64_t format;
