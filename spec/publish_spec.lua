@@ -329,6 +329,58 @@ describe("publish", function()
     assert.equal(err.count + 1, #read_all(conn, stream))
   end)
 
+  it("takes an event as it is when the generator gives it", function()
+    local conn <close> = helper.connect()
+    local stream, i, body = helper.stream(), 0, { n = 0 }
+    local result = assert(conn:publish(stream, function()
+      i, body.n = i + 1, i + 1
+      if i <= 1000 then return pump.new_event("t", body, { metadata = body }) end
+    end))
+    assert.equal(1000, result.count)
+    for event in conn:iter(stream) do
+      assert.equal(event.event_number + 1, event:json().n)
+      assert.equal(event.event_number + 1, event:metadata_json().n)
+    end
+  end)
+
+  it("keeps the order of what a generator gives, in all its forms", function()
+    local conn <close> = helper.connect()
+    local stream, i = helper.stream(), 0
+    local id = pump.uuid()
+    local forms = {
+      pump.new_event("table", { 1 }),
+      pump.new_event("text", "bytes", { metadata = { by = "me" } }),
+      pump.new_event("empty"),
+      pump.new_event("said", "[2]", { content_type = "json", metadata = "raw", id = id }),
+      { type = "plain", data = { 3 }, metadata = { 4 } },
+      pump.new_event("number", 5),
+      pump.new_event("null", pump.null),
+    }
+    assert(conn:publish(stream, function()
+      i = i + 1
+      return forms[i]
+    end))
+    local function seen(from)
+      local event = assert(conn:get_event(stream, from))
+      return { event.type, event.data, event.metadata, event.is_json }
+    end
+    assert.same({ "table", "[1]", "", true }, seen(0))
+    assert.same({ "text", "bytes", '{"by":"me"}', false }, seen(1))
+    assert.same({ "empty", "", "", false }, seen(2))
+    assert.same({ "said", "[2]", "raw", true }, seen(3))
+    assert.equal(id, assert(conn:get_event(stream, 3)).id)
+    assert.same({ "plain", "[3]", "[4]", true }, seen(4))
+    assert.same({ "number", "5", "", true }, seen(5))
+    assert.same({ "null", "null", "", true }, seen(6))
+    i = 0
+    forms = { pump.new_event("t", "{}", { content_type = "json" }),
+      pump.new_event("t", "{", { content_type = "json" }) }
+    helper.fails("json_error", conn:publish(stream, function()
+      i = i + 1
+      return forms[i]
+    end))
+  end)
+
   it("splits what is large", function()
     local conn <close> = helper.connect()
     local stream, i = helper.stream(), 0

@@ -13,6 +13,9 @@ function new_event_class:__tostring()
   return ("pump.new_event{%s}"):format(self.type)
 end
 
+-- The metatable of what M.new makes.
+M.class = new_event_class
+
 M.event_options = { id = "uuid", metadata = "metadata", content_type = "content_type" }
 
 local bodies = { table = true, string = true, number = true, boolean = true, ["nil"] = true }

@@ -98,14 +98,14 @@ function writer_class:wait_until(most)
   while #self.flight > most do self:settle() end
 end
 
--- Sends the first n events of the list, as one write or, if they are large, several. With now it
--- does not wait for room: then it may be called where nothing may wait.
-function writer_class:send(list, n, now)
+-- Sends the n events of the batch, as one write or, if they are large, several. With now it does
+-- not wait for room: then it may be called where nothing may wait.
+function writer_class:send(batch, n, now)
   local from = 1
   while from <= n and not self.err do
     if not now then self:wait_until(self.max_in_flight - 1) end
     if self.err then return end
-    local box, count = request.send(self.conn, "append", self.stream, self.expected, list, from,
+    local box, count = request.send(self.conn, "append", self.stream, self.expected, batch, from,
       n, MAX_BYTES, table.unpack(self.call, 1, self.call.n))
     count = math.type(count) == "integer" and count or n - from + 1
     self.flight[#self.flight + 1] = { box = box, count = count, expected = self.expected }
@@ -113,6 +113,7 @@ function writer_class:send(list, n, now)
     if self.expected >= core.NO_STREAM then self.expected = self.expected + count end
     from = from + count
   end
+  batch:clear()
 end
 
 -- Whoever is told of an error, or raises one of ours, is told how many are written by then.
@@ -135,58 +136,63 @@ function writer_class:finish()
   return result_of(self.count, self.first, self.last, self.commit, self.prepare)
 end
 
-local function size_of(event)
-  local data, metadata = event.data, event.metadata
-  return (type(data) == "string" and #data or 0) + (type(metadata) == "string" and #metadata or 0)
+-- Puts what a generator gave into the batch, at once: so a table of it is needed no more. How many
+-- bytes the batch has then and the time, or nil and an error.
+local function add(conn, stream, batch, event)
+  local bytes, now = batch:add(event)
+  if bytes then return bytes, now end -- most are as new_event made them
+  local ready, err = events.prepare(event, conn.codec)
+  if not ready then
+    err.stream = stream
+    return nil, err
+  end
+  local message
+  bytes, now, message = batch:add(ready, true)
+  if bytes then return bytes, now end
+  return nil, request.failure({ stream = stream }, now, message)
 end
 
 local function publish_generated(conn, stream, generate, given)
   request.client(conn)
   scheduler.check_cancelled()
   local writer <close> = new_writer(conn, stream, given)
-  local limit = given.batch_size or 500
-  local list, n, bytes, wanted = {}, 0, 0, 1
-  local generating, has_waited = false, false
+  local limit, max_in_flight = given.batch_size or 500, writer.max_in_flight
+  local batch, n, wanted = core.batch(not conn.codec and events.class), 0, 1
+  local generating, has_waited
   local function send(now)
     local count = n
-    n, bytes = 0, 0
-    writer:send(list, count, now)
+    n = 0
+    writer:send(batch, count, now)
   end
   local _ <close> = scheduler.before_waits(function()
     if not generating then return end
     has_waited = true
     if n > 0 and not writer.err then send(true) end
   end)
-  local function next_event()
+  local before = core.hrtime()
+  while not writer.err do
     generating, has_waited = true, false
     local event = generate()
     generating = false
-    writer:wait_until(writer.max_in_flight)
-    return event
-  end
-  local before = core.hrtime()
-  local event = next_event()
-  while event ~= nil do
-    local ready, err = events.prepare(event, conn.codec)
-    if not ready then
-      err.stream = stream
-      writer.err = writer.err or err
+    writer:wait_until(max_in_flight)
+    if event == nil then
+      send()
+      break
+    end
+    local bytes, now = add(conn, stream, batch, event)
+    if not bytes then
+      writer.err = writer.err or now
       break
     end
     n = n + 1
-    list[n] = ready
-    bytes = bytes + size_of(ready)
-    if has_waited then before = core.hrtime() end
-    local is_late = core.hrtime() - before > PATIENCE
+    if has_waited then before = now end
+    local is_late = now - before > PATIENCE
     if is_late or n >= wanted or bytes >= MAX_BYTES then
       wanted = is_late and n or math.min(wanted * 2, limit)
       send()
       before = core.hrtime()
     end
-    if writer.err then break end
-    event = next_event()
   end
-  if not writer.err then send() end
   return writer:finish()
 end
 

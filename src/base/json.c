@@ -326,6 +326,14 @@ int pump_json_skip(pump_json_reader *reader, int token) {
   return token < 0 ? token : 0;
 }
 
+int pump_json_check(pump_json_reader *reader) {
+  int token;
+  do
+    token = pump_json_next(reader);
+  while (token > PUMP_JSON_END);
+  return token < 0 ? PUMP_EJSON : 0;
+}
+
 /* ---- Strings without their escapes -------------------------------------------------------- */
 
 static size_t put_utf8(char *to, int32_t code) {

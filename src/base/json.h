@@ -52,6 +52,8 @@ int pump_json_next(pump_json_reader *reader);
 /* Reads over the value that starts with this token, which pump_json_next has just returned (or
  * over the value of this key): 0 or PUMP_EJSON. */
 int pump_json_skip(pump_json_reader *reader, int token);
+/* Reads to the end of the text: 0 or PUMP_EJSON. */
+int pump_json_check(pump_json_reader *reader);
 
 /* The characters of the string or key just read: a view into the text where it has no escapes,
  * into scratch (which is cleared first) where it has. PUMP_ENOMEM. */

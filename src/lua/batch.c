@@ -1,9 +1,11 @@
-/* Events on their way out: Lua tables become the array that pump_client_append takes. Strings are
- * views of Lua's own, JSON is written into one buffer, and libpump copies both once, into what it
- * sends. */
+/* Events on their way out: Lua tables become the array that pump_client_append takes. Of a list,
+ * strings are views of Lua's own, JSON is written into one buffer, and libpump copies both once,
+ * into what it sends. A generator's events are added one by one to a batch of its own, which keeps
+ * nothing of them that is Lua's: their tables die young, which is what the collector is good at. */
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "lua/client.h"
 #include "lua/json.h"
 
@@ -25,11 +27,6 @@ static int batch_gc(lua_State *L) {
 
 void pump_lua_push_batch_upvalues(lua_State *L) {
   static const char *const names[] = {"type", "id", "metadata", "data", "content_type"};
-  if (luaL_newmetatable(L, BATCH_TYPE)) {
-    lua_pushcfunction(L, batch_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_pop(L, 1);
   lua_pushnil(L);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     lua_pushstring(L, names[i]);
@@ -81,20 +78,22 @@ static int push_field(lua_State *L, int table, int name) {
   return lua_rawget(L, table);
 }
 
-/* A field as bytes. JSON goes to the end of the buffer, which still moves: its bytes have a size
- * and no data until settle. (JSON text is never empty.) */
-static int read_body(lua_State *L, pump_lua_batch *batch, int table, int name, pump_bytes *bytes) {
-  int type = push_field(L, table, name);
-  if (type == LUA_TNIL) return 0;
-  if (type == LUA_TSTRING) {
-    bytes->data = lua_tolstring(L, -1, &bytes->size);
-    return 0;
-  }
+/* What is on the top as bytes: those of a string, or JSON at the end of the buffer. That still moves,
+ * so what lies in it has a size and no data until settle. (JSON text is never empty.) */
+static int read_bytes(lua_State *L, pump_lua_batch *batch, pump_bytes *bytes) {
   size_t start = batch->bodies.size;
-  int status = pump_lua_json_encode(L, lua_gettop(L), &batch->bodies, &batch->message);
-  if (status < 0) return status;
-  bytes->size = batch->bodies.size - start;
-  return 0;
+  int type = lua_type(L, -1);
+  if (type == LUA_TNIL) return 0;
+  if (type != LUA_TSTRING) {
+    int status = pump_lua_json_encode(L, lua_gettop(L), &batch->bodies, &batch->message);
+    bytes->size = batch->bodies.size - start;
+    return status;
+  }
+  bytes->data = lua_tolstring(L, -1, &bytes->size);
+  if (!batch->owns) return 0;
+  pump_buffer_append(&batch->bodies, bytes->data, bytes->size);
+  bytes->data = NULL;
+  return batch->bodies.failed ? PUMP_ENOMEM : 0;
 }
 
 static int read_event(lua_State *L, pump_lua_batch *batch, int table, pump_new_event *event) {
@@ -103,7 +102,8 @@ static int read_event(lua_State *L, pump_lua_batch *batch, int table, pump_new_e
     batch->message = "the type of an event must be a string";
     return PUMP_EINVALID;
   }
-  event->type.data = lua_tolstring(L, -1, &event->type.size);
+  int status = read_bytes(L, batch, &event->type);
+  if (status < 0) return status;
   size_t size;
   push_field(L, table, AT_ID);
   const char *id = lua_tolstring(L, -1, &size);
@@ -111,23 +111,30 @@ static int read_event(lua_State *L, pump_lua_batch *batch, int table, pump_new_e
     batch->message = "the id of the event is not a UUID";
     return PUMP_EINVALID;
   }
-  int status = read_body(L, batch, table, AT_METADATA, &event->metadata);
+  push_field(L, table, AT_METADATA);
+  status = read_bytes(L, batch, &event->metadata);
   if (status < 0) return status;
-  status = read_body(L, batch, table, AT_DATA, &event->data);
+  int type = push_field(L, table, AT_DATA);
+  status = read_bytes(L, batch, &event->data);
   if (status < 0) return status;
-  event->is_json = !event->data.data && event->data.size > 0;
+  event->is_json = type != LUA_TNIL && type != LUA_TSTRING;
   if (push_field(L, table, AT_CONTENT_TYPE) == LUA_TSTRING)
     event->is_json = *lua_tostring(L, -1) == 'j';
   return 0;
 }
 
-/* The buffer moves no more: JSON lies in it in the order of reading. */
+static size_t event_bytes(const pump_new_event *event) {
+  return event->type.size + event->data.size + event->metadata.size;
+}
+
+/* The buffer moves no more: what it has lies in it in the order of reading. */
 static void settle(pump_lua_batch *batch) {
   const char *at = (const char *)batch->bodies.data;
   for (size_t i = 0; i < batch->count; i++) {
-    pump_bytes *parts[] = {&batch->events[i].metadata, &batch->events[i].data};
-    for (size_t k = 0; k < 2; k++) {
-      if (parts[k]->data || parts[k]->size == 0) continue;
+    pump_new_event *event = &batch->events[i];
+    pump_bytes *parts[] = {&event->type, &event->metadata, &event->data};
+    for (size_t k = 0; k < 3; k++) {
+      if (parts[k]->size == 0 || (parts[k]->data && !batch->owns)) continue;
       parts[k]->data = at;
       at += parts[k]->size;
     }
@@ -150,10 +157,100 @@ int pump_lua_read_batch(lua_State *L, pump_lua_batch *batch, int list, lua_Integ
     status = read_event(L, batch, top + 1, event);
     lua_settop(L, top);
     if (status < 0) return status;
-    bytes += event->type.size + event->data.size + event->metadata.size;
+    bytes += event_bytes(event);
     if (batch->count > 0 && bytes > max_bytes) break;
     batch->count++;
   }
   settle(batch);
   return 0;
+}
+
+/* ---- Batches that Lua fills --------------------------------------------------------------- */
+
+/* core.batch(class): class is the metatable of events that need no preparing, or false: all do */
+static int core_batch(lua_State *L) {
+  lua_settop(L, 1);
+  pump_lua_batch *batch = lua_newuserdatauv(L, sizeof *batch, 1);
+  *batch = (pump_lua_batch){.owns = true};
+  luaL_setmetatable(L, BATCH_TYPE);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+/* Whether the text on the top is JSON. */
+static bool is_json(lua_State *L) {
+  pump_bytes text;
+  text.data = lua_tolstring(L, -1, &text.size);
+  pump_json_reader reader;
+  pump_json_reader_init(&reader, text);
+  return pump_json_check(&reader) == 0;
+}
+
+/* Whether the event at index 2 is as new_event made it, and what is said to be JSON is. */
+static bool is_plain(lua_State *L) {
+  if (!lua_getmetatable(L, 2)) return false;
+  lua_getiuservalue(L, 1, 1);
+  bool is_plain = lua_rawequal(L, -1, -2);
+  if (is_plain && push_field(L, 2, AT_CONTENT_TYPE) == LUA_TSTRING && *lua_tostring(L, -1) == 'j')
+    is_plain = push_field(L, 2, AT_DATA) != LUA_TSTRING || is_json(L);
+  lua_settop(L, 2);
+  return is_plain;
+}
+
+/* batch:add(event, is_ready) -> how many bytes it has now, and the time; or nil, code, message; or
+ * nothing: it has to be made ready */
+static int batch_add(lua_State *L) {
+  pump_lua_batch *batch = luaL_checkudata(L, 1, BATCH_TYPE);
+  bool is_ready = lua_toboolean(L, 3);
+  lua_settop(L, 2);
+  if (!is_ready && !is_plain(L)) return 0;
+  batch->message = NULL;
+  int status = reserve(batch, batch->count + 1);
+  if (status == 0) status = read_event(L, batch, 2, &batch->events[batch->count]);
+  if (status < 0) return pump_lua_refuse(L, status, batch->message);
+  batch->count++;
+  lua_pushinteger(L, (lua_Integer)batch->bodies.size);
+  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+  return 2;
+}
+
+/* batch:clear() */
+static int batch_clear(lua_State *L) {
+  pump_lua_batch *batch = luaL_checkudata(L, 1, BATCH_TYPE);
+  if (batch->bodies.capacity > KEPT_BODIES) pump_buffer_free(&batch->bodies);
+  pump_buffer_clear(&batch->bodies);
+  batch->count = 0;
+  return 0;
+}
+
+const pump_new_event *pump_lua_batch_part(lua_State *L, int index, size_t from, size_t max_bytes,
+                                          size_t *count) {
+  pump_lua_batch *batch = luaL_checkudata(L, index, BATCH_TYPE);
+  luaL_argcheck(L, from < batch->count, index, "the batch has no such event");
+  settle(batch);
+  size_t bytes = event_bytes(&batch->events[from]), to = from + 1;
+  while (to < batch->count && bytes + event_bytes(&batch->events[to]) <= max_bytes)
+    bytes += event_bytes(&batch->events[to++]);
+  *count = to - from;
+  return &batch->events[from];
+}
+
+void pump_lua_open_batch(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"clear", batch_clear},
+      {"__gc", batch_gc},
+      {NULL, NULL},
+  };
+  lua_pushcfunction(L, core_batch);
+  lua_setfield(L, -2, "batch");
+  if (luaL_newmetatable(L, BATCH_TYPE)) {
+    luaL_setfuncs(L, methods, 0);
+    pump_lua_push_batch_upvalues(L);
+    lua_pushcclosure(L, batch_add, PUMP_LUA_BATCH_UPVALUES);
+    lua_setfield(L, -2, "add");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
 }

@@ -35,7 +35,8 @@ typedef struct pump_lua_batch {
   pump_new_event *events;
   size_t count;
   size_t capacity;
-  pump_buffer bodies;  /* JSON, where the bodies are that are no strings */
+  pump_buffer bodies;  /* JSON, where the bodies are that are no strings; or all that it owns */
+  bool owns;           /* its events are on their own, not views of what Lua has */
   const char *message; /* why reading failed, or NULL for the code's sentence */
 } pump_lua_batch;
 
@@ -49,6 +50,12 @@ void pump_lua_give_batch(lua_State *L, int index);
  * into max_bytes (the first always does). 0, or PUMP_E… and a message. */
 int pump_lua_read_batch(lua_State *L, pump_lua_batch *batch, int list, lua_Integer from,
                         lua_Integer to, size_t max_bytes);
+/* The batch at index, of those that Lua fills; its events from `from` (0 is the first) on, and how
+ * many of them fit into max_bytes. */
+const pump_new_event *pump_lua_batch_part(lua_State *L, int index, size_t from, size_t max_bytes,
+                                          size_t *count);
+/* Adds the function that makes such batches to the table on the top. */
+void pump_lua_open_batch(lua_State *L);
 
 /* Pushes a subscription that is none yet; then makes it one, which is on the top: what Lua gets of
  * it, itself and its ticket, or nil, code, message. */

@@ -72,6 +72,7 @@ int luaopen_pump_core(lua_State *L) {
   pump_lua_open_event(L);
   pump_lua_open_page(L, 1);
   pump_lua_open_url(L);
+  pump_lua_open_batch(L);
   pump_lua_open_client(L, 1);
   pump_lua_open_sequence(L);
   pump_lua_open_subscription(L);

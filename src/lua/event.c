@@ -25,19 +25,19 @@ static pump_lua_event *check_event(lua_State *L) {
 }
 
 const pump_event *pump_lua_check_event(lua_State *L, int index) {
-  return check_event_at(L, index)->place;
+  return pump_lua_event_place(check_event_at(L, index));
 }
 
 /* What the fields are read from: the link for a link's own view and where the target is gone. */
 static const pump_record *record_of(const pump_lua_event *event) {
   static const pump_record nothing;
-  const pump_event *place = event->place;
+  const pump_event *place = pump_lua_event_place(event);
   const pump_record *record = event->is_link || !place->record ? place->link : place->record;
   return record ? record : &nothing;
 }
 
 static bool is_resolved(const pump_lua_event *event) {
-  return event->is_link || event->place->record != NULL;
+  return event->is_link || pump_lua_event_place(event)->record != NULL;
 }
 
 static int push_bytes(lua_State *L, pump_bytes bytes) {
@@ -63,7 +63,7 @@ enum { AT_JSON = 1, AT_METADATA_JSON, AT_NAMES, NAMES = 8 };
 #define LONGEST_NAME 256
 
 static int push_event_number(lua_State *L, const pump_lua_event *event) {
-  const pump_record *link = event->place->link;
+  const pump_record *link = pump_lua_event_place(event)->link;
   lua_pushinteger(L, link ? link->number : record_of(event)->number);
   return 1;
 }
@@ -84,7 +84,7 @@ static void push_position(lua_State *L, pump_position position) {
 }
 
 static int push_event_position(lua_State *L, const pump_lua_event *event) {
-  pump_position position = event->place->position;
+  pump_position position = pump_lua_event_place(event)->position;
   if (position.commit < 0)
     lua_pushnil(L);
   else
@@ -139,15 +139,16 @@ static int event_index(lua_State *L) {
     return 1;
   case KEY('p', 8): return IS("position") ? push_event_position(L, event) : 0;
   case KEY('l', 4):
-    return IS("link") && !event->is_link && event->place->link ? push_link(L, event) : 0;
+    return IS("link") && !event->is_link && pump_lua_event_place(event)->link ? push_link(L, event)
+                                                                              : 0;
   case KEY('r', 14):
     if (!IS("received_event")) return 0;
-    if (!event->is_link && event->place->link) return push_link(L, event);
+    if (!event->is_link && pump_lua_event_place(event)->link) return push_link(L, event);
     lua_pushvalue(L, 1);
     return 1;
   case KEY('r', 11):
     if (!IS("retry_count")) return 0;
-    lua_pushinteger(L, event->place->retry_count);
+    lua_pushinteger(L, pump_lua_event_place(event)->retry_count);
     return 1;
   case KEY('r', 8):
     if (!IS("resolved")) return 0;
@@ -165,7 +166,8 @@ static int event_index(lua_State *L) {
 static int event_eq(lua_State *L) {
   const pump_lua_event *a = luaL_testudata(L, 1, PUMP_LUA_EVENT);
   const pump_lua_event *b = luaL_testudata(L, 2, PUMP_LUA_EVENT);
-  lua_pushboolean(L, a && b && a->place == b->place && a->is_link == b->is_link);
+  lua_pushboolean(L, a && b && a->is_link == b->is_link && a->owner->page && b->owner->page &&
+                         pump_lua_event_place(a) == pump_lua_event_place(b));
   return 1;
 }
 
@@ -208,7 +210,7 @@ static void show_time(pump_buffer *text, int64_t created) {
 static int event_tostring(lua_State *L) {
   const pump_lua_event *event = check_event(L);
   const pump_record *record = record_of(event);
-  const pump_record *link = event->place->link;
+  const pump_record *link = pump_lua_event_place(event)->link;
   pump_buffer text;
   pump_buffer_init(&text);
   show_name(&text, record->stream);

@@ -530,11 +530,8 @@ static int check(lua_State *L) {
   text.data = luaL_checklstring(L, 1, &text.size);
   pump_json_reader reader;
   pump_json_reader_init(&reader, text);
-  int token;
-  do
-    token = pump_json_next(&reader);
-  while (token > PUMP_JSON_END);
-  if (token < 0) return pump_lua_json_refuse(L, reader.message, reader.offset + 1);
+  if (pump_json_check(&reader) < 0)
+    return pump_lua_json_refuse(L, reader.message, reader.offset + 1);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -70,12 +70,16 @@ static int page_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes an event of the page on the top; metatable is an absolute index or an upvalue. The page stays
- * below it, so that no finaliser that runs meanwhile can take it away. */
-static void push_event(lua_State *L, pump_lua_page *owner, size_t index, int metatable) {
-  pump_lua_event *event = lua_newuserdatauv(L, sizeof *event, 1);
-  *event = (pump_lua_event){.owner = owner, .place = &owner->page->events[index]};
-  lua_pushvalue(L, -2);
+/* Pushes room for an event; finalisers may run. */
+static pump_lua_event *new_event(lua_State *L) {
+  return lua_newuserdatauv(L, sizeof(pump_lua_event), 1);
+}
+
+/* Makes it an event of the page whose userdata is on the top, and leaves it there. metatable is an
+ * absolute index or an upvalue. */
+static void set_event(lua_State *L, pump_lua_event *event, pump_lua_page *owner, size_t index,
+                      int metatable) {
+  *event = (pump_lua_event){.owner = owner, .index = (uint32_t)index};
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, metatable);
   lua_setmetatable(L, -2);
@@ -94,8 +98,9 @@ static int page_event(lua_State *L) {
   luaL_argcheck(L, index >= 1 && (size_t)index <= owner->page->count, 2, "no such event");
   lua_settop(L, 1);
   luaL_getmetatable(L, PUMP_LUA_EVENT);
+  pump_lua_event *event = new_event(L);
   lua_pushvalue(L, 1);
-  push_event(L, owner, (size_t)index - 1, 2);
+  set_event(L, event, owner, (size_t)index - 1, 2);
   return 1;
 }
 
@@ -106,10 +111,10 @@ static int page_events(lua_State *L) {
   luaL_getmetatable(L, PUMP_LUA_EVENT);
   lua_createtable(L, (int)owner->page->count, 4);
   for (size_t i = 0; i < owner->page->count; i++) {
+    pump_lua_event *event = new_event(L);
     lua_pushvalue(L, 1);
-    push_event(L, owner, i, 2);
+    set_event(L, event, owner, i, 2);
     lua_rawseti(L, 3, (lua_Integer)i + 1);
-    lua_pop(L, 1);
   }
   return 1;
 }
@@ -171,12 +176,6 @@ static void note_place(lua_iterator *self) {
   self->position = event->position;
 }
 
-static int push_next(lua_State *L, lua_iterator *self) {
-  lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
-  push_event(L, self->owner, self->owner->next++, lua_upvalueindex(AT_METATABLE));
-  return 1;
-}
-
 static int iterator_next(lua_State *L);
 
 static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
@@ -190,7 +189,7 @@ static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
     return 1;
   }
   set_page(L, self, owner);
-  return push_next(L, self);
+  return iterator_next(L);
 }
 
 /* The iterator goes on with a new userdata for the same page. */
@@ -215,7 +214,7 @@ static void part_with(lua_State *L, pump_lua_page *owner) {
   pump_lua_event *event = luaL_testudata(L, 2, PUMP_LUA_EVENT);
   if (!event || !owner || event->owner != owner || !owner->page || owner->page->count < 2) return;
   pump_lua_page *alone = new_page(L, owner->loop);
-  alone->page = pump_page_of_one(event->place);
+  alone->page = pump_page_of_one(pump_lua_event_place(event));
   if (alone->page) {
     alone->size = pump_page_size(alone->page);
     owner->loop->page_bytes += alone->size;
@@ -224,19 +223,29 @@ static void part_with(lua_State *L, pump_lua_page *owner) {
     lua_setiuservalue(L, -3, 1);
     lua_pop(L, 1);
     event->owner = alone;
-    event->place = alone->page->events;
+    event->index = 0;
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 2, 1);
   }
   lua_pop(L, 1);
 }
 
+static bool has_next(const pump_lua_page *owner) {
+  return owner && owner->page && owner->next < owner->page->count;
+}
+
 static int iterator_next(lua_State *L) {
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
-  const pump_lua_page *owner = self->owner;
-  if (owner && owner->page && owner->next < owner->page->count) {
-    if (owner->next % SHARERS == 0 && owner->next > 0) renew_page(L, self);
-    return push_next(L, self);
+  if (has_next(self->owner)) {
+    if (self->owner->next % SHARERS == 0 && self->owner->next > 0) renew_page(L, self);
+    pump_lua_event *event = new_event(L);
+    pump_lua_page *owner = self->owner; /* by now: a finaliser may have gone on with it */
+    if (has_next(owner)) {
+      lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+      set_event(L, event, owner, owner->next++, lua_upvalueindex(AT_METATABLE));
+      return 1;
+    }
+    lua_pop(L, 1);
   }
   note_place(self);
   part_with(L, self->owner);

@@ -19,11 +19,17 @@ typedef struct pump_lua_page {
   pump_lua_loop *loop; /* as old as the state: its memory is there to the end */
 } pump_lua_page;
 
+/* Small, as there are many: a loop makes one for every event and soon has no more use for it. */
 typedef struct pump_lua_event {
-  pump_lua_page *owner;    /* alive as long as this: it is the user value */
-  const pump_event *place; /* in its page */
-  bool is_link;            /* shows the link itself, not where it leads */
+  pump_lua_page *owner; /* alive as long as this: it is the user value */
+  uint32_t index;       /* in its page */
+  bool is_link;         /* shows the link itself, not where it leads */
 } pump_lua_event;
+
+/* Only of an event whose page is still there. */
+static inline const pump_event *pump_lua_event_place(const pump_lua_event *event) {
+  return &event->owner->page->events[event->index];
+}
 
 /* Pushes a page and takes over the reference: *page becomes NULL. */
 void pump_lua_push_page(lua_State *L, pump_lua_loop *loop, pump_page **page);

@@ -111,47 +111,58 @@ void pump_lua_open_sequence(lua_State *L) {
   lua_pop(L, 1);
 }
 
-static int append(pump_lua_client *self, pump_bytes stream, int64_t expected,
-                  const pump_lua_batch *batch, const pump_call *call, pump_lua_answer **answer) {
-  /* A finaliser may have closed the client while the events were read. */
-  if (!self->client) return PUMP_ECLOSED;
-  *answer = pump_lua_promise(self->child.loop, PUMP_LUA_APPEND);
-  if (!*answer) return PUMP_ENOMEM;
-  int status = pump_client_append(self->client, stream, expected, batch->events, batch->count, call,
-                                  on_result, *answer);
-  if (status < 0) pump_lua_break_promise(*answer);
-  return status;
-}
+/* What is appended where, as Lua says it. */
+typedef struct appending {
+  pump_lua_client *self;
+  pump_bytes stream;
+  int64_t expected;
+  pump_call call;
+} appending;
 
-/* client:append(stream, expected, events, from, to, max_bytes, call…, sequence) -> ticket, how many of
- * the events from `from` on went into it */
-static int client_append(lua_State *L) {
-  pump_lua_client *self = pump_lua_check_client(L);
-  pump_bytes stream = bytes_at(L, 2);
-  int64_t expected = luaL_checkinteger(L, 3);
-  luaL_checktype(L, 4, LUA_TTABLE);
-  lua_Integer from = luaL_checkinteger(L, 5);
-  lua_Integer to = luaL_checkinteger(L, 6);
-  lua_Integer max_bytes = luaL_checkinteger(L, 7);
-  pump_call call = call_at(L, 8);
-  if (!lua_isnoneornil(L, 12)) call.sequence = *(pump_sequence **)luaL_checkudata(L, 12, SEQUENCE);
-  pump_lua_answer *answer;
-  if (!self || !self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
-  pump_lua_batch *batch = pump_lua_take_batch(L);
-  int place = lua_gettop(L);
-  int status = pump_lua_read_batch(L, batch, 4, from, to, (size_t)max_bytes);
+static int append(lua_State *L, const appending *to, const pump_new_event *events, size_t count) {
+  /* A finaliser may have closed the client while the events were read. */
+  if (!to->self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+  pump_lua_answer *answer = pump_lua_promise(to->self->child.loop, PUMP_LUA_APPEND);
+  if (!answer) return pump_lua_refuse(L, PUMP_ENOMEM, NULL);
+  int status = pump_client_append(to->self->client, to->stream, to->expected, events, count,
+                                  &to->call, on_result, answer);
   if (status < 0) {
-    pump_lua_refuse(L, status, batch->message);
-    pump_lua_give_batch(L, place);
-    return 3;
+    pump_lua_break_promise(answer);
+    return pump_lua_refuse(L, status, NULL);
   }
-  size_t count = batch->count;
-  status = append(self, stream, expected, batch, &call, &answer);
-  pump_lua_give_batch(L, place);
-  if (status < 0) return pump_lua_refuse(L, status, NULL);
   lua_pushinteger(L, answer->ticket);
   lua_pushinteger(L, (lua_Integer)count);
   return 2;
+}
+
+static int append_list(lua_State *L, const appending *to, int list, lua_Integer from,
+                       lua_Integer last, size_t max_bytes) {
+  pump_lua_batch *batch = pump_lua_take_batch(L);
+  int place = lua_gettop(L);
+  int status = pump_lua_read_batch(L, batch, list, from, last, max_bytes);
+  int values = status < 0 ? pump_lua_refuse(L, status, batch->message)
+                          : append(L, to, batch->events, batch->count);
+  pump_lua_give_batch(L, place);
+  return values;
+}
+
+/* client:append(stream, expected, events, from, to, max_bytes, call…, sequence) -> ticket, how many of
+ * the events from `from` on went into it. events: a list, or a batch, of which all are meant. */
+static int client_append(lua_State *L) {
+  appending to = {.self = pump_lua_check_client(L),
+                  .stream = bytes_at(L, 2),
+                  .expected = luaL_checkinteger(L, 3),
+                  .call = call_at(L, 8)};
+  lua_Integer from = luaL_checkinteger(L, 5);
+  lua_Integer last = luaL_checkinteger(L, 6);
+  size_t max_bytes = (size_t)luaL_checkinteger(L, 7);
+  if (!lua_isnoneornil(L, 12))
+    to.call.sequence = *(pump_sequence **)luaL_checkudata(L, 12, SEQUENCE);
+  if (!to.self || !to.self->client) return pump_lua_refuse(L, PUMP_ECLOSED, NULL);
+  if (lua_istable(L, 4)) return append_list(L, &to, 4, from, last, max_bytes);
+  size_t count;
+  const pump_new_event *events = pump_lua_batch_part(L, 4, (size_t)from - 1, max_bytes, &count);
+  return append(L, &to, events, count);
 }
 
 /* client:delete(stream, expected, hard, call…) */
