@@ -454,6 +454,41 @@ static void a_silent_server_is_dead(void) {
 /* ---- Everything in small pieces ----------------------------------------------------------- */
 
 /* Sends the bytes of an answer one by one, each in a turn of its own. */
+/* Its bytes come, but never a whole frame: a line that drips, or a length that was garbled. */
+static uv_timer_t trickle;
+
+static void on_trickle(uv_timer_t *timer) {
+  uv_buf_t byte = uv_buf_init("x", 1);
+  (void)timer;
+  if (server.has_peer) uv_try_write((uv_stream_t *)server.peer, &byte, 1);
+}
+
+static void begins_a_frame(fake_server *to, const pump_tcp_frame *frame) {
+  static const uint8_t head[] = {0, 0, 16, 0, PUMP_TCP_PONG, 0};
+  if (frame->command == PUMP_TCP_IDENTIFY_CLIENT) fake_handshake(to, frame);
+  if (frame->command == PUMP_TCP_PING) pump_buffer_append(&to->out, head, sizeof head);
+}
+
+static void a_server_that_trickles_is_dead(void) {
+  answer connected, ponged = {0};
+  fake_start(&server, &loop);
+  server.on_frame = begins_a_frame;
+  uv_timer_init(&loop, &trickle);
+  uv_timer_start(&trickle, on_trickle, 10, 10);
+  pump_options made = options();
+  made.heartbeat_interval = 150;
+  made.heartbeat_timeout = 150;
+  made.timeout = 20000;
+  made.retries = 0;
+  pump_client *client = connect_with(&made, &connected);
+  pump_client_ping(client, NULL, take, &ponged);
+  wait_for(&ponged);
+  tap_ok(ponged.status == PUMP_ECLOSED && strstr(ponged.message, "no whole frame"),
+         "bytes without a whole frame are no life: %s", ponged.message);
+  uv_close((uv_handle_t *)&trickle, NULL);
+  close_all(client);
+}
+
 static pump_buffer drip;
 static size_t dripped;
 static void drips(fake_server *to, const pump_tcp_frame *frame) {
@@ -525,6 +560,7 @@ int main(void) {
   closing_answers_everybody();
   busy_is_waited_out();
   a_silent_server_is_dead();
+  a_server_that_trickles_is_dead();
   one_byte_at_a_time();
   uv_loop_close(&loop);
   return tap_done();

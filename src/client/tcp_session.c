@@ -17,6 +17,9 @@
 /* While a starting server refuses to authenticate anybody. */
 #define HANDSHAKE_PAUSE 250
 #define FIRST_SLOTS     64
+/* In the middle of a frame so many bytes are a sign of life, too. Fewer are none: a byte now and then, or
+ * the little that goes on coming into a frame whose length was garbled, would hold us for ever. */
+#define SIGN_OF_LIFE ((size_t)4096)
 /* Events that came one after the other for one subscription and share a page. */
 #define LONGEST_RUN 64
 /* ms in which what comes for a subscription that was left may have been on its way. */
@@ -35,6 +38,7 @@ struct pump_session {
   pump_tcp_reader reader;
   pump_buffer output;
   pump_heartbeat heartbeat;
+  size_t unheard; /* bytes since the last sign of life */
   slot *slots;
   uint32_t slot_count;
   uint32_t first_free; /* + 1 */
@@ -480,10 +484,15 @@ static int handle_frames(pump_session *session, uint64_t now) {
 }
 
 int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
+  uint64_t frames = *session->frames_in;
   pump_tcp_reader_filled(&session->reader, size);
-  pump_heartbeat_heard(&session->heartbeat, now);
   int code = handle_frames(session, now);
   end_run(session);
+  session->unheard += size;
+  if (*session->frames_in > frames || session->unheard >= SIGN_OF_LIFE) {
+    pump_heartbeat_heard(&session->heartbeat, now);
+    session->unheard = 0;
+  }
   return code;
 }
 
@@ -544,7 +553,9 @@ int pump_session_tick(pump_session *session, uint64_t now) {
   switch (pump_heartbeat_tick(&session->heartbeat, now)) {
   case PUMP_PULSE_ASK: return ask_for_life(session);
   case PUMP_PULSE_DEAD:
-    snprintf(session->words, sizeof session->words, "the server gave no sign of life for %llu ms",
+    snprintf(session->words, sizeof session->words,
+             session->unheard > 0 ? "the server sent no whole frame for %llu ms"
+                                  : "the server gave no sign of life for %llu ms",
              (unsigned long long)(session->heartbeat.interval + session->heartbeat.timeout));
     return PUMP_ECLOSED;
   case PUMP_PULSE_FINE: break;

@@ -245,7 +245,8 @@ static void put_details(pump_conversation *conversation) {
   if (result->status == PUMP_ETOOLARGE && request->max_count > 1)
     pump_buffer_printf(words, ", ask for fewer than %d events at once", (int)request->max_count);
   if (is_open_question(conversation) &&
-      (result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED))
+      (result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED ||
+       result->status == PUMP_EPROTOCOL))
     pump_buffer_text(words, ", which may have been done all the same");
   if (result->status == PUMP_ENOTSUPPORTED)
     pump_buffer_text(words, ": filters, which EventStore 20.6 and newer know");
@@ -350,7 +351,8 @@ pump_decision pump_conversation_inspect(pump_conversation *conversation, const p
   if (outcome == PUMP_OUTCOME_BAD_REQUEST && conversation->request.filter.count > 0 &&
       !pump_bytes_have(reply->text, "Filtered"))
     outcome = PUMP_OUTCOME_NOT_SUPPORTED;
-  if (outcome == PUMP_OUTCOME_SERVER_TIMEOUT) conversation->is_unsure = true;
+  if (outcome == PUMP_OUTCOME_SERVER_TIMEOUT || outcome == PUMP_OUTCOME_UNREADABLE)
+    conversation->is_unsure = true;
   verdict judged = judge(conversation, outcome);
   result->retryable = judged.retryable;
   result->current_version = reply->current_version;
