@@ -3,6 +3,7 @@
 #include "pumpsh.h"
 
 #include <lauxlib.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 #include <readline/history.h>
 #include <readline/readline.h>
+#include "base/buffer.h"
 
 static bool shown;            /* the prompt stands on the terminal */
 static bool ended;            /* a line was finished, or the end of input came */
@@ -36,8 +38,54 @@ static void on_line(char *text) {
   rl_callback_handler_remove();
 }
 
+/* What a terminal says is pasted comes here, not to readline, which would read on until its end and
+ * nothing else: an end that is lost would be waited for with all that goes on. */
+enum { most_pasted = 16 << 20 };
+static bool pasting;
+static pump_buffer pasted;
+
+static int begin_paste(int count, int key) {
+  (void)count, (void)key;
+  pasting = true;
+  pump_buffer_clear(&pasted);
+  return 0;
+}
+
+static void end_paste(void) {
+  pasting = false;
+  for (size_t i = 0; i < pasted.size; i++)
+    if (pasted.data[i] == '\r') pasted.data[i] = '\n';
+  rl_insert_text(pump_buffer_string(&pasted));
+  rl_redisplay();
+}
+
+/* Takes what has come of it. */
+static void read_paste(void) {
+  static const char mark[] = "\33[201~";
+  static const size_t size = sizeof mark - 1;
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  uint8_t byte;
+  while (pasting && poll(&input, 1, 0) > 0) {
+    if (read(STDIN_FILENO, &byte, 1) != 1) {
+      pasting = false;
+      return;
+    }
+    pump_buffer_byte(&pasted, byte);
+    if (pasted.size < size) continue;
+    uint8_t *last = pasted.data + pasted.size - size;
+    if (memcmp(last, mark, size) == 0) {
+      pump_buffer_truncate(&pasted, pasted.size - size);
+      end_paste();
+    } else if (pasted.size > most_pasted) { /* nobody means that; its end is still to be found */
+      memmove(pasted.data, last, size);
+      pump_buffer_truncate(&pasted, size);
+    }
+  }
+}
+
 /* start(prompt[, history]): shows the prompt. */
 static int start(lua_State *L) {
+  pasting = false;
   rl_callback_handler_install(luaL_checkstring(L, 1), on_line);
   shown = true;
   ended = false;
@@ -47,7 +95,10 @@ static int start(lua_State *L) {
 /* read() -> false while the line is not finished, the line, or nil at the end of input */
 static int read_key(lua_State *L) {
   completing = L;
-  rl_callback_read_char();
+  if (pasting)
+    read_paste();
+  else
+    rl_callback_read_char();
   completing = NULL;
   if (!ended) {
     lua_pushboolean(L, 0);
@@ -96,6 +147,7 @@ static int show(lua_State *L) {
 static int drop(lua_State *L) {
   const char *prompt = luaL_checkstring(L, 1);
   if (!shown) return 0;
+  pasting = false;
   rl_callback_sigcleanup();
   rl_point = rl_end;
   rl_redisplay();
@@ -222,6 +274,8 @@ int luaopen_repl_editor(lua_State *L) {
   rl_completion_word_break_hook = word_breaks;
   rl_completion_display_matches_hook = show_words;
   rl_variable_bind("page-completions", "off");
+  rl_bind_keyseq_in_map("\\e[200~", begin_paste, emacs_standard_keymap);
+  rl_bind_keyseq_in_map("\\e[200~", begin_paste, vi_insertion_keymap);
   using_history();
   if (tcgetattr(STDIN_FILENO, &cooked) == 0) pumpsh_before_death = give_terminal_back;
   luaL_newlib(L, functions);

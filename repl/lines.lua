@@ -7,6 +7,7 @@ local text = require "repl.text"
 local lines = {}
 
 local most_words = 100 -- that the tab key shows
+local most_undone = 1000
 
 local prompt = ""
 local chars, cursor = {}, 0   -- what is typed, and how many characters stand before the cursor
@@ -14,14 +15,21 @@ local pending = ""            -- bytes of a key that has not all come
 local pasted                  -- what came of a paste that goes on
 local history, recalled, kept = {}, nil, nil -- which entry is shown, and what was typed before
 local yanked = {}
+local changes = {}            -- what was typed before each change, and where the cursor stood
+local search                  -- what Ctrl-R looks for, and which entry it has come to
 local completer
 local is_shown, row = false, 0 -- which row of the screen the cursor is in, from the prompt on
 
 ---- The screen ----------------------------------------------------------------------------------
 
+local function head()
+  if not search then return prompt end
+  return string.format("(%ssearch) %s: ", search.failed and "failed " or "", text.safe(search.text))
+end
+
 -- Where the cursor is behind so many characters.
 local function place(count, columns)
-  local before = text.width(prompt)
+  local before = text.width(head())
   local at_row, column = before // columns, before % columns
   for i = 1, count do
     local width = text.width(chars[i])
@@ -53,7 +61,7 @@ local function draw(before)
   local typed = table.concat(chars):gsub("\n", "\r\n")
   -- A terminal goes to the next row only with the next character.
   local wrap = last_column == 0 and last_row > 0 and chars[#chars] ~= "\n" and "\r\n" or ""
-  io.stdout:write(before or clear(), prompt, typed, wrap, up(last_row - at_row), "\r",
+  io.stdout:write(before or clear(), head(), typed, wrap, up(last_row - at_row), "\r",
     column > 0 and "\27[" .. column .. "C" or "")
   io.stdout:flush()
   row = at_row
@@ -118,6 +126,75 @@ local function recall(step)
   cursor = #chars
 end
 
+-- Exchanges the characters around the cursor, at the end of the line the last two.
+local function transpose()
+  local at = math.min(cursor, #chars - 1)
+  if at < 1 then return end
+  chars[at], chars[at + 1] = chars[at + 1], chars[at]
+  cursor = at + 1
+end
+
+---- Undoing -------------------------------------------------------------------------------------
+
+-- Keeps what was before a key, where that changed something. Characters typed one after the other
+-- are one change.
+local function note_change(before, at, is_typed)
+  local last = changes[#changes]
+  if table.concat(chars) == before then return end
+  if not (is_typed and last and last.typed_to == at) then
+    changes[#changes + 1] = { line = before, cursor = at }
+    if #changes > most_undone then table.remove(changes, 1) end
+  end
+  changes[#changes].typed_to = is_typed and cursor or nil
+end
+
+local function undo()
+  local change = table.remove(changes)
+  if change then chars, cursor = characters(change.line), change.cursor end
+end
+
+---- Searching the history -----------------------------------------------------------------------
+
+-- Goes to the last entry up to this one that holds what is looked for.
+local function look(from)
+  for at = from, 1, -1 do
+    local first = history[at]:find(search.text, 1, true)
+    if first then
+      chars, cursor = characters(history[at]), #characters(history[at]:sub(1, first - 1))
+      search.at, search.failed = at, false
+      return
+    end
+  end
+  search.failed = true
+end
+
+local function start_search()
+  search = { text = "", at = #history + 1, line = table.concat(chars), cursor = cursor }
+end
+
+-- A key while one searches. false: it ends the search, and is to do what it does elsewhere.
+local function search_key(key)
+  if key == "\18" then
+    look(search.at - 1)
+  elseif key == "\8" or key == "\127" then
+    search.text = table.concat(characters(search.text), "", 1, math.max(0,
+      #characters(search.text) - 1))
+    look(#history)
+  elseif not key:find("^[%z\1-\31]") then
+    search.text = search.text .. key
+    look(math.min(search.at, #history))
+  else
+    if key == "\7" then
+      chars, cursor = characters(search.line), search.cursor
+    elseif search.at <= #history then
+      recalled, kept = search.at, search.line
+    end
+    search = nil
+    return key == "\7"
+  end
+  return true
+end
+
 ---- The tab key ---------------------------------------------------------------------------------
 
 local function common_start(words)
@@ -176,6 +253,9 @@ local keys = {
   ["\16"] = function() recall(-1) end,
   ["\14"] = function() recall(1) end,
   ["\12"] = function() draw("\27[H\27[2J") end,
+  ["\18"] = start_search,
+  ["\20"] = transpose,
+  ["\31"] = undo,
   ["\9"] = complete,
   ["\27b"] = function() cursor = word_left() end,
   ["\27f"] = function() cursor = word_right() end,
@@ -189,7 +269,7 @@ for same, as in pairs {
   ["\27[D"] = "\2", ["\27[H"] = "\1", ["\27[F"] = "\5", ["\27[1~"] = "\1", ["\27[4~"] = "\5",
   ["\27[7~"] = "\1", ["\27[8~"] = "\5", ["\27OA"] = "\16", ["\27OB"] = "\14", ["\27OC"] = "\6",
   ["\27OD"] = "\2", ["\27OH"] = "\1", ["\27OF"] = "\5", ["\27[1;5C"] = "\27f",
-  ["\27[1;5D"] = "\27b",
+  ["\27[1;5D"] = "\27b", ["\27[1;3C"] = "\27f", ["\27[1;3D"] = "\27b", ["\27\8"] = "\27\127",
 } do
   keys[same] = keys[as]
 end
@@ -210,7 +290,9 @@ local function take_pasted(byte)
   local whole = pasted:match("^(.*)\27%[201~$")
   if not whole then return end
   pasted = nil
+  local before, at = table.concat(chars), cursor
   insert((whole:gsub("\r\n?", "\n"):gsub("\t", " "):gsub("[%z\1-\9\11-\31\127]", "")))
+  note_change(before, at)
   draw()
 end
 
@@ -218,7 +300,7 @@ end
 
 function lines.start(new_prompt)
   prompt, chars, cursor, pending, pasted = new_prompt, {}, 0, "", nil
-  recalled, tried, row, is_shown = nil, nil, 0, true
+  recalled, tried, search, changes, row, is_shown = nil, nil, nil, {}, 0, true
   system.raw(true)
   draw("\27[?2004h")
 end
@@ -241,14 +323,17 @@ function lines.read()
   if is_unfinished(pending) then return false end
   local key = pending
   pending = ""
+  if search and search_key(key) then
+    draw()
+    return false
+  end
   if key == "\r" or key == "\n" then return finish(table.concat(chars)) end
   if key == "\4" and #chars == 0 then return finish(nil) end
   if key ~= "\9" then tried = nil end
-  if keys[key] then
-    keys[key]()
-  elseif not key:find("^[%z\1-\31]") and utf8.len(key) then
-    insert(key)
-  end
+  local before, at = table.concat(chars), cursor
+  local is_typed = not keys[key] and not key:find("^[%z\1-\31]") and utf8.len(key) ~= nil
+  if is_typed then insert(key) elseif keys[key] then keys[key]() end
+  if key ~= "\31" then note_change(before, at, is_typed) end
   draw()
   return false
 end
@@ -272,6 +357,7 @@ function lines.drop(new_prompt)
   draw()
   io.stdout:write("^C\r\n")
   prompt, chars, cursor, pending, pasted, recalled, row = new_prompt, {}, 0, "", nil, nil, 0
+  search, changes = nil, {}
   draw()
 end
 

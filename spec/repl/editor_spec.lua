@@ -5,6 +5,10 @@ local support = terminal.support
 local key, look, shows, ends = terminal.key, terminal.look, terminal.shows, terminal.ends
 local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
 
+local function ends_with(text)
+  look(function(view) return view:sub(-#text) == text end)
+end
+
 local function specs_of(editor)
   setup(terminal.setup)
   teardown(support.clean)
@@ -30,6 +34,12 @@ local function specs_of(editor)
       { "one two", "M-b", "C-u", "two" },
       { "one two", "C-w", "C-a", "C-y", "twoone" },
       { "日本é", "Left", "BSpace", "日é" },
+      { "abdc", "C-t", "abcd" },
+      { "acb", "Left", "C-t", "d", "abcd" },
+      { "one two", "C-w", "C-_", "one two" },
+      { "one", "C-a", "x", "C-_", "one" },
+      { "one", "C-u", "two", "C-_", "C-_", "one" },
+      { "one two", "C-a", "M-d", "C-e", "!", "C-_", "C-_", "one two" },
     } do
       for i = 1, #case - 1 do
         if case[i]:find("^[CM]%-.$") or case[i]:find("^%u%a+$") then key(case[i])
@@ -39,6 +49,52 @@ local function specs_of(editor)
       key("C-e", "C-u")
       ends(prompt)
     end
+  end)
+
+  it("is searched for in what was typed before", function()
+    open()
+    for _, text in ipairs { "'the first pony'", "'another one'", "'the second pony'" } do
+      line(text)
+    end
+    typed "half"
+    key "C-r"
+    terminal.send "pony"
+    ends_with ": 'the second pony'"
+    key "C-r"
+    ends_with ": 'the first pony'"
+    key "C-g"
+    ends(prompt .. " half")
+    key "C-r"
+    terminal.send "firz"
+    key "BSpace"
+    ends_with ": 'the first pony'"
+    key("C-e", "BSpace", "BSpace")
+    terminal.send "ies'"
+    ends(prompt .. " 'the first ponies'")
+    key "Enter"
+    shows '\n"the first ponies"\n'
+    key "C-r"
+    terminal.send "other"
+    key "Enter"
+    look(function(view) return select(2, view:gsub('\n"another one"\n', "")) == 2 end)
+    key "C-r"
+    terminal.send "nothing like it"
+    key "C-c"
+    ends(prompt)
+  end)
+
+  it("goes on after a paste that never ends", function()
+    open()
+    line "\\tail news"
+    line "function tell() for _ = 1, 3 do pump.sleep(1) conn:publish_event('news', 'T') end end"
+    line "x = pump.spawn(tell)"
+    typed "before "
+    key("Escape", "[", "2", "0", "0", "'~'")
+    terminal.send "pasted"
+    shows "news@2"
+    key "C-c"
+    ends_with("^C\n" .. prompt)
+    assert.matches("\n2\n", line "1 + 1")
   end)
 
   it("continues a line, and recalls it whole", function()
