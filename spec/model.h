@@ -77,11 +77,12 @@ static inline model_written model_refuse(PumpTcp__OperationResult result, int64_
   return (model_written){.result = result, .version = version};
 }
 
+/* Of events with one id the first counts. -1: there is none. */
 static inline int64_t model_number_of(const model_stream *stream, uint64_t id) {
-  int64_t number = stream->count - 1;
-  while (number >= 0 && stream->events[number].id != id)
-    number--;
-  return number;
+  for (int64_t number = 0; number < stream->count; number++) {
+    if (stream->events[number].id == id) return number;
+  }
+  return -1;
 }
 
 /* The same write again, if its ids stand in the stream: right behind the version that was

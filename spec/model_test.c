@@ -286,7 +286,7 @@ static void step(void);
 static void transact(void) {
   uint64_t ids[MAX_EVENTS];
   model_stream *stream = &at.streams[dice(STREAMS)];
-  int64_t expected = any_version(stream->count - 1);
+  int64_t expected = any_version_of_old(stream->count - 1);
   int count = any_ids(stream, ids, &expected);
   if (count == 0) return;
   at.counts[TRANSACTION]++;

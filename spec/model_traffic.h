@@ -152,6 +152,12 @@ static int64_t any_version(int64_t last) {
   return chance < 8 || last < 1 ? last : dice((int)last + 3) - 1;
 }
 
+/* Deletions and transactions know no StreamExists: servers take it for a bad request. */
+static int64_t any_version_of_old(int64_t last) {
+  int64_t version = any_version(last);
+  return version == PUMP_STREAM_EXISTS ? PUMP_ANY : version;
+}
+
 /* Ids of a write: new ones, those of one that was done, or some of each. Retries are of what can
  * still be read: what can't may be gone. */
 static int any_ids(const model_stream *stream, uint64_t *ids, int64_t *expected) {
@@ -160,8 +166,10 @@ static int any_ids(const model_stream *stream, uint64_t *ids, int64_t *expected)
   if (!stream->is_gone && !model_is_hidden(stream) && left > 0 && dice(5) == 0) {
     int64_t from = first + dice((int)left);
     old = (int)(stream->count - from < count ? stream->count - from : count);
-    for (int i = 0; i < old; i++)
+    for (int i = 0; i < old; i++) {
       ids[i] = stream->events[from + i].id;
+      if (model_number_of(stream, ids[i]) < first) old = i;
+    }
     if (dice(2) == 0) *expected = from - 1;
     if (dice(3) > 0) count = old;
   }
@@ -251,7 +259,7 @@ static void ask_delete(peer *from, model_stream *stream) {
   model_user who = any_user();
   bool is_open = !stream->metadata.ops_read && !stream->metadata.ops_write;
   bool for_ever = is_open && dice(8) == 0;
-  int64_t expected = any_version(stream->count - 1);
+  int64_t expected = any_version_of_old(stream->count - 1);
   pump_tcp_correlation id;
   question *asked = ask(from, REMOVE, PUMP_TCP_DELETE_STREAM_COMPLETED, who, &id);
   asked->stream = stream;
