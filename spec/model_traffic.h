@@ -209,7 +209,8 @@ static model_metadata any_metadata(const model_stream *stream, char text[96]) {
   switch (dice(7)) {
   case 0:
     metadata.is_void = stream->floor == 0;
-    if (metadata.is_void) more = ",\"$maxCount\":0";
+    /* A 0 is as if it were not there. */
+    more = metadata.is_void ? ",\"$maxCount\":\"5\"" : ",\"$maxCount\":0";
     break;
   case 1: more = ",\"mine\":[1,2],\"$maxAge\":36000"; break;
   case 2:
