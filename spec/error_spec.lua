@@ -32,6 +32,39 @@ describe("an error", function()
   end)
 end)
 
+describe("an error in a task", function()
+  it("reaches <close> variables as it is", function()
+    local pump = require "pump"
+    local told
+    for _, err in ipairs { errors.new("timeout"), "over", 42 } do
+      local task = pump.spawn(function()
+        local guard <close> = setmetatable({}, { __close = function(_, why) told = why end })
+        error(err, guard and 0)
+      end)
+      local _, joined = task:join()
+      assert.equal(err, joined)
+      assert.equal(err, told)
+    end
+  end)
+
+  it("tells how many events a generator had written", function()
+    local pump = require "pump"
+    local conn <close> = helper.connect()
+    local stream = helper.stream()
+    local task = pump.spawn(function()
+      return conn:publish(stream, function()
+        pump.sleep(0.001)
+        return pump.new_event("t")
+      end)
+    end)
+    helper.wait_until(function() return #(conn:get(stream) or {}) > 5 end)
+    task:cancel()
+    local _, err = task:join()
+    assert.equal("cancelled", err.code)
+    assert.is_true(err.count > 5)
+  end)
+end)
+
 describe("a misuse", function()
   it("is told with the place of the caller", function()
     helper.misuses("a pony expected, got nil",

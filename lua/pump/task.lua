@@ -16,14 +16,16 @@ task_class.__name = "pump.task"
 local count = 0 -- of the tasks that have not ended
 local names = 0
 
-local function with_traceback(err)
-  local traceback = debug.traceback(nil, 2)
-  if errors.is(err) then err.traceback = err.traceback or traceback end
-  return { value = err, traceback = traceback }
+-- The error stays what it is: those who close <close> variables are told of it, too.
+local function keep_traceback(err)
+  local task = scheduler.running()
+  task.traceback = debug.traceback(nil, 2)
+  if errors.is(err) then err.traceback = err.traceback or task.traceback end
+  return err
 end
 
 local function body(fn, ...)
-  return xpcall(fn, with_traceback, ...)
+  return xpcall(fn, keep_traceback, ...)
 end
 
 -- What was spawned together: by a pump.run (driven), or by no task at all (root).
@@ -54,10 +56,9 @@ local function finish(task, ok, ...)
     task.status = "done"
     task.results = table.pack(...)
   else
-    local failure = ...
-    failure.task = task
-    task.failure = failure
-    task.status = failure.value == task.cancelled and task.cancelled and "cancelled" or "failed"
+    local value = ...
+    task.failure = { task = task, value = value, traceback = task.traceback or "" }
+    task.status = task.cancelled and value == task.cancelled and "cancelled" or "failed"
   end
   local joined = next(task.joiners) ~= nil
   for joiner in pairs(task.joiners) do
@@ -71,9 +72,9 @@ local function finish(task, ok, ...)
 end
 
 local function fail(task, value)
-  local failure = { value = value, traceback = debug.traceback(task.co) }
+  task.traceback = debug.traceback(task.co)
   coroutine.close(task.co)
-  finish(task, false, failure)
+  finish(task, false, value)
 end
 
 local function stray_yield(task)
@@ -89,7 +90,8 @@ function task_class.__stopped(task, ok, first, ...)
     if ok then
       finish(task, first, ...)
     else -- not even xpcall could be run
-      finish(task, false, { value = first, traceback = debug.traceback(task.co) })
+      task.traceback = debug.traceback(task.co)
+      finish(task, false, first)
     end
   elseif first == scheduler.WAIT then
     task.status = "waiting"
@@ -131,7 +133,7 @@ local function cancel(task, why)
   local message = why and tostring(why) or task.name .. " was cancelled"
   task.cancelled = errors.new("cancelled", message)
   if task.status == "ready" then
-    finish(task, false, { value = task.cancelled, traceback = "" })
+    finish(task, false, task.cancelled)
   else
     wake(task)
   end
