@@ -45,6 +45,8 @@ describe("text", function()
     assert.equal("999", text.count(999))
     assert.equal("1,000", text.count(1000))
     assert.equal("1,234,567", text.count(1234567))
+    assert.equal("12,345,678", text.count(12345678))
+    assert.equal("1,234,567,890", text.count(1234567890))
   end)
 
   it("finds what was meant", function()
