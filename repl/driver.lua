@@ -111,7 +111,7 @@ end
 -- The next line without its end, or nil.
 function driver.read_line()
   while true do
-    local line, stop = rest:match("([^\n]*)\n()", read_at)
+    local line, stop = rest:match("^([^\n]*)\n()", read_at)
     if line then
       read_at = stop
       return line

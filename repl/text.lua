@@ -59,9 +59,8 @@ end
 
 -- 1234567 as 1,234,567.
 function text.count(n)
-  local digits = tostring(n):reverse():gsub("(%d%d%d)(%d)", "%1,%2")
-  while digits:find("%d%d%d%d") do digits = digits:gsub("(%d%d%d)(%d)", "%1,%2") end
-  return (digits:reverse())
+  local grouped = tostring(n):reverse():gsub("%d%d%d", "%0,"):reverse()
+  return (grouped:gsub("^,", ""))
 end
 
 -- Seconds as people say them.

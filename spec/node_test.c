@@ -344,6 +344,44 @@ static void test_crowd(node_child *child) {
     node_peer_close(&peers[i]);
 }
 
+/* Where the page of $all behind that position goes on, as admin sees it; false where none came. */
+static bool next_of_all(node_peer *peer, int64_t commit, int64_t prepare, int64_t next[2]) {
+  uint8_t body[64];
+  static const pump_tcp_correlation id = {{8}};
+  uint8_t *end = pump_pb_put_number(body, 1, (uint64_t)commit);
+  end = pump_pb_put_number(end, 2, (uint64_t)prepare);
+  end = pump_pb_put_number(end, 3, 100);
+  pump_tcp_frame frame;
+  if (!node_peer_send(peer, PUMP_TCP_READ_ALL_FORWARD, &id, "admin", "changeit",
+                      (pump_bytes){(char *)body, (size_t)(end - body)}) ||
+      !node_peer_receive(peer, &frame))
+    return false;
+  ProtobufCMessage *message = pump_tcp_unpack(frame.command, frame.payload);
+  if (!message) return false;
+  const PumpTcp__ReadAllEventsCompleted *got = (const void *)message;
+  next[0] = got->next_commit_position;
+  next[1] = got->next_prepare_position;
+  pump_tcp_unpack_free(message);
+  return true;
+}
+
+/* As node.jsonl and photonpump.jsonl have it, at positions of their servers. */
+static void test_end_of_all(void) {
+  pump_node_options options = options_of(NULL);
+  node_child child = node_child_start(&options);
+  node_peer peer;
+  int64_t first[2] = {-1, -1}, same[2] = {-1, -1}, behind[2] = {-1, -1};
+  node_peer_connect(&peer, child.port);
+  tap_ok(next_of_all(&peer, 0, 0, first) && first[0] > 0 && first[1] == 0 &&
+             next_of_all(&peer, first[0], first[1], same) && same[0] == first[0] && same[1] == 0,
+         "the end of $all goes on where it was asked for (%lld, %lld)", (long long)same[0],
+         (long long)same[1]);
+  tap_ok(next_of_all(&peer, first[0], first[0], behind) && behind[1] == first[0],
+         "whatever prepare position that has");
+  node_peer_close(&peer);
+  tap_ok(node_child_stop(&child), "it ends with nothing open");
+}
+
 static void test_like_4(void) {
   pump_node_options options = options_of(NULL);
   options.like = "4.1";
@@ -530,6 +568,7 @@ int main(void) {
   test_scavenges(&child);
   test_options(&child);
   tap_ok(node_child_stop(&child), "after all that it ends with nothing open");
+  test_end_of_all();
   test_like_4();
   test_strangers();
   test_owner();

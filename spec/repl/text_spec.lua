@@ -45,6 +45,8 @@ describe("text", function()
     assert.equal("999", text.count(999))
     assert.equal("1,000", text.count(1000))
     assert.equal("1,234,567", text.count(1234567))
+    assert.equal("12,345,678", text.count(12345678))
+    assert.equal("1,234,567,890", text.count(1234567890))
   end)
 
   it("finds what was meant", function()
@@ -187,6 +189,17 @@ describe("json_text", function()
 end)
 
 describe("base64", function()
+  it("is whole where it is long", function()
+    local bytes = {}
+    for i = 1, 10000 do bytes[i] = string.char(i * 7 % 256) end
+    bytes = table.concat(bytes)
+    for _, size in ipairs { 3071, 3072, 3073, 3074, 6143, 6145, 10000 } do
+      local encoded = base64.encode(bytes:sub(1, size))
+      assert.equal((size + 2) // 3 * 4, #encoded)
+      assert.equal(bytes:sub(1, size), base64.decode(encoded))
+    end
+  end)
+
   it("knows the vectors of RFC 4648", function()
     local vectors = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
       fooba = "Zm9vYmE=", foobar = "Zm9vYmFy" }

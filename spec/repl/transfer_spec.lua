@@ -94,6 +94,14 @@ describe("export | import", function()
     end
   end)
 
+  it("reads long lines one after another", function()
+    local line = '{"type":"t","data":"' .. ("x"):rep(3000000) .. '"}\n'
+    local began = os.time()
+    assert.equal('{"stream":"s","imported":3}\n',
+      fine(run({ "-q", "import", "s" }, { input = line .. line .. line })).out)
+    assert.is_true(os.time() - began < 20 * support.slow)
+  end)
+
   it("takes a line as it comes where others with ids are there", function()
     local store = "file:" .. support.path(".db")
     fine(run({ "-u", store, "import", "s" }, { input = lines(1, 3) }))

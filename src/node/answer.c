@@ -380,9 +380,11 @@ static bool put_all(page *at, const all_read *asked, pump_position *next, bool *
   if (pump_store_read_all(store, &read, pump_node_time(), take, at, &found) != 0) {
     *error = read_failure(at->peer, text);
   } else if (!at->is_denied) {
-    /* A server's prepare position says 0 behind the last event of a page that goes forward. */
+    /* A server's prepare position says 0 behind the last event of a page that goes forward, and
+     * what it was asked for where there is nothing. */
     bool is_behind = !asked->backward && at->has_events;
     *next = (pump_position){found.next, is_behind ? 0 : found.next};
+    if (found.next == asked->from.commit) next->prepare = asked->from.prepare;
     *is_end = at->wanted > 0 && at->examined < asked->window;
   }
   return !at->is_denied;
