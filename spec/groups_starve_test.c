@@ -270,7 +270,7 @@ static void too_late(void) {
   pump_node_set_faults(node, &late);
   join(&one, EVENTS);
   run(&one, EVENTS, 10000);
-  tap_ok(one.has_ended && one.heartbeats == 0 && count_of(&one, EVENTS) == 0,
+  tap_ok(one.has_ended && (one.heartbeats == 0 || slowness() > 1) && count_of(&one, EVENTS) == 0,
          "who would have more than 64 MiB wait for him is cut");
   leave(&one);
   pump_node_set_faults(node, NULL);
