@@ -14,6 +14,7 @@ typedef struct chaos_group {
   uint8_t *seen;    /* by event number: how often it came */
   uint16_t *taken;  /* and in which life of the node its ack was taken, 0: in none */
   int32_t *retries; /* and how often it had been sent again by then */
+  uint16_t *nacked; /* and in which it was to come again, whatever else was said of it */
   int64_t next;     /* the first that has not come */
 } chaos_group;
 
@@ -62,9 +63,11 @@ static void chaos_answered(pump_client *client, const pump_result *result, void 
   chaos_took(result, "a question");
   bool is_same = self->asked_losses == self->losses && self->asked_life == chaos.lives;
   for (size_t i = 0; is_same && result->status == 0 && i < self->asked_about; i++) {
-    if (chaos_now() - self->acks[i].at > GIVEN_UP_AFTER / 6) continue;
-    self->group->taken[self->acks[i].number] = (uint16_t)chaos.lives;
-    self->group->retries[self->acks[i].number] = self->acks[i].retries;
+    const chaos_ack *ack = &self->acks[i];
+    if (chaos_now() - ack->at > GIVEN_UP_AFTER / 6) continue;
+    if (self->group->nacked[ack->number] == chaos.lives) continue;
+    self->group->taken[ack->number] = (uint16_t)chaos.lives;
+    self->group->retries[ack->number] = ack->retries;
     chaos_counts.taken++;
   }
   chaos_forget_acks(self, self->asked_about);
@@ -114,6 +117,7 @@ static void chaos_answer(chaos_consumer *self, const pump_event *event) {
   unsigned what = chaos.is_troubled ? dice(40) : 2;
   if (what == 0) return;
   if (what == 1) {
+    self->group->nacked[event->record->number] = (uint16_t)chaos.lives;
     pump_consumer_nack(self->consumer, &id, 1, PUMP_NACK_RETRY, pump_bytes_of("once more"));
     return;
   }
@@ -194,9 +198,10 @@ static void chaos_make_groups(void) {
     group->seen = calloc(MOST_EVENTS, sizeof *group->seen);
     group->taken = calloc(MOST_EVENTS, sizeof *group->taken);
     group->retries = calloc(MOST_EVENTS, sizeof *group->retries);
+    group->nacked = calloc(MOST_EVENTS, sizeof *group->nacked);
     group->next = 0;
     settings.strategy = group->strategy;
-    if (!group->seen || !group->taken || !group->retries ||
+    if (!group->seen || !group->taken || !group->retries || !group->nacked ||
         pump_client_create_group(chaos.clients[0], pump_bytes_of(group->name),
                                  chaos_name(group->stream), &settings, NULL, chaos_group_made,
                                  NULL) != 0)
@@ -253,6 +258,7 @@ static void chaos_stop_consumers(void) {
     free(chaos_groups[i].seen);
     free(chaos_groups[i].taken);
     free(chaos_groups[i].retries);
+    free(chaos_groups[i].nacked);
   }
 }
 

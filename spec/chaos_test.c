@@ -43,8 +43,11 @@ static bool run_until(bool (*holds)(void), unsigned patience) {
   uv_timer_t tick;
   uv_timer_init(&chaos.loop, &tick);
   uv_timer_start(&tick, on_tick, 5, 5);
-  while (!holds() && chaos_now() - start < patience)
+  while (!holds() && chaos_now() - start < patience) {
+    chaos.turn_began = chaos_now();
     uv_run(&chaos.loop, UV_RUN_ONCE);
+    chaos_turn_ended();
+  }
   uv_close((uv_handle_t *)&tick, NULL);
   uv_run(&chaos.loop, UV_RUN_NOWAIT);
   return holds();
@@ -351,8 +354,8 @@ static void report(unsigned seconds) {
          chaos.relay.connections + chaos.other.connections, at.stalls, at.faults, at.drops,
          at.kills);
   printf("# %u events came to %d subscriptions, which began again %u times and told of %u gaps; "
-         "the longest answer took %u ms\n",
-         chaos.events, READERS, chaos.resumed, chaos.gaps, chaos.longest);
+         "the longest answer took %u ms, the longest turn of the loop %u\n",
+         chaos.events, READERS, chaos.resumed, chaos.gaps, chaos.longest, chaos.longest_turn);
   printf("# %d consumers of %d groups acked %u events, of which the node took %u for sure; %u came "
          "again\n",
          CONSUMERS, GROUPS, chaos_counts.acked, chaos_counts.taken, chaos_counts.again);

@@ -35,7 +35,7 @@ typedef struct peer {
   pump_buffer out;
   size_t sent;            /* of that */
   unsigned times[EVENTS]; /* how often each event came */
-  unsigned confirmed;
+  unsigned heartbeats;    /* that it was asked for */
 } peer;
 
 /* ---- The wire ----------------------------------------------------------------------------- */
@@ -63,7 +63,7 @@ static void take(peer *it) {
        at += size) {
     pump_tcp_frame frame;
     pump_tcp_frame_at(it->space + at, &frame);
-    it->confirmed += frame.command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_CONFIRMATION;
+    it->heartbeats += frame.command == PUMP_TCP_HEARTBEAT_REQUEST;
     if (frame.command != PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED) continue;
     ProtobufCMessage *message = pump_tcp_unpack(frame.command, frame.payload);
     if (!message) continue;
@@ -200,11 +200,11 @@ static bool end(void) {
 }
 
 /* The next consumer gets all but what was acknowledged or parked. */
-static bool gets_the_rest(unsigned events, size_t size, unsigned settled) {
+static bool gets_the_rest(unsigned events, bool are_there, unsigned settled) {
   peer next;
   if (!come(&next, 2)) return false;
   create(&next);
-  write_events(&next, events, size);
+  if (!are_there) write_events(&next, events, 20);
   join(&next, EVENTS);
   for (unsigned i = 0; i < settled; i++)
     next.times[i] = 1;
@@ -237,7 +237,7 @@ static bool live_through(long at) {
   leave(&one);
   run(&two, 6, 5);
   leave(&two);
-  is_there = is_there && gets_the_rest(6, 20, 2);
+  is_there = is_there && gets_the_rest(6, false, 2);
   return end() && is_there;
 }
 
@@ -270,11 +270,11 @@ static void too_late(void) {
   pump_node_set_faults(node, &late);
   join(&one, EVENTS);
   run(&one, EVENTS, 10000);
-  tap_ok(one.has_ended && count_of(&one, EVENTS) == 0,
+  tap_ok(one.has_ended && (one.heartbeats == 0 || slowness() > 1) && count_of(&one, EVENTS) == 0,
          "who would have more than 64 MiB wait for him is cut");
   leave(&one);
   pump_node_set_faults(node, NULL);
-  tap_ok(gets_the_rest(EVENTS, LARGE, 0), "and the next one gets all of it");
+  tap_ok(gets_the_rest(EVENTS, true, 0), "and the next one gets all of it");
   tap_ok(end(), "the node ends with nothing open");
 }
 
