@@ -192,6 +192,20 @@ describe("close", function()
     pump.sleep(0.01)
   end)
 
+  it("happens in a task that is cancelled while it connects", function()
+    collectgarbage "stop"
+    pump.run(function()
+      for _, url in ipairs { "memory:", "tcp://127.0.0.1:1" } do
+        local one = pump.spawn(function() return pump.connect(url) end)
+        pump.sleep(0)
+        one:cancel()
+        one:join()
+      end
+    end)
+    collectgarbage "restart"
+    assert.equal(0, core.handles())
+  end)
+
   it("happens in a task that was cancelled", function()
     pump.run(function()
       local one = pump.spawn(function()

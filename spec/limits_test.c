@@ -104,7 +104,8 @@ static void who_takes_nothing_is_left(void) {
   lost = 0;
   server.write.data = &written;
   uv_write(&server.write, (uv_stream_t *)server.peer, &bytes, 1, on_flooded);
-  fake_until(&loop, &lost, 1);
+  for (int i = 0; i < 12 && lost == 0; i++) /* a busy machine takes its time for so much */
+    fake_until(&loop, &lost, 1);
   tap_ok(lost == 1 && strstr(words, "takes nothing"), "who goes on and takes nothing is left: %s",
          words);
   close_all(client);

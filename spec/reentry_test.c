@@ -16,9 +16,22 @@
 #define CALLBACKS(XX)                                                                              \
   XX(CONNECT)                                                                                      \
   XX(PING)                                                                                         \
-  XX(APPEND) XX(READ) XX(FAILED) XX(OPEN) XX(CONNECTED) XX(DISCONNECTED) XX(RECONNECTING)          \
-      XX(CLOSED) XX(EVENTS) XX(LIVE) XX(GAP) XX(ENDED) XX(PUSHED) XX(CONSUMING) XX(LOST)           \
-          XX(DROPPED)
+  XX(APPEND)                                                                                       \
+  XX(READ)                                                                                         \
+  XX(FAILED)                                                                                       \
+  XX(OPEN)                                                                                         \
+  XX(CONNECTED)                                                                                    \
+  XX(DISCONNECTED)                                                                                 \
+  XX(RECONNECTING)                                                                                 \
+  XX(CLOSED)                                                                                       \
+  XX(EVENTS)                                                                                       \
+  XX(LIVE)                                                                                         \
+  XX(GAP)                                                                                          \
+  XX(ENDED)                                                                                        \
+  XX(PUSHED)                                                                                       \
+  XX(CONSUMING)                                                                                    \
+  XX(LOST)                                                                                         \
+  XX(DROPPED)
 #define XX(name) name,
 enum { CALLBACKS(XX) MANY };
 #undef XX

@@ -378,16 +378,23 @@ function M.client(url, given)
   return new(settings)
 end
 
+-- What becomes of a connection that nobody has got: the task may be cancelled while it is made.
+local attempt_class = {
+  __close = function(attempt)
+    if attempt.conn then attempt.conn:close() end
+  end,
+}
+
 -- A client that is, or nil and why it could not be.
 function M.connect(url, given)
   local settings, err = settings_of(url, given, "connect")
   if not settings then return nil, err end
-  local conn = new(settings)
-  local ok
-  ok, err = conn:connect()
-  if ok then return conn end
-  conn:close()
-  return nil, err
+  local attempt <close> = setmetatable({ conn = new(settings) }, attempt_class)
+  local conn
+  conn, err = attempt.conn:connect()
+  if not conn then return nil, err end
+  attempt.conn = nil
+  return conn
 end
 
 return M
