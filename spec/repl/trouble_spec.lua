@@ -55,14 +55,15 @@ end)
 describe("a refusal of the store that is built in", function()
   it("names the file", function()
     local path = support.path(".db")
-    fails(2, "^pumpsh: not_authenticated: could not open " .. path:gsub("%p", "%%%0")
+    fails(3, "^pumpsh: not_authenticated: could not open " .. path:gsub("%p", "%%%0")
       .. ": the server refused the credentials",
       run({ "-u", "file:" .. path, "--user", "derpy", "ping" }, { env = { "PUMP_PASSWORD=x" } }))
   end)
 
   it("says once what is not supported", function()
     fails(3, "^pumpsh: not_supported: filters take EventStore 20.6 or newer %(",
-      run { "-u", "memory:?like=5.0", "-e", "for _ in conn:iter_all { exclude_system = true } do end" })
+      run { "-u", "memory:?like=5.0", "-e",
+        "for _ in conn:iter_all { exclude_system = true } do end" })
   end)
 end)
 
