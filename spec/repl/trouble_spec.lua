@@ -159,6 +159,18 @@ describe("a full disk", function()
   end)
 end)
 
+describe("a reader that is slow", function()
+  it("keeps no task waiting, and gets all", function()
+    local result = run({}, { shell = [[
+      "$PUMPSH" -q -e 'local function mark() pump.sleep(0.2) io.open(os.getenv "MARK", "w") end
+        pump.spawn(mark) for i = 1, 1e5 do print(i) end io.write("the end")' |
+      { while [ ! -e "$MARK" ]; do sleep 0.05; done; tail -c 14; }]],
+      env = { "MARK=" .. support.path() } })
+    assert.equal("", result.err)
+    assert.equal("100000\nthe end", result.out:sub(-14))
+  end)
+end)
+
 describe("arguments that make no sense", function()
   for name, case in pairs {
     ["a missing one"] = { { "event", "s" }, "^pumpsh: event: NUMBER is missing %(pumpsh event " },
