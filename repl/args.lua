@@ -65,13 +65,21 @@ function args.usage(spec)
   return table.concat(pieces, " ")
 end
 
+local most_options = 5
+
+-- The same as a remark: where the options are many, only that there are some.
+function args.brief_usage(spec)
+  if #(spec.options or {}) <= most_options then return args.usage(spec) end
+  return args.usage { name = spec.name, arguments = spec.arguments } .. " [options]"
+end
+
 local function find_option(spec, word)
   local names = {}
   for _, option in ipairs(spec.options or {}) do
     if word == "--" .. option[1] or (option.short and word == "-" .. option.short) then
       return option
     end
-    names[#names + 1] = "--" .. option[1]
+    if option[1]:sub(1, 1) == word:sub(3, 3) then names[#names + 1] = "--" .. option[1] end
   end
   local near = text.near(word, names)
   return nil, string.format("there is no option %s%s", text.safe(word),
@@ -91,7 +99,7 @@ local function check(option, value)
   elseif option.number then
     local number = tonumber(value)
     if not number or number <= 0 or number ~= number or number == math.huge then
-      return nil, string.format("--%s wants a number of seconds, not \"%s\"", option[1],
+      return nil, string.format("--%s wants a number of seconds above 0, not \"%s\"", option[1],
         text.safe(value))
     end
     return number

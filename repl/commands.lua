@@ -283,10 +283,17 @@ function commands.run(command, session, given, shell)
   programs.paged(session.out, is_paged, function() command.run(session, given, shell) end)
 end
 
+local elsewhere = {
+  shell = "%s is a command of its own: pumpsh %s",
+  cli = "%s works in the shell only: pumpsh, then \\%s",
+}
+
 -- The command of that name; or nil and what to say, with the nearest name.
 function commands.find(name, where)
   for _, command in ipairs(commands.list) do
-    if command.name == name and (not command.only or command.only == where) then return command end
+    local is_here = not command.only or command.only == where
+    if command.name == name and is_here then return command end
+    if command.name == name then return nil, string.format(elsewhere[where], name, name) end
   end
   local near = text.near(name, commands.names(where))
   local prefix = where == "shell" and "\\" or ""

@@ -238,6 +238,10 @@ static char **complete(const char *text, int first, int last) {
   lua_pushstring(L, text);
   if (lua_pcall(L, 3, 1, 0) == LUA_OK && lua_istable(L, -1))
     words = rl_completion_matches(text, next_word);
+  /* The only one of a command's words is whole, but a folder goes on. */
+  if (rl_line_buffer[0] == '\\' && words && !words[1] && *words[0] &&
+      words[0][strlen(words[0]) - 1] != '/')
+    rl_completion_append_character = ' ';
   lua_settop(L, top);
   return words;
 }

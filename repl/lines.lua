@@ -225,12 +225,14 @@ local tried -- what the tab key has just changed nothing in
 
 local function complete()
   local before = table.concat(chars, "", 1, cursor)
-  local word = before:match(before:find("^\\") and "%S*$" or "[%w_\x80-\xff]*$")
+  local is_command = before:find("^\\") ~= nil
+  local word = before:match(is_command and "%S*$" or "[%w_\x80-\xff]*$")
   local found, words = pcall(completer, table.concat(chars), #before - #word + 1, word)
   if not found or not words or #words == 0 then return end
   local start = common_start(words)
-  if #start > #word then
-    insert(start:sub(#word + 1))
+  local is_whole = is_command and #words == 1 and not start:find("/$") -- a folder goes on
+  if #start > #word or is_whole then
+    insert(start:sub(#word + 1) .. (is_whole and " " or ""))
   elseif #words > 1 and tried == before then
     show_words(words)
   end

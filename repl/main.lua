@@ -144,7 +144,7 @@ local function parse_command(command, source, given)
   local mine, err = args.parse(spec, source)
   if mine and mine.help then return mine end
   if not mine then
-    refuse("%s: %s (pumpsh %s)", command.name, err, args.usage(command))
+    refuse("%s: %s (pumpsh %s)", command.name, err, args.brief_usage(command))
   end
   for name, value in pairs(given) do
     if mine[name] == nil then mine[name] = value end

@@ -46,6 +46,7 @@ return function(session, given)
   }
   if not node then
     err.message = err.message:gsub("insecure_listen", "--insecure-listen")
+      :gsub("Address already in use$", "%0; --listen and --http take others, with port 0 any")
     error(err, 0)
   end
   local scheme = cert and "tcps://" or "tcp://"

@@ -66,7 +66,7 @@ function shell:command(line)
   if command then
     given, err = args.parse(command, args.from_line(rest))
     if not given then
-      err = string.format("%s: %s (\\%s)", command.name, err, args.usage(command))
+      err = string.format("%s: %s (\\%s)", command.name, err, args.brief_usage(command))
     end
   end
   if not given then

@@ -13,7 +13,7 @@ end
 for code in ([[not_authenticated access_denied stream_not_found stream_deleted event_not_found
     wrong_expected_version invalid_transaction bad_request too_large subscription_exists
     subscription_not_found subscription_failed subscription_dropped
-    max_subscribers]]):gmatch("%S+") do
+    max_subscribers not_supported]]):gmatch("%S+") do
   of_code[code] = status.refused
 end
 

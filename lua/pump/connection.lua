@@ -331,6 +331,12 @@ function methods.connect(conn)
     if not ok then return nil, err end
   end
   local _, err = request.call(conn, { endpoint = conn.endpoint }, "connect")
+  if err and conn.node then
+    local place = conn.settings.path or "the store in memory"
+    err.message = err.message:gsub("^could not connect to embedded", function()
+      return "could not open " .. place
+    end)
+  end
   if err then return nil, err end
   return conn
 end

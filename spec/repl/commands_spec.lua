@@ -273,7 +273,7 @@ describe("members", function()
   end)
 
   it("says that there is none", function()
-    fails(1, "no members: it is no cluster", on("members"))
+    fails(3, "no members: it is no cluster", on("members"))
     fails(2, "discovery_failed: .*127.0.0.1:1: connection refused",
       run { "-u", "discover://127.0.0.1:1", "--timeout", "0.3", "members" })
   end)

@@ -37,6 +37,19 @@ terminal.describe(describe, pending)("the tab key", function()
     becomes("\\nothing like", "\\nothing like")
   end)
 
+  it("leaves a blank behind what is whole", function()
+    open()
+    typed "\\conni"
+    key "Tab"
+    typed "x"
+    ends(prompt .. " \\conninfo x")
+    key "C-u"
+    typed "\\i /us"
+    key "Tab"
+    typed "x"
+    ends(prompt .. " \\i /usr/x")
+  end)
+
   it("completes globals, and methods of conn before it is used", function()
     open()
     becomes("pump.new_", "pump.new_event")

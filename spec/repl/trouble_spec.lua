@@ -52,6 +52,21 @@ describe("a store that may not be written", function()
   end)
 end)
 
+describe("a refusal of the store that is built in", function()
+  it("names the file", function()
+    local path = support.path(".db")
+    fails(3, "^pumpsh: not_authenticated: could not open " .. path:gsub("%p", "%%%0")
+      .. ": the server refused the credentials",
+      run({ "-u", "file:" .. path, "--user", "derpy", "ping" }, { env = { "PUMP_PASSWORD=x" } }))
+  end)
+
+  it("says once what is not supported", function()
+    fails(3, "^pumpsh: not_supported: filters take EventStore 20.6 or newer %(",
+      run { "-u", "memory:?like=5.0", "-e",
+        "for _ in conn:iter_all { exclude_system = true } do end" })
+  end)
+end)
+
 describe("a server that is none", function()
   -- One that accepts a connection and does what perl is told.
   local function against(code)
@@ -144,13 +159,25 @@ describe("a full disk", function()
   end)
 end)
 
+describe("a reader that is slow", function()
+  it("keeps no task waiting, and gets all", function()
+    local result = run({}, { shell = [[
+      "$PUMPSH" -q -e 'local function mark() pump.sleep(0.2) io.open(os.getenv "MARK", "w") end
+        pump.spawn(mark) for i = 1, 1e5 do print(i) end io.write("the end")' |
+      { while [ ! -e "$MARK" ]; do sleep 0.05; done; tail -c 14; }]],
+      env = { "MARK=" .. support.path() } })
+    assert.equal("", result.err)
+    assert.equal("100000\nthe end", result.out:sub(-14))
+  end)
+end)
+
 describe("arguments that make no sense", function()
   for name, case in pairs {
     ["a missing one"] = { { "event", "s" }, "^pumpsh: event: NUMBER is missing %(pumpsh event " },
     ["a surplus one"] = { { "ping", "now" }, '^pumpsh: ping: "now" is one argument too many' },
     ["an empty one"] = { { "publish", "", "T" }, "^pumpsh: publish: STREAM is empty %(pumpsh " },
     ["a value that is none"] = { { "--timeout", "soon", "ping" },
-      '^pumpsh: %-%-timeout wants a number of seconds, not "soon"' },
+      '^pumpsh: %-%-timeout wants a number of seconds above 0, not "soon"' },
     ["an option without its value"] = { { "read", "s", "--from" }, "%-%-from wants N after it" },
     ["an option with a value too much"] = { { "read", "s", "--backward=1" },
       "%-%-backward takes no value" },
@@ -159,6 +186,10 @@ describe("arguments that make no sense", function()
     ["a place to listen"] = { { "serve", "--listen", "x" }, "say HOST:PORT, as 127.0.0.1:1113" },
     ["a place for all to hear"] = { { "serve", "--listen", "0.0.0.0:0" },
       "allow it with %-%-insecure%-listen" },
+    ["what only the shell does"] = { { "untail" },
+      "^pumpsh: untail works in the shell only: pumpsh, then \\untail" },
+    ["one of a command with many options"] = { { "group", "create" },
+      "^pumpsh: group: STREAM is missing %(pumpsh group ACTION STREAM GROUP %[options%]%)\n" },
     ["a folder as a script"] = { { "/" }, "^pumpsh: cannot read /: Is a directory" },
   } do
     it("are told how to do it right: " .. name, function() fails(1, case[2], run(case[1])) end)

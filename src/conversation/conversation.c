@@ -248,10 +248,14 @@ static void put_details(pump_conversation *conversation) {
       (result->status == PUMP_ETIMEOUT || result->status == PUMP_ECLOSED ||
        result->status == PUMP_EPROTOCOL))
     pump_buffer_text(words, ", which may have been done all the same");
-  if (result->status == PUMP_ENOTSUPPORTED)
-    pump_buffer_text(words, ": filters, which EventStore 20.6 and newer know");
   if (result->status == PUMP_ENOTLEADER && result->leader_host)
     pump_buffer_printf(words, ", the leader is %s:%d", result->leader_host, result->leader_port);
+}
+
+/* Nothing else is asked that a server may not know. */
+static const char *sentence(int code) {
+  return code == PUMP_ENOTSUPPORTED ? "filters take EventStore 20.6 or newer"
+                                    : pump_error_sentence(code);
 }
 
 static void set_failure(pump_conversation *conversation, int code, pump_bytes server_words) {
@@ -262,7 +266,7 @@ static void set_failure(pump_conversation *conversation, int code, pump_bytes se
   }
   conversation->result.status = code;
   pump_buffer_clear(words);
-  pump_buffer_text(words, pump_error_sentence(code));
+  pump_buffer_text(words, sentence(code));
   put_details(conversation);
   if (server_words.size > 0) {
     pump_buffer_text(words, " (");
