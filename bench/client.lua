@@ -1,9 +1,7 @@
 -- A program on the Lua module as its user would write it, measured. Says one line of name=value,
 -- CPU being this process's own, user and system.
 --
---   lua5.4 client.lua PORT|URL WHAT EVENTS [IN_FLIGHT [REQUESTS]]
---
--- REQUESTS is the connection's max_in_flight.
+--   lua5.4 client.lua PORT|URL WHAT EVENTS [IN_FLIGHT]
 local pump = require "pump"
 local hrtime = require "pump.core".hrtime
 
@@ -278,6 +276,6 @@ function kinds.idle()
 end
 
 local conn = assert(pump.connect(where:find ":" and where or "tcp://127.0.0.1:" .. where,
-  { max_in_flight = tonumber(arg[5]) }))
+  { timeout = 60 })) -- a busy machine is no reason to fail
 measured(kinds[what](conn), count)
 conn:close()

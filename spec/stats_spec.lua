@@ -23,6 +23,34 @@ describe("stats", function()
     assert.equal(0, stats.in_flight + stats.waiting + stats.retries + stats.reconnects)
   end)
 
+  -- A page of 500 events each would be 50,000.
+  it("show that few pages are asked for at once, and more where the way is long", function()
+    local node <close> = helper.node()
+    local conn <close> = assert(pump.connect("tcp://" .. node.address))
+    assert(conn:publish_event("s", "t", "x"))
+    pump.run(function()
+      local readers, read = {}, 0
+      node.faults.delay = 0.05
+      for i = 1, 100 do
+        readers[i] = pump.spawn(function()
+          for _ = 1, 3 do
+            for _ in conn:iter "s" do read = read + 1 end
+          end
+        end)
+      end
+      pump.sleep(0.02)
+      assert.same({ 4, 96 }, { conn:stats().in_flight, conn:stats().waiting })
+      local most = 0
+      while read < 300 do
+        pump.sleep(0.02)
+        most = math.max(most, conn:stats().in_flight)
+      end
+      assert.is_true(most >= 32, most)
+      for _, reader in ipairs(readers) do reader:join() end
+    end)
+    assert.equal(0, conn:stats().in_flight + conn:stats().waiting)
+  end)
+
   it("know how long answers took", function()
     local node <close> = helper.node()
     local conn <close> = assert(pump.connect("tcp://" .. node.address))

@@ -15,8 +15,14 @@
 /* Answers to what a server says are no requests and wait for nothing: one that goes on and takes
  * none of them is left. More than the largest request. */
 #define TOO_MUCH_TO_SEND ((size_t)PUMP_MAX_FRAME + 16 * ENOUGH_TO_SEND)
-#define FIRST_PAUSE      50 /* ms before a request is asked again, doubling */
-#define LONGEST_PAUSE    500
+/* As many events on their way in pages, and further requests stay in the line: a thousand readers of
+ * one connection would else fill the system's buffers with a thousand pages, which are in no cache
+ * any more when their turn comes. Where all is read that comes, it is the way that is long or the
+ * server that is slow, and more may be on it. */
+#define LEAST_TO_READ ((size_t)2000)
+#define MOST_TO_READ  ((size_t)1024 * 1024)
+#define FIRST_PAUSE   50 /* ms before a request is asked again, doubling */
+#define LONGEST_PAUSE 500
 
 #define of(pointer, member)                                                                        \
   ((pump_client *)(void *)((char *)(pointer)-offsetof(pump_client, member)))
@@ -83,6 +89,22 @@ void pump_client_finish(pump_client *client, pump_conversation *conversation) {
   pump_conversation_free(conversation);
 }
 
+static size_t events_of(const pump_conversation *conversation) {
+  pump_kind kind = conversation->request.kind;
+  bool reads = kind == PUMP_READ_STREAM || kind == PUMP_READ_ALL;
+  return reads ? (size_t)conversation->request.max_count : 0;
+}
+
+static void take_off(pump_client *client, const pump_conversation *conversation) {
+  client->in_flight++;
+  client->reading += events_of(conversation);
+}
+
+static void land(pump_client *client, const pump_conversation *conversation) {
+  client->in_flight--;
+  client->reading -= events_of(conversation);
+}
+
 static void complete(pump_client *client, pump_conversation *conversation) {
   pump_line_leave(&client->line, conversation);
   pump_client_finish(client, conversation);
@@ -92,7 +114,7 @@ static void fail(pump_client *client, pump_conversation *conversation, int code,
                  const char *message) {
   if (conversation->slot != 0) {
     pump_session_forget(client->session, conversation);
-    client->in_flight--;
+    land(client, conversation);
   }
   pump_conversation_fail(conversation, code, message);
   complete(client, conversation);
@@ -123,7 +145,7 @@ static void answered(pump_client *client, pump_conversation *conversation) {
     pump_client_finish(client, conversation);
     return;
   }
-  if (!was_open) client->in_flight--;
+  if (!was_open) land(client, conversation);
   if (decision == PUMP_MOVE) decision = pump_redirect_take(client, conversation);
   switch (decision) {
   case PUMP_GO_ON:
@@ -187,7 +209,7 @@ int pump_client_ask_later(pump_client *client, pump_conversation *conversation, 
 void pump_client_withdraw(pump_client *client, pump_conversation *conversation) {
   if (!conversation) return;
   if (!conversation->is_open) {
-    if (conversation->slot != 0 || conversation->is_answered) client->in_flight--;
+    if (conversation->slot != 0 || conversation->is_answered) land(client, conversation);
     pump_line_leave(&client->line, conversation);
   }
   if (client->session) pump_session_forget(client->session, conversation);
@@ -210,7 +232,7 @@ static bool may_be_asked(pump_client *client, pump_conversation *conversation) {
 /* Says whether there is more to ask, once what is in the output has gone. */
 static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
-  while (client->in_flight < client->options.max_in_flight) {
+  while (client->in_flight < client->options.max_in_flight && client->reading < client->read_most) {
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
@@ -218,7 +240,7 @@ static bool submit(pump_client *client) {
     client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
     if (code == 0)
-      client->in_flight++;
+      take_off(client, conversation);
     else
       fail(client, conversation, code, NULL);
   }
@@ -310,9 +332,17 @@ static int on_space(void *ud, uint8_t **to, size_t *size) {
   return client->session ? pump_session_space(client->session, to, size) : PUMP_ENOMEM;
 }
 
+static void pace_reads(pump_client *client) {
+  if (!pump_stream_is_drained(client->stream))
+    client->read_most = LEAST_TO_READ;
+  else if (client->reading >= client->read_most && client->read_most < MOST_TO_READ)
+    client->read_most *= 2;
+}
+
 static void on_filled(void *ud, size_t size) {
   pump_client *client = ud;
   client->stats.bytes_in += size;
+  pace_reads(client);
   int code = pump_session_filled(client->session, size, pump_client_now());
   pump_conversation *conversation;
   while (client->session && (conversation = pump_session_next(client->session)))
@@ -462,6 +492,7 @@ int pump_client_new(pump_client **out, struct uv_loop_s *loop, const pump_option
   }
   client->loop = loop;
   client->timer_at = UINT64_MAX;
+  client->read_most = LEAST_TO_READ;
   pump_line_init(&client->line, options->max_queued);
   pump_heap_init(&client->due);
   uv_timer_init(loop, &client->timer);

@@ -28,6 +28,8 @@ struct pump_client {
   pump_buffer sending;   /* what the stream is writing now */
   bool is_sending;
   unsigned in_flight;
+  size_t reading;   /* how many events those in flight have asked for, at most */
+  size_t read_most; /* with so many no more are asked for */
   pump_line line;
 
   /* One timer for everything that has a time. It is set no later than the earliest deadline, and

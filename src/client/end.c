@@ -49,6 +49,7 @@ void pump_client_fail_all(pump_client *client, int code, const char *message) {
     end = &conversation->next;
   }
   client->in_flight = 0;
+  client->reading = 0;
   pump_session_free(client->session);
   client->session = NULL;
   pump_client_answer_connect(client, code, message ? message : pump_error_sentence(code));

@@ -59,6 +59,7 @@ static pump_conversation *take_back(pump_client *client) {
   pump_line_return(&client->line, again);
   pump_line_wake(&client->line, UINT64_MAX); /* the next server may be ready */
   client->in_flight = 0;
+  client->reading = 0;
   return doomed;
 }
 

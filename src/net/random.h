@@ -12,7 +12,7 @@
 
 #include <pump.h>
 
-enum { PUMP_IDS_A_SEED = 64 };
+enum { PUMP_IDS_A_SEED = 512 };
 
 typedef struct pump_random {
   uint64_t state[4]; /* of the generator of ids */

@@ -184,6 +184,10 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
     *buffer = uv_buf_init((char *)to, size > INT32_MAX ? INT32_MAX : (unsigned)size);
 }
 
+bool pump_stream_is_drained(const pump_stream *stream) {
+  return stream->burst == 0;
+}
+
 static const char *words_at_end(pump_stream *stream) {
   if (stream->tls) return pump_tls_cut_words(stream->tls);
   return stream->has_heard ? "the server closed the connection"

@@ -38,15 +38,6 @@ const uint8_t *pump_pb_long_varint(const uint8_t *at, const uint8_t *end, uint64
   return NULL;
 }
 
-size_t pump_pb_varint_size(uint64_t value) {
-  size_t size = 1;
-  while (value >= 0x80) {
-    value >>= 7;
-    size++;
-  }
-  return size;
-}
-
 uint8_t *pump_pb_put_varint(uint8_t *to, uint64_t value) {
   while (value >= 0x80) {
     *to++ = (uint8_t)(value | 0x80);
@@ -56,16 +47,8 @@ uint8_t *pump_pb_put_varint(uint8_t *to, uint64_t value) {
   return to;
 }
 
-size_t pump_pb_number_size(uint32_t number, uint64_t value) {
-  return pump_pb_varint_size((uint64_t)number << 3) + pump_pb_varint_size(value);
-}
-
 uint8_t *pump_pb_put_number(uint8_t *to, uint32_t number, uint64_t value) {
   return pump_pb_put_varint(pump_pb_put_varint(to, (uint64_t)number << 3 | PUMP_PB_VARINT), value);
-}
-
-size_t pump_pb_bytes_size(uint32_t number, size_t size) {
-  return pump_pb_varint_size((uint64_t)number << 3) + pump_pb_varint_size(size) + size;
 }
 
 uint8_t *pump_pb_put_head(uint8_t *to, uint32_t number, size_t size) {

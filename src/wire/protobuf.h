@@ -113,14 +113,23 @@ PUMP_PB_INLINE bool pump_pb_next(pump_pb_cursor *cursor, pump_pb_field *field) {
   return true;
 }
 
-/* Sizes and writers. Signed 64-bit numbers are plain int64: ten bytes when negative. */
-size_t pump_pb_varint_size(uint64_t value);
-uint8_t *pump_pb_put_varint(uint8_t *to, uint64_t value);
+/* Sizes and writers. Signed 64-bit numbers are plain int64: ten bytes when negative. Sizes stand here
+ * to be inlined: every event that is written is sized first. */
+static inline size_t pump_pb_varint_size(uint64_t value) {
+  unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+  return (bits * 9 + 64) / 64; /* the bits by seven, rounded up */
+}
+
 /* A field of type 0, key included: its size, and writing it. */
-size_t pump_pb_number_size(uint32_t number, uint64_t value);
+static inline size_t pump_pb_number_size(uint32_t number, uint64_t value) {
+  return pump_pb_varint_size((uint64_t)number << 3) + pump_pb_varint_size(value);
+}
+uint8_t *pump_pb_put_varint(uint8_t *to, uint64_t value);
 uint8_t *pump_pb_put_number(uint8_t *to, uint32_t number, uint64_t value);
 /* A field of type 2, key and length included. */
-size_t pump_pb_bytes_size(uint32_t number, size_t size);
+static inline size_t pump_pb_bytes_size(uint32_t number, size_t size) {
+  return pump_pb_varint_size((uint64_t)number << 3) + pump_pb_varint_size(size) + size;
+}
 uint8_t *pump_pb_put_bytes(uint8_t *to, uint32_t number, const void *data, size_t size);
 /* Key and length of a field of type 2 whose contents the caller writes next. */
 uint8_t *pump_pb_put_head(uint8_t *to, uint32_t number, size_t size);
