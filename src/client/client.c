@@ -28,14 +28,17 @@ uint64_t pump_client_now(void) {
   return uv_hrtime() / 1000000;
 }
 
-void pump_client_log(pump_client *client, int level, const char *format, ...) {
+void pump_client_log(pump_client *client, int level, const pump_log_fields *fields,
+                     const char *format, ...) {
   if (!client->options.log || level > client->options.log_level) return;
   char line[800];
+  pump_log_fields all = fields ? *fields : (pump_log_fields){0};
+  if (!all.address && client->endpoint[0]) all.address = client->endpoint;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  client->options.log(client->options.log_ud, level, line);
+  client->options.log(client->options.log_ud, level, line, &all);
 }
 
 void pump_client_flush_soon(pump_client *client) {
@@ -110,8 +113,12 @@ static void ask_again(pump_client *client, pump_conversation *conversation) {
   unsigned doublings = conversation->attempts < 7 ? conversation->attempts - 1 : 6;
   uint64_t pause = (uint64_t)FIRST_PAUSE << doublings;
   if (pause > LONGEST_PAUSE) pause = LONGEST_PAUSE;
-  pump_client_log(client, PUMP_LOG_DEBUG, "%s: asking again in %llu ms: %s", client->endpoint,
-                  (unsigned long long)pause, conversation->result.message);
+  pump_log_fields fields = {.code = conversation->result.status,
+                            .operation = pump_kind_name(conversation->request.kind),
+                            .attempt = conversation->attempts + 1,
+                            .delay = pause};
+  pump_client_log(client, PUMP_LOG_DEBUG, &fields, "%s: asking again in %llu ms: %s",
+                  client->endpoint, (unsigned long long)pause, conversation->result.message);
   if (pump_line_retry(&client->line, conversation, pump_client_now() + pause) != 0)
     complete(client, conversation);
 }
@@ -299,7 +306,7 @@ static void check_handshake(pump_client *client) {
   client->stats.connections++;
   client->stats.reconnects += !is_first;
   pump_reconnect_settle(client);
-  pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
+  pump_client_log(client, PUMP_LOG_INFO, NULL, "connected to %s", client->endpoint);
   if (client->connected_cb) client->connected_cb(client, client->connected_ud);
   if (is_first && !client->is_closing) pump_client_answer_connect(client, 0, "");
 }

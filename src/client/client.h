@@ -134,8 +134,9 @@ void pump_client_name_endpoint(pump_client *client, const char *host, int port);
 void pump_client_know_as(pump_client *client, const char *host, int port);
 bool pump_client_is_at(const pump_client *client, const char *host, int port);
 
-void pump_client_log(pump_client *client, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Without an address in the fields (NULL: none at all) it is about the endpoint. */
+void pump_client_log(pump_client *client, int level, const pump_log_fields *fields,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Checks, and copies the texts. PUMP_EINVALID, PUMP_ENOMEM. */
 int pump_options_copy(pump_options *to, const pump_options *from);

@@ -72,7 +72,9 @@ void pump_client_answer_connect(pump_client *client, int code, const char *messa
 /* The client is connected no more, or not at all; client->message says why. */
 static void end(pump_client *client, int code) {
   int before = client->state;
-  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
+  pump_client_log(client, PUMP_LOG_WARNING,
+                  &(pump_log_fields){.code = code, .attempt = client->reconnect.attempts}, "%s",
+                  client->message);
   leave_connection(client);
   pump_client_fail_all(client, code, client->message);
   if (before == PUMP_STATE_CONNECTING) return;

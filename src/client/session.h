@@ -22,7 +22,7 @@ typedef struct pump_session_options {
   uint64_t heartbeat_timeout;
   bool is_secure;   /* a leader is wanted at its TLS port */
   uint8_t seed[16]; /* random: makes its correlation ids differ from every other session's */
-  void (*log)(void *ud, int level, const char *line);
+  void (*log)(void *ud, int level, const char *line, const pump_log_fields *fields);
   void *log_ud;
   bool traces;         /* tells the log of every frame */
   uint64_t *frames_in; /* is counted up */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/guid.h"
 #include "base/page.h"
 #include "client/tcp_translate.h"
 #include "conversation/heartbeat.h"
@@ -57,24 +58,36 @@ struct pump_session {
   pump_tcp_correlation stray; /* the subscription that was left again last, and when */
   uint64_t stray_at;
   char words[512];
-  void (*log)(void *ud, int level, const char *line);
+  void (*log)(void *ud, int level, const char *line, const pump_log_fields *fields);
   void *log_ud;
   bool traces;
   uint64_t *frames_in;
 };
 
-static void say(pump_session *session, int level, const char *what, uint8_t command) {
+static void tell(const pump_session *session, int level, const char *line,
+                 const pump_tcp_frame *frame) {
+  char id[PUMP_GUID_TEXT + 1];
+  pump_guid guid;
+  pump_guid_from_net(&guid, frame->correlation.bytes);
+  pump_guid_format(&guid, id);
+  pump_log_fields fields = {.operation = pump_tcp_command_name(frame->command), .correlation = id};
+  session->log(session->log_ud, level, line, &fields);
+}
+
+static void say(const pump_session *session, int level, const char *what,
+                const pump_tcp_frame *frame) {
   if (!session->log) return;
   char line[160];
-  const char *name = pump_tcp_command_name(command);
-  snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command", command);
-  session->log(session->log_ud, level, line);
+  const char *name = pump_tcp_command_name(frame->command);
+  snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command",
+           frame->command);
+  tell(session, level, line, frame);
 }
 
 static void trace(const pump_session *session, const char *direction, const pump_tcp_frame *frame) {
   char line[PUMP_TCP_LONGEST_DUMP];
   pump_tcp_dump(line, direction, frame);
-  session->log(session->log_ud, PUMP_LOG_TRACE, line);
+  tell(session, PUMP_LOG_TRACE, line, frame);
 }
 
 uint64_t pump_session_sends(const pump_session *session) {
@@ -363,7 +376,7 @@ static bool is_pushed(const pump_conversation *conversation, uint8_t command) {
 static void take_pushed(pump_session *session, pump_conversation *conversation,
                         const pump_tcp_frame *frame) {
   if (!conversation->was_confirmed && !conversation->is_open) {
-    say(session, PUMP_LOG_WARNING, "dropped what belongs to no subscription yet", frame->command);
+    say(session, PUMP_LOG_WARNING, "dropped what belongs to no subscription yet", frame);
   } else if (frame->command == push_command(conversation)) {
     push(session, conversation, frame->payload);
   } else {
@@ -375,7 +388,7 @@ static void take_pushed(pump_session *session, pump_conversation *conversation,
 /* An answer that no client takes: a page of large events, mostly. Only its question fails. */
 static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   pump_conversation *conversation = find(session, &frame->correlation);
-  say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame->command);
+  say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame);
   if (!conversation) return;
   if (pump_kind_subscribes(conversation->request.kind)) unsubscribe(session, conversation);
   pump_reply reply = {.outcome = PUMP_OUTCOME_TOO_LARGE, .current_version = PUMP_UNKNOWN};
@@ -390,7 +403,7 @@ static void handle_stray(pump_session *session, const pump_tcp_frame *frame, uin
   const pump_tcp_correlation *id = &frame->correlation;
   bool is_push = frame->command == PUMP_TCP_STREAM_EVENT_APPEARED ||
                  frame->command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED;
-  say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
+  say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame);
   if (!is_push || memcmp(id->bytes, session->seed, 8) != 0) return;
   if (now < session->stray_at + STRAY_PAUSE && memcmp(id, &session->stray, sizeof *id) == 0) return;
   session->stray = *id;
@@ -434,7 +447,7 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     reply.leader_port = reply.secure_leader_port;
   }
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
-    say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
+    say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame);
   pump_conversation_inspect(conversation, &reply);
   if (must_unsubscribe(conversation, frame, &reply)) unsubscribe(session, conversation);
   answered(session, conversation, now);
@@ -467,7 +480,7 @@ static int handle_frames(pump_session *session, uint64_t now) {
       return code;
     }
     if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */
-      say(session, PUMP_LOG_WARNING, "skipped an odd frame", frame.command);
+      say(session, PUMP_LOG_WARNING, "skipped an odd frame", &frame);
       continue;
     }
     if (code == PUMP_ETOOLARGE) {

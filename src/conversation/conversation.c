@@ -9,6 +9,14 @@
 /* Words of a server that go into an error: one line, not a stack trace. */
 #define LONGEST_WORDS 300
 
+const char *pump_kind_name(pump_kind kind) {
+  static const char *const names[] = {
+      "authenticate", "identify",     "ping",     "append",    "delete",
+      "read_event",   "read_stream",  "read_all", "subscribe", "create_group",
+      "update_group", "delete_group", "consume"};
+  return names[kind];
+}
+
 /* ---- Making one --------------------------------------------------------------------------- */
 
 static int check_events(const pump_request *request) {
