@@ -232,6 +232,11 @@ static bool submit(pump_client *client) {
   return false;
 }
 
+void pump_client_wipe(pump_client *client) {
+  if (client->is_secret) explicit_bzero(client->sending.data, client->sending.size);
+  client->is_secret = false;
+}
+
 /* Once a turn of the loop: everything that was asked since goes out in one write. */
 static void on_flush(uv_idle_t *handle) {
   pump_client *client = of(handle, flush);
@@ -243,18 +248,21 @@ static void on_flush(uv_idle_t *handle) {
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
   pump_stats_sending(client);
+  client->is_secret = pump_session_has_login(client->session);
   pump_buffer spare = client->sending;
   client->sending = *output;
   *output = spare;
   pump_buffer_clear(output);
   client->is_sending =
       pump_stream_write(client->stream, client->sending.data, client->sending.size) > 0;
+  if (!client->is_sending) pump_client_wipe(client);
   if (more && !client->is_sending) pump_client_flush_soon(client);
 }
 
 static void on_written(void *ud) {
   pump_client *client = ud;
   client->is_sending = false;
+  pump_client_wipe(client);
   pump_client_flush_soon(client);
 }
 
@@ -494,6 +502,7 @@ static void on_handle_gone(void *ud) {
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);
   pump_heap_free(&client->due);
+  pump_client_wipe(client);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
   pump_tls_context_free(client->tls);

@@ -27,6 +27,7 @@ struct pump_client {
   pump_session *session; /* from the first byte */
   pump_buffer sending;   /* what the stream is writing now */
   bool is_sending;
+  bool is_secret; /* a login is among it: it is wiped when it is sent */
   unsigned in_flight;
   pump_line line;
 
@@ -80,6 +81,8 @@ int pump_client_ask_later(pump_client *client, pump_conversation *conversation, 
                           uint64_t timeout, pump_result_cb cb, void *ud);
 /* Takes a conversation back, asked or not, and frees it without calling back. NULL is fine. */
 void pump_client_withdraw(pump_client *client, pump_conversation *conversation);
+/* Wipes what was being sent, where it is secret. */
+void pump_client_wipe(pump_client *client);
 /* Has on_flush run in the next turn of the loop. */
 void pump_client_flush_soon(pump_client *client);
 

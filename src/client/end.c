@@ -11,6 +11,7 @@ static void drop_stream(pump_client *client) {
   client->is_sending = false;
   if (client->stream) pump_stream_close(client->stream, on_stream_gone, NULL);
   client->stream = NULL;
+  pump_client_wipe(client);
 }
 
 void pump_client_drop_connection(pump_client *client) {

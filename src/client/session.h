@@ -41,6 +41,10 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now);
 /* What is to be sent. The caller may take the bytes by swapping the buffer for an empty one. */
 pump_buffer *pump_session_output(pump_session *session);
 
+/* Whether a login is in the output since it was asked the last time: whoever takes the bytes wipes
+ * them when they are sent. */
+bool pump_session_has_login(pump_session *session);
+
 /* To be called when all of it is about to be sent: how many frames that is. */
 uint64_t pump_session_sends(const pump_session *session);
 

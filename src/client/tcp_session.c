@@ -52,7 +52,8 @@ struct pump_session {
   uint64_t handshake_again;                   /* when to try it again, 0: not waiting for that */
   int status;                                 /* of the handshake */
   bool is_secure;
-  bool spoke; /* a whole frame came */
+  bool has_login; /* in its output */
+  bool spoke;     /* a whole frame came */
   uint8_t seed[16];
   uint64_t heartbeats;
   pump_tcp_correlation stray; /* the subscription that was left again last, and when */
@@ -194,6 +195,7 @@ int pump_session_submit(pump_session *session, pump_conversation *conversation) 
   pump_tcp_correlation correlation = correlation_of(session, index);
   int code = pump_tcp_encode_request(&session->output, &conversation->request, &correlation);
   if (code != 0) return code;
+  session->has_login |= conversation->request.username.data != NULL;
   session->first_free = session->slots[index].next_free;
   session->slots[index].conversation = conversation;
   conversation->slot = index + 1;
@@ -509,6 +511,12 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
   return code;
 }
 
+bool pump_session_has_login(pump_session *session) {
+  bool had = session->has_login;
+  session->has_login = false;
+  return had;
+}
+
 pump_buffer *pump_session_output(pump_session *session) {
   return &session->output;
 }
@@ -544,6 +552,7 @@ void pump_session_free(pump_session *session) {
   pump_conversation_free(session->authenticate);
   pump_conversation_free(session->identify);
   pump_tcp_reader_free(&session->reader);
+  if (session->has_login) explicit_bzero(session->output.data, session->output.size);
   pump_buffer_free(&session->output);
   free(session->slots);
   free(session);
