@@ -19,6 +19,12 @@ local pump = {}
 ---@field endpoint string
 ---@field state string
 ---@field name? string the connection's, where it was given one
+---@field address? string of the server that the line is about
+---@field code? pump.ErrorCode what went wrong
+---@field operation? string what was asked, "append"; of a frame its command, "WriteEvents"
+---@field correlation? string the id of the frame, as servers' logs have it
+---@field attempt? integer which one comes, or came to that
+---@field delay? number seconds until it comes
 
 ---@alias pump.LogLevel "error"|"warning"|"info"|"debug"|"trace"
 

@@ -529,6 +529,30 @@ static void odd_numbers(void) {
   pump_catch_up_free(machine);
 }
 
+/* Connections that live for less than a page takes: it gets smaller until one comes, and grows again. */
+static void a_page_that_no_connection_lives_for(void) {
+  pump_catch_up *machine;
+  pump_catch_up_options options = {
+      .after = {-1, -1}, .page_size = 500, .max_untaken = 1000, .max_buffered = 1000};
+  size_t asked[5];
+  pump_catch_up_new(&machine, &options);
+  for (size_t i = 0; i < 5; i++) {
+    asked[i] = pump_catch_up_next(machine).count;
+    if (i < 2) {
+      pump_catch_up_lost(machine, PUMP_ECLOSED);
+      pump_catch_up_found(machine);
+    } else {
+      pump_page *page = pump_page_new(NULL, 0, 0);
+      page->next_event_number = (int64_t)i;
+      pump_catch_up_read(machine, page);
+    }
+  }
+  tap_ok(asked[0] == 500 && asked[1] == 250 && asked[2] == 125 && asked[3] == 250 &&
+             asked[4] == 500,
+         "pages of 500, 250, 125 that are lost, and 250 and 500 after those that come");
+  pump_catch_up_free(machine);
+}
+
 int main(int argc, char **argv) {
   uint64_t runs = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
   odd_numbers();
@@ -538,5 +562,6 @@ int main(int argc, char **argv) {
   many_runs("volatile, $all", true, true, false, runs);
   many_runs("$all with a filter", true, false, true, runs);
   many_runs("volatile, $all with a filter", true, true, true, runs);
+  a_page_that_no_connection_lives_for();
   return tap_done();
 }

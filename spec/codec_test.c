@@ -411,6 +411,31 @@ static void events_that_are_two_are_refused(void) {
          "an event that is there twice is refused");
 }
 
+/* A large event and small ones, more than there seemed to be, and behind them no message. */
+static void more_than_expected_and_cut(void) {
+  static const char large[] = "\x0a\xce\x01\x0a\xcb\x01\x3a\xc8\x01";
+  static const char small[] = "\x0a\x04\x0a\x02\x3a";
+  char body[1024] = {0};
+  size_t size = 0;
+  memcpy(body, large, sizeof large - 1);
+  size += sizeof large - 1 + 200;
+  for (int i = 0; i < 50; i++, size += sizeof small)
+    memcpy(body + size, small, sizeof small);
+  pump_tcp_page page;
+  pump_block *block = pump_block_new(64);
+  tap_ok(pump_tcp_decode_page(PUMP_TCP_READ_STREAM_FORWARD_COMPLETED, block,
+                              (pump_bytes){body, size}, &page) == 0 &&
+             page.page->count == 51,
+         "a large event and 50 small ones are a page");
+  pump_page_unref(page.page);
+  body[size++] = (char)0xff;
+  tap_ok(pump_tcp_decode_page(PUMP_TCP_READ_STREAM_FORWARD_COMPLETED, block,
+                              (pump_bytes){body, size}, &page) == PUMP_EPROTOCOL &&
+             !page.page,
+         "cut behind them they are none, and leave none");
+  pump_block_unref(block);
+}
+
 int main(void) {
   static const char *const files[] = {
 #define XX(file) file,
@@ -443,5 +468,6 @@ int main(void) {
   garbage_is_refused();
   long_keys_hide_events();
   events_that_are_two_are_refused();
+  more_than_expected_and_cut();
   return tap_done();
 }

@@ -12,8 +12,9 @@ describe("plain gossip of a cluster with TLS", function()
     local members = {}
     for i, state in ipairs(states) do
       local host, port = helper.split(cluster.seeds[i])
+      local _, secure_port = helper.split(cluster.secure[i].address)
       members[i] = helper.member(cluster.addresses[i], state, {
-        externalTcpPort = 1113, externalSecureTcpPort = select(2, helper.split(cluster.secure[i].address)),
+        externalTcpPort = 1113, externalSecureTcpPort = secure_port,
         externalHttpIp = host, externalHttpPort = port,
       })
       for name, value in pairs(more or {}) do members[i][name] = value end

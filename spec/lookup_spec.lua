@@ -26,7 +26,7 @@ end
 
 describe("a name that takes long", function()
   it("does not take longer than connect_timeout, nor keep the process", function()
-    assert.matches("^connect_failed: .*db%.slow:1113: its name was not resolved within 300 ms", lua [[
+    assert.matches("^connect_failed: .*db%.slow:1113: its name was not resolved within", lua [[
       print(select(2, pump.connect { host = "db.slow", connect_timeout = 0.3 }))]])
     assert.matches("^discovery_failed: .*db%.slow:2113: its name is not resolved so far", lua [[
       print(select(2, pump.connect { seeds = { "db.slow:2113" }, connect_timeout = 0.3 }))]])

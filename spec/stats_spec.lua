@@ -155,6 +155,38 @@ describe("metrics", function()
   end)
 end)
 
+describe("the log", function()
+  it("says in fields what is in its words", function()
+    local lines, node = {}, helper.node()
+    local conn = assert(pump.connect("tcp://" .. node.address, {
+      name = "stable", reconnect = { delay = 0.01, max_delay = 0.01, attempts = 2 },
+      log = function(level, message, fields)
+        fields.level, fields.message = level, message
+        lines[#lines + 1] = fields
+      end,
+    }))
+    local function line(pattern)
+      for _, it in ipairs(lines) do if it.message:find(pattern) then return it end end
+      error("no line says " .. pattern)
+    end
+    assert.equal(node.address, line("^connected to").address)
+    node.faults:set { not_handled = "not_ready", count = 1 }
+    conn:get("ponies")
+    local again = line "asking again"
+    assert.same({ "not_ready", "read_stream", 2, 0.05, "stable" },
+      { again.code, again.operation, again.attempt, again.delay, again.name })
+    node:close()
+    helper.wait_until(function() return conn.state == "closed" end)
+    assert.equal("closed", line("^lost the connection").code)
+    local attempt = line "^connecting again in"
+    assert.equal(1, attempt.attempt)
+    assert.is_true(attempt.delay <= 0.01)
+    local last = line "^gave up"
+    assert.same({ "connect_failed", 2 }, { last.code, last.attempt })
+    conn:close()
+  end)
+end)
+
 describe("the log at trace", function()
   it("shows every frame and no secret", function()
     local lines = {}
@@ -175,6 +207,15 @@ describe("the log at trace", function()
     assert.matches("%-> WriteEvents %(0x82%), %d+ bytes, with a login, %x+: 0a 01 73", text)
     assert.is_nil(text:find "abracadabra")
     assert.is_nil(text:find "61 62 72 61")
+  end)
+
+  it("has the frame's command and id as fields", function()
+    local seen = {}
+    local conn <close> = assert(pump.connect("memory:", { log_level = "trace",
+      log = function(_, _, fields) seen[fields.operation or ""] = fields end }))
+    assert(conn:ping())
+    assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", seen.Ping.correlation)
+    assert.equal(seen.Ping.correlation, seen.Pong.correlation)
   end)
 
   it("is asked for", function()

@@ -171,6 +171,17 @@ typedef struct pump_client pump_client;
 
 enum { PUMP_LOG_ERROR = 1, PUMP_LOG_WARNING, PUMP_LOG_INFO, PUMP_LOG_DEBUG, PUMP_LOG_TRACE };
 
+/* What a line of the log is about, for programs that do not want to take its words apart. What it is
+ * not about is 0 or NULL. */
+typedef struct pump_log_fields {
+  int code;                /* PUMP_E…: what went wrong */
+  const char *address;     /* of the server: "10.0.0.5:1113" */
+  const char *operation;   /* what was asked: "append"; of a frame its command: "WriteEvents" */
+  const char *correlation; /* of a frame, its id as servers' logs have it */
+  unsigned attempt;        /* the one that comes, or came to that: from 1 */
+  uint64_t delay;          /* ms until it comes */
+} pump_log_fields;
+
 /* One node of a cluster, as the nodes tell each other (gossip). */
 typedef struct pump_member {
   const char *instance_id;
@@ -271,7 +282,7 @@ typedef struct pump_options {
   void *open_ud;
   /* Lines of log up to log_level, one call a line, or NULL. No secret is ever in them. They come
    * from the midst of what is done: it must call nothing of this library. */
-  void (*log)(void *ud, int level, const char *line);
+  void (*log)(void *ud, int level, const char *line, const pump_log_fields *fields);
   void *log_ud;
   int log_level;
 } pump_options;

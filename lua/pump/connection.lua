@@ -239,9 +239,9 @@ end
 -- What the C part has to tell without having been asked.
 function connection_class.__notice(conn, what, ...)
   if what == "log" then
-    local level, text = ...
-    signal.emit(conn.on_log, log_levels[level] or "info", text,
-      { endpoint = conn.endpoint, state = conn.state, name = conn.settings.name })
+    local level, text, fields = ...
+    fields.endpoint, fields.state, fields.name = conn.endpoint, conn.state, conn.settings.name
+    signal.emit(conn.on_log, log_levels[level] or "info", text, fields)
   elseif not conn.closed then
     notices[what](conn, ...)
   end

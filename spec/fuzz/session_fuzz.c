@@ -127,9 +127,9 @@ static void check_output(pump_session *session) {
   pump_tcp_reader_free(&reader);
 }
 
-static void be_told(void *ud, int level, const char *line) {
+static void be_told(void *ud, int level, const char *line, const pump_log_fields *fields) {
   (void)ud, (void)level;
-  must(strlen(line) < 400);
+  must(strlen(line) < 400 && strlen(fields->correlation) == PUMP_GUID_TEXT);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -379,11 +379,13 @@ int pump_url_parse(pump_url **url, pump_bytes text, char *error, size_t error_si
   if (text.size == 0) return fail(&p, "URL: it is empty: " SCHEMES);
   size_t hosts = (count(text, ',') + 1) * sizeof(pump_url_host);
   size_t options = (count(text, '&') + 1) * sizeof(pump_url_option);
-  p.url = calloc(1, sizeof *p.url + hosts + options + text.size + 16);
+  size_t size = sizeof *p.url + hosts + options + text.size + 16;
+  p.url = calloc(1, size);
   if (!p.url) {
     fail(&p, "URL: out of memory");
     return PUMP_ENOMEM;
   }
+  p.url->size = size;
   p.hosts = (pump_url_host *)(p.url + 1);
   p.options = (pump_url_option *)((char *)p.hosts + hosts);
   p.copy = (char *)p.options + options;
@@ -398,6 +400,7 @@ int pump_url_parse(pump_url **url, pump_bytes text, char *error, size_t error_si
 }
 
 void pump_url_free(pump_url *url) {
+  if (url) explicit_bzero(url, url->size);
   free(url);
 }
 

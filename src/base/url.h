@@ -42,6 +42,7 @@ typedef struct pump_url {
   size_t host_count;
   const pump_url_option *options; /* see pump_url_next */
   size_t option_count;
+  size_t size; /* of all this, which is wiped when it is freed */
 } pump_url;
 
 /* On failure *url is NULL and error holds one line that says what is wrong and at which byte

@@ -34,14 +34,17 @@ uint64_t pump_client_now(void) {
   return uv_hrtime() / 1000000;
 }
 
-void pump_client_log(pump_client *client, int level, const char *format, ...) {
+void pump_client_log(pump_client *client, int level, const pump_log_fields *fields,
+                     const char *format, ...) {
   if (!client->options.log || level > client->options.log_level) return;
   char line[800];
+  pump_log_fields all = fields ? *fields : (pump_log_fields){0};
+  if (!all.address && client->endpoint[0]) all.address = client->endpoint;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  client->options.log(client->options.log_ud, level, line);
+  client->options.log(client->options.log_ud, level, line, &all);
 }
 
 void pump_client_flush_soon(pump_client *client) {
@@ -132,8 +135,12 @@ static void ask_again(pump_client *client, pump_conversation *conversation) {
   unsigned doublings = conversation->attempts < 7 ? conversation->attempts - 1 : 6;
   uint64_t pause = (uint64_t)FIRST_PAUSE << doublings;
   if (pause > LONGEST_PAUSE) pause = LONGEST_PAUSE;
-  pump_client_log(client, PUMP_LOG_DEBUG, "%s: asking again in %llu ms: %s", client->endpoint,
-                  (unsigned long long)pause, conversation->result.message);
+  pump_log_fields fields = {.code = conversation->result.status,
+                            .operation = pump_kind_name(conversation->request.kind),
+                            .attempt = conversation->attempts + 1,
+                            .delay = pause};
+  pump_client_log(client, PUMP_LOG_DEBUG, &fields, "%s: asking again in %llu ms: %s",
+                  client->endpoint, (unsigned long long)pause, conversation->result.message);
   if (pump_line_retry(&client->line, conversation, pump_client_now() + pause) != 0)
     complete(client, conversation);
 }
@@ -247,6 +254,11 @@ static bool submit(pump_client *client) {
   return false;
 }
 
+void pump_client_wipe(pump_client *client) {
+  if (client->is_secret) explicit_bzero(client->sending.data, client->sending.size);
+  client->is_secret = false;
+}
+
 /* Once a turn of the loop: everything that was asked since goes out in one write. */
 static void on_flush(uv_idle_t *handle) {
   pump_client *client = of(handle, flush);
@@ -258,18 +270,21 @@ static void on_flush(uv_idle_t *handle) {
   pump_buffer *output = pump_session_output(client->session);
   if (client->is_closing || client->is_sending || output->size == 0) return;
   pump_stats_sending(client);
+  client->is_secret = pump_session_has_login(client->session);
   pump_buffer spare = client->sending;
   client->sending = *output;
   *output = spare;
   pump_buffer_clear(output);
   client->is_sending =
       pump_stream_write(client->stream, client->sending.data, client->sending.size) > 0;
+  if (!client->is_sending) pump_client_wipe(client);
   if (more && !client->is_sending) pump_client_flush_soon(client);
 }
 
 static void on_written(void *ud) {
   pump_client *client = ud;
   client->is_sending = false;
+  pump_client_wipe(client);
   pump_client_flush_soon(client);
 }
 
@@ -321,7 +336,7 @@ static void check_handshake(pump_client *client) {
   client->stats.connections++;
   client->stats.reconnects += !is_first;
   pump_reconnect_settle(client);
-  pump_client_log(client, PUMP_LOG_INFO, "connected to %s", client->endpoint);
+  pump_client_log(client, PUMP_LOG_INFO, NULL, "connected to %s", client->endpoint);
   if (client->connected_cb) client->connected_cb(client, client->connected_ud);
   if (is_first && !client->is_closing) pump_client_answer_connect(client, 0, "");
 }
@@ -518,6 +533,7 @@ static void on_handle_gone(void *ud) {
   void *closed_ud = client->closed_ud;
   pump_line_free(&client->line);
   pump_heap_free(&client->due);
+  pump_client_wipe(client);
   pump_buffer_free(&client->sending);
   pump_options_free(&client->options);
   pump_tls_context_free(client->tls);

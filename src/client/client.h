@@ -27,6 +27,7 @@ struct pump_client {
   pump_session *session; /* from the first byte */
   pump_buffer sending;   /* what the stream is writing now */
   bool is_sending;
+  bool is_secret; /* a login is among it: it is wiped when it is sent */
   unsigned in_flight;
   size_t reading;   /* how many events those in flight have asked for, at most */
   size_t read_most; /* with so many no more are asked for */
@@ -82,6 +83,8 @@ int pump_client_ask_later(pump_client *client, pump_conversation *conversation, 
                           uint64_t timeout, pump_result_cb cb, void *ud);
 /* Takes a conversation back, asked or not, and frees it without calling back. NULL is fine. */
 void pump_client_withdraw(pump_client *client, pump_conversation *conversation);
+/* Wipes what was being sent, where it is secret. */
+void pump_client_wipe(pump_client *client);
 /* Has on_flush run in the next turn of the loop. */
 void pump_client_flush_soon(pump_client *client);
 
@@ -136,8 +139,9 @@ void pump_client_name_endpoint(pump_client *client, const char *host, int port);
 void pump_client_know_as(pump_client *client, const char *host, int port);
 bool pump_client_is_at(const pump_client *client, const char *host, int port);
 
-void pump_client_log(pump_client *client, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Without an address in the fields (NULL: none at all) it is about the endpoint. */
+void pump_client_log(pump_client *client, int level, const pump_log_fields *fields,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Checks, and copies the texts. PUMP_EINVALID, PUMP_ENOMEM. */
 int pump_options_copy(pump_options *to, const pump_options *from);

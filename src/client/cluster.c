@@ -44,7 +44,7 @@ static void warn_of_plain(pump_client *client) {
       is_forgery_harmless(client))
     return;
   cluster->has_warned = true;
-  pump_client_log(client, PUMP_LOG_WARNING,
+  pump_client_log(client, PUMP_LOG_WARNING, NULL,
                   "gossip by plain HTTP: whoever forges it can name any server that the system's "
                   "authorities vouch for; with a ca or a server_name it has to be yours");
 }
@@ -54,7 +54,7 @@ static void say_plain(pump_client *client, const char *host, int port, const cha
   char name[300];
   client->cluster.has_warned = true;
   pump_address_write(name, sizeof name, host, port);
-  pump_client_log(client, level,
+  pump_client_log(client, level, &(pump_log_fields){.address = name},
                   "%s: gossip by plain HTTP, which anybody can forge, but not the member that is "
                   "connected to: %s",
                   name, why);
@@ -156,7 +156,7 @@ static int reach(pump_client *client, const pump_member *member) {
   refusal->until = 0; /* it is none yet */
   cluster->member_deadline = now + client->options.connect_timeout / 2;
   cluster->is_makeshift = wants_leader(client) && !member->is_leader;
-  pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s, found by gossip", client->endpoint,
+  pump_client_log(client, PUMP_LOG_DEBUG, NULL, "%s: %s, found by gossip", client->endpoint,
                   member->state ? member->state : "member");
   if (client->options.resolve) pump_address_find(client, host, port, on_address);
   return 0;
@@ -280,7 +280,8 @@ bool pump_cluster_go_on(pump_client *client, int code, const char *reason) {
   char why[400];
   if (!cluster->discovery || cluster->member_deadline == 0 || is_final(code)) return false;
   snprintf(why, sizeof why, "it named %.200s: %.150s", client->endpoint, reason);
-  pump_client_log(client, PUMP_LOG_DEBUG, "%s: %s", client->endpoint, reason);
+  pump_client_log(client, PUMP_LOG_DEBUG, &(pump_log_fields){.code = code}, "%s: %s",
+                  client->endpoint, reason);
   cluster->refusals[cluster->next_refusal++ % PUMP_REFUSALS].until =
       pump_client_now() + REFUSED_FOR;
   cluster->member_deadline = 0;

@@ -11,6 +11,7 @@ static void drop_stream(pump_client *client) {
   client->is_sending = false;
   if (client->stream) pump_stream_close(client->stream, on_stream_gone, NULL);
   client->stream = NULL;
+  pump_client_wipe(client);
 }
 
 void pump_client_drop_connection(pump_client *client) {
@@ -73,7 +74,9 @@ void pump_client_answer_connect(pump_client *client, int code, const char *messa
 /* The client is connected no more, or not at all; client->message says why. */
 static void end(pump_client *client, int code) {
   int before = client->state;
-  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
+  pump_client_log(client, PUMP_LOG_WARNING,
+                  &(pump_log_fields){.code = code, .attempt = client->reconnect.attempts}, "%s",
+                  client->message);
   leave_connection(client);
   pump_client_fail_all(client, code, client->message);
   if (before == PUMP_STATE_CONNECTING) return;

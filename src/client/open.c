@@ -17,8 +17,8 @@ static int make_tls(pump_client *client, const char *host, pump_tls **tls, char 
   if (code != 0) return code;
   const char *name = options->server_name ? options->server_name : host;
   if (!options->verify)
-    pump_client_log(client, PUMP_LOG_WARNING, "TLS without verification: anybody could pose as %s",
-                    name);
+    pump_client_log(client, PUMP_LOG_WARNING, NULL,
+                    "TLS without verification: anybody could pose as %s", name);
   code = pump_tls_new(tls, client->tls, name);
   if (code != 0) snprintf(error, error_size, "TLS: %s is no name for a server", name);
   return code == PUMP_EINVALID ? PUMP_ETLS : code;
@@ -73,9 +73,9 @@ bool pump_client_is_at(const pump_client *client, const char *host, int port) {
 
 /* ---- The session on it -------------------------------------------------------------------- */
 
-static void on_session_log(void *ud, int level, const char *line) {
+static void on_session_log(void *ud, int level, const char *line, const pump_log_fields *fields) {
   pump_client *client = ud;
-  pump_client_log(client, level, "%s: %s", client->endpoint, line);
+  pump_client_log(client, level, fields, "%s: %s", client->endpoint, line);
 }
 
 int pump_client_start_session(pump_client *client) {

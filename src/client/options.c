@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "net/secret.h"
 #include "wire/tcp/frame.h"
 
 void pump_options_init(pump_options *options) {
@@ -65,7 +66,7 @@ int pump_options_copy(pump_options *to, const pump_options *from) {
   bool copied = copy_text(&to->host);
   copied &= copy_text(&to->seeds);
   copied &= copy_text(&to->username);
-  copied &= copy_text(&to->password);
+  if (to->password) copied &= (to->password = pump_secret_copy(to->password)) != NULL;
   copied &= copy_text(&to->name);
   copied &= copy_text(&to->tls.ca);
   copied &= copy_text(&to->tls.cert);
@@ -82,11 +83,7 @@ void pump_options_free(pump_options *options) {
                          options->tls.key, options->tls.server_name};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     free((char *)(uintptr_t)texts[i]);
-  if (options->password) {
-    char *password = (char *)(uintptr_t)options->password;
-    explicit_bzero(password, strlen(password));
-    free(password);
-  }
+  pump_secret_free((char *)(uintptr_t)options->password);
   options->host = options->seeds = options->username = options->password = options->name = NULL;
   options->tls = (pump_tls_options){0};
 }

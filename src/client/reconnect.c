@@ -33,8 +33,9 @@ static void schedule(pump_client *client, uint64_t from) {
   uint64_t when = from + jitter(pump_reconnect_limit(&client->options, ++self->attempts));
   self->due = when > now ? when : now;
   uint64_t delay = self->due - now;
-  pump_client_log(client, PUMP_LOG_INFO, "connecting again in %llu ms, attempt %u",
-                  (unsigned long long)delay, self->attempts);
+  pump_client_log(
+      client, PUMP_LOG_INFO, &(pump_log_fields){.attempt = self->attempts, .delay = delay},
+      "connecting again in %llu ms, attempt %u", (unsigned long long)delay, self->attempts);
   if (self->cb) self->cb(client, self->attempts, delay, self->ud);
   pump_client_set_timer(client);
 }
@@ -65,7 +66,8 @@ static pump_conversation *take_back(pump_client *client) {
 
 /* Leaves the connection, and has the stream to the next one or NULL. */
 static void leave(pump_client *client, int code, pump_stream *stream) {
-  pump_client_log(client, PUMP_LOG_WARNING, "%s", client->message);
+  pump_client_log(client, PUMP_LOG_WARNING, &(pump_log_fields){.code = code}, "%s",
+                  client->message);
   client->state = PUMP_STATE_RECONNECTING;
   pump_redirect_stop(client);
   pump_cluster_stop(client);
@@ -127,7 +129,9 @@ bool pump_reconnect_again(pump_client *client, int code) {
   pump_client_drop_connection(client);
   if (is_final(client, code)) return false;
   if (self->attempts < client->options.reconnect_attempts) {
-    pump_client_log(client, PUMP_LOG_INFO, "%s", client->message);
+    pump_client_log(client, PUMP_LOG_INFO,
+                    &(pump_log_fields){.code = code, .attempt = self->attempts}, "%s",
+                    client->message);
     schedule(client, self->began);
     return true;
   }

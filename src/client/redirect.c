@@ -36,8 +36,11 @@ static void refuse(pump_client *client, const char *why) {
   self->refused_port = self->port;
   self->refused_until = pump_client_now() + REFUSED_FOR;
   snprintf(self->why, sizeof self->why, "which could not be reached: %s", why);
-  pump_client_log(client, PUMP_LOG_WARNING, "%s names %s:%d as the leader, %s", client->endpoint,
-                  self->host, self->port, self->why);
+  char address[300];
+  pump_address_write(address, sizeof address, self->host, self->port);
+  pump_log_fields fields = {.code = PUMP_ENOTLEADER, .address = address};
+  pump_client_log(client, PUMP_LOG_WARNING, &fields, "%s names %s:%d as the leader, %s",
+                  client->endpoint, self->host, self->port, self->why);
   stay(client);
 }
 
@@ -81,8 +84,11 @@ static void begin(pump_client *client, const char *host, int port) {
   snprintf(self->host, sizeof self->host, "%s", host);
   self->port = port;
   self->deadline = pump_client_now() + client->options.connect_timeout / 2 + 1;
-  pump_client_log(client, PUMP_LOG_DEBUG, "%s names %s:%d as the leader", client->endpoint, host,
-                  port);
+  char address[300];
+  pump_address_write(address, sizeof address, host, port);
+  pump_log_fields fields = {.code = PUMP_ENOTLEADER, .address = address};
+  pump_client_log(client, PUMP_LOG_DEBUG, &fields, "%s names %s:%d as the leader", client->endpoint,
+                  host, port);
   pump_address_find(client, host, port, reach);
   pump_client_set_timer(client);
 }

@@ -22,7 +22,7 @@ typedef struct pump_session_options {
   uint64_t heartbeat_timeout;
   bool is_secure;   /* a leader is wanted at its TLS port */
   uint8_t seed[16]; /* random: makes its correlation ids differ from every other session's */
-  void (*log)(void *ud, int level, const char *line);
+  void (*log)(void *ud, int level, const char *line, const pump_log_fields *fields);
   void *log_ud;
   bool traces;         /* tells the log of every frame */
   uint64_t *frames_in; /* is counted up */
@@ -40,6 +40,10 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now);
 
 /* What is to be sent. The caller may take the bytes by swapping the buffer for an empty one. */
 pump_buffer *pump_session_output(pump_session *session);
+
+/* Whether a login is in the output since it was asked the last time: whoever takes the bytes wipes
+ * them when they are sent. */
+bool pump_session_has_login(pump_session *session);
 
 /* To be called when all of it is about to be sent: how many frames that is. */
 uint64_t pump_session_sends(const pump_session *session);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/guid.h"
 #include "base/page.h"
 #include "client/tcp_translate.h"
 #include "conversation/heartbeat.h"
@@ -51,30 +52,43 @@ struct pump_session {
   uint64_t handshake_again;                   /* when to try it again, 0: not waiting for that */
   int status;                                 /* of the handshake */
   bool is_secure;
-  bool spoke; /* a whole frame came */
+  bool has_login; /* in its output */
+  bool spoke;     /* a whole frame came */
   uint8_t seed[16];
   uint64_t heartbeats;
   pump_tcp_correlation stray; /* the subscription that was left again last, and when */
   uint64_t stray_at;
   char words[512];
-  void (*log)(void *ud, int level, const char *line);
+  void (*log)(void *ud, int level, const char *line, const pump_log_fields *fields);
   void *log_ud;
   bool traces;
   uint64_t *frames_in;
 };
 
-static void say(pump_session *session, int level, const char *what, uint8_t command) {
+static void tell(const pump_session *session, int level, const char *line,
+                 const pump_tcp_frame *frame) {
+  char id[PUMP_GUID_TEXT + 1];
+  pump_guid guid;
+  pump_guid_from_net(&guid, frame->correlation.bytes);
+  pump_guid_format(&guid, id);
+  pump_log_fields fields = {.operation = pump_tcp_command_name(frame->command), .correlation = id};
+  session->log(session->log_ud, level, line, &fields);
+}
+
+static void say(const pump_session *session, int level, const char *what,
+                const pump_tcp_frame *frame) {
   if (!session->log) return;
   char line[160];
-  const char *name = pump_tcp_command_name(command);
-  snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command", command);
-  session->log(session->log_ud, level, line);
+  const char *name = pump_tcp_command_name(frame->command);
+  snprintf(line, sizeof line, "%s: %s (0x%02x)", what, name ? name : "unknown command",
+           frame->command);
+  tell(session, level, line, frame);
 }
 
 static void trace(const pump_session *session, const char *direction, const pump_tcp_frame *frame) {
   char line[PUMP_TCP_LONGEST_DUMP];
   pump_tcp_dump(line, direction, frame);
-  session->log(session->log_ud, PUMP_LOG_TRACE, line);
+  tell(session, PUMP_LOG_TRACE, line, frame);
 }
 
 uint64_t pump_session_sends(const pump_session *session) {
@@ -181,6 +195,7 @@ int pump_session_submit(pump_session *session, pump_conversation *conversation) 
   pump_tcp_correlation correlation = correlation_of(session, index);
   int code = pump_tcp_encode_request(&session->output, &conversation->request, &correlation);
   if (code != 0) return code;
+  session->has_login |= conversation->request.username.data != NULL;
   session->first_free = session->slots[index].next_free;
   session->slots[index].conversation = conversation;
   conversation->slot = index + 1;
@@ -363,7 +378,7 @@ static bool is_pushed(const pump_conversation *conversation, uint8_t command) {
 static void take_pushed(pump_session *session, pump_conversation *conversation,
                         const pump_tcp_frame *frame) {
   if (!conversation->was_confirmed && !conversation->is_open) {
-    say(session, PUMP_LOG_WARNING, "dropped what belongs to no subscription yet", frame->command);
+    say(session, PUMP_LOG_WARNING, "dropped what belongs to no subscription yet", frame);
   } else if (frame->command == push_command(conversation)) {
     push(session, conversation, frame->payload);
   } else {
@@ -375,7 +390,7 @@ static void take_pushed(pump_session *session, pump_conversation *conversation,
 /* An answer that no client takes: a page of large events, mostly. Only its question fails. */
 static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   pump_conversation *conversation = find(session, &frame->correlation);
-  say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame->command);
+  say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame);
   if (!conversation) return;
   if (pump_kind_subscribes(conversation->request.kind)) unsubscribe(session, conversation);
   pump_reply reply = {.outcome = PUMP_OUTCOME_TOO_LARGE, .current_version = PUMP_UNKNOWN};
@@ -390,7 +405,7 @@ static void handle_stray(pump_session *session, const pump_tcp_frame *frame, uin
   const pump_tcp_correlation *id = &frame->correlation;
   bool is_push = frame->command == PUMP_TCP_STREAM_EVENT_APPEARED ||
                  frame->command == PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED;
-  say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame->command);
+  say(session, PUMP_LOG_DEBUG, "dropped a frame that nobody waits for", frame);
   if (!is_push || memcmp(id->bytes, session->seed, 8) != 0) return;
   if (now < session->stray_at + STRAY_PAUSE && memcmp(id, &session->stray, sizeof *id) == 0) return;
   session->stray = *id;
@@ -434,7 +449,7 @@ static int handle_frame(pump_session *session, const pump_tcp_frame *frame, uint
     reply.leader_port = reply.secure_leader_port;
   }
   if (reply.outcome == PUMP_OUTCOME_UNREADABLE)
-    say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame->command);
+    say(session, PUMP_LOG_WARNING, "a reply that cannot be read", frame);
   pump_conversation_inspect(conversation, &reply);
   if (must_unsubscribe(conversation, frame, &reply)) unsubscribe(session, conversation);
   answered(session, conversation, now);
@@ -467,7 +482,7 @@ static int handle_frames(pump_session *session, uint64_t now) {
       return code;
     }
     if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */
-      say(session, PUMP_LOG_WARNING, "skipped an odd frame", frame.command);
+      say(session, PUMP_LOG_WARNING, "skipped an odd frame", &frame);
       continue;
     }
     if (code == PUMP_ETOOLARGE) {
@@ -494,6 +509,12 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
     session->unheard = 0;
   }
   return code;
+}
+
+bool pump_session_has_login(pump_session *session) {
+  bool had = session->has_login;
+  session->has_login = false;
+  return had;
 }
 
 pump_buffer *pump_session_output(pump_session *session) {
@@ -531,6 +552,7 @@ void pump_session_free(pump_session *session) {
   pump_conversation_free(session->authenticate);
   pump_conversation_free(session->identify);
   pump_tcp_reader_free(&session->reader);
+  if (session->has_login) explicit_bzero(session->output.data, session->output.size);
   pump_buffer_free(&session->output);
   free(session->slots);
   free(session);

@@ -9,6 +9,8 @@
 #define MAX_BYTES ((size_t)16 * 1024 * 1024)
 /* How often a page may end before the goal, where that can also mean that nothing is left. */
 #define PATIENCE 10
+/* How often what cannot be read is taken for noise on the line, before it is what the server has. */
+#define NOISE 3
 /* The number of the event that a hard deletion writes. */
 #define TOMBSTONE INT64_MAX
 
@@ -31,7 +33,8 @@ struct pump_catch_up {
   bool has_checkpoint; /* to be told when the buffer is empty */
   bool is_deleted;     /* the tombstone came */
   int failure;
-  int gap; /* volatile: events were left out behind those in the buffer */
+  int gap;          /* volatile: events were left out behind those in the buffer */
+  size_t page_size; /* what the next READ asks for */
   unsigned tries;
   unsigned lags; /* pages that ended before the goal */
 
@@ -194,11 +197,26 @@ static bool takes_pages(const pump_catch_up *machine) {
   return machine->is_asked && (machine->state == READING || machine->state == JOINING);
 }
 
+static bool is_noise(const pump_catch_up *machine, int code) {
+  return code == PUMP_EPROTOCOL && machine->tries < NOISE;
+}
+
+/* A page that comes too slowly, or that no connection lives long enough for, would never come. */
+static void ask_for_less(pump_catch_up *machine) {
+  machine->page_size = (machine->page_size + 1) / 2;
+}
+
+static void ask_for_more(pump_catch_up *machine) {
+  size_t most = machine->options.page_size;
+  machine->page_size = machine->page_size < most / 2 ? machine->page_size * 2 : most;
+}
+
 void pump_catch_up_read(pump_catch_up *machine, pump_page *page) {
   if (!takes_pages(machine)) {
     pump_page_unref(page);
     return;
   }
+  ask_for_more(machine);
   machine->is_asked = false;
   machine->has_started = true;
   machine->tries = 0;
@@ -220,8 +238,9 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable) {
     reached(machine, true);
   } else if (code == PUMP_ETOOLARGE && machine->options.page_size > 1) {
     /* A page of fewer events may be small enough. */
-    machine->options.page_size = (machine->options.page_size + 7) / 8;
-  } else if (retryable && machine->has_started) {
+    machine->page_size = machine->options.page_size = (machine->options.page_size + 7) / 8;
+  } else if ((retryable || is_noise(machine, code)) && machine->has_started) {
+    if (code == PUMP_ETIMEOUT) ask_for_less(machine);
     machine->tries++;
   } else {
     fail(machine, code);
@@ -268,7 +287,7 @@ void pump_catch_up_confirmed(pump_catch_up *machine, int64_t last_number, int64_
 void pump_catch_up_dropped(pump_catch_up *machine, int code, bool retryable) {
   if (!machine->is_subscribed) return;
   bool was_confirmed = machine->state != SUBSCRIBING;
-  bool may_pass = retryable || (was_confirmed && code == PUMP_EDROPPED);
+  bool may_pass = retryable || is_noise(machine, code) || (was_confirmed && code == PUMP_EDROPPED);
   machine->is_subscribed = false;
   if (!was_confirmed) machine->is_asked = false;
   if (!may_pass || !machine->has_started) {
@@ -374,6 +393,7 @@ void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page) {
 
 void pump_catch_up_lost(pump_catch_up *machine, int code) {
   if (machine->state == OVER) return;
+  if (takes_pages(machine)) ask_for_less(machine);
   machine->is_asked = machine->is_subscribed = machine->must_unsubscribe = false;
   machine->must_tell_live = false;
   machine->state = LOST;
@@ -429,7 +449,7 @@ static pump_step ask(pump_catch_up *machine, pump_step_kind kind) {
   return (pump_step){.kind = kind,
                      .number = machine->next,
                      .position = machine->next_position,
-                     .count = machine->options.page_size,
+                     .count = machine->page_size,
                      .pause = pump_step_pause(machine->tries)};
 }
 
@@ -469,7 +489,7 @@ static pump_step step_of_state(pump_catch_up *machine) {
   switch (machine->state) {
   case READING:
   case JOINING:
-    if (!machine->is_asked && has_room_for(machine, machine->options.page_size))
+    if (!machine->is_asked && has_room_for(machine, machine->page_size))
       return ask(machine, PUMP_STEP_READ);
     break;
   case SUBSCRIBING:
@@ -520,6 +540,7 @@ int pump_catch_up_new(pump_catch_up **out, const pump_catch_up_options *options)
   pump_catch_up *machine = calloc(1, sizeof *machine);
   if (!machine) return PUMP_ENOMEM;
   machine->options = *options;
+  machine->page_size = options->page_size;
   bool is_from_now = options->is_volatile || options->is_from_now;
   machine->state = is_from_now ? SUBSCRIBING : READING;
   machine->has_start = !is_from_now;

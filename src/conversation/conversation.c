@@ -8,6 +8,16 @@
 #define LONGEST_LOGIN 255
 /* Words of a server that go into an error: one line, not a stack trace. */
 #define LONGEST_WORDS 300
+/* How often an answer that cannot be read is taken for noise on the line, and asked for again. */
+#define NOISE 2
+
+const char *pump_kind_name(pump_kind kind) {
+  static const char *const names[] = {
+      "authenticate", "identify",     "ping",     "append",    "delete",
+      "read_event",   "read_stream",  "read_all", "subscribe", "create_group",
+      "update_group", "delete_group", "consume"};
+  return names[kind];
+}
 
 /* ---- Making one --------------------------------------------------------------------------- */
 
@@ -318,7 +328,9 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
   case PUMP_OUTCOME_TOO_LARGE: return (verdict){PUMP_ETOOLARGE, PUMP_DONE, false};
   case PUMP_OUTCOME_UNREADABLE: break;
   }
-  return (verdict){PUMP_EPROTOCOL, PUMP_DONE, false};
+  bool is_noise = conversation->request.kind >= PUMP_PING && conversation->attempts > 0 &&
+                  conversation->attempts <= NOISE && pump_conversation_may_repeat(conversation);
+  return (verdict){PUMP_EPROTOCOL, is_noise ? PUMP_RETRY : PUMP_DONE, false};
 }
 
 static void take_leader(pump_conversation *conversation, const pump_reply *reply) {

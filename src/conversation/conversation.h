@@ -28,6 +28,9 @@ typedef enum pump_kind {
   PUMP_CONSUME
 } pump_kind;
 
+/* As programs know it: "append", "read_stream". */
+const char *pump_kind_name(pump_kind kind);
+
 static inline bool pump_kind_is_of_group(pump_kind kind) {
   return kind >= PUMP_CREATE_GROUP && kind <= PUMP_CONSUME;
 }

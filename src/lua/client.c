@@ -15,9 +15,9 @@ static void free_client(pump_lua_child *child) {
 
 /* ---- What libpump calls ------------------------------------------------------------------- */
 
-static void on_log(void *ud, int level, const char *line) {
+static void on_log(void *ud, int level, const char *line, const pump_log_fields *fields) {
   const pump_lua_client *self = ud;
-  pump_lua_notice(self->child.loop, self->ticket, PUMP_LUA_LOG, level, line);
+  pump_lua_notice_log(self->child.loop, self->ticket, level, line, fields);
 }
 
 static void on_connected(pump_client *client, void *ud) {

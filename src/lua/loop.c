@@ -153,6 +153,26 @@ static int push_events(lua_State *L, pump_lua_loop *loop, pump_result *result) {
   return 3;
 }
 
+static void set_text(lua_State *L, const char *name, const char *text) {
+  if (!text) return;
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+static void push_fields(lua_State *L, const pump_log_fields *fields) {
+  lua_createtable(L, 0, 8);
+  if (!fields) return;
+  set_text(L, "code", fields->code ? pump_error_name(fields->code) : NULL);
+  set_text(L, "address", fields->address);
+  set_text(L, "operation", fields->operation);
+  set_text(L, "correlation", fields->correlation);
+  if (fields->attempt == 0) return;
+  lua_pushinteger(L, fields->attempt);
+  lua_setfield(L, -2, "attempt");
+  lua_pushnumber(L, (lua_Number)fields->delay / 1e3);
+  lua_setfield(L, -2, "delay");
+}
+
 /* What a notice brings, its name first; 0: it is none. */
 static int push_notice(lua_State *L, pump_lua_answer *answer) {
   pump_result *result = &answer->result;
@@ -174,7 +194,8 @@ static int push_notice(lua_State *L, pump_lua_answer *answer) {
     lua_pushliteral(L, "log");
     lua_pushinteger(L, result->status);
     lua_pushstring(L, text);
-    return 3;
+    push_fields(L, answer->fields);
+    return 4;
   case PUMP_LUA_EVENTS: return push_events(L, answer->loop, result);
   case PUMP_LUA_CHOOSE:
     lua_pushliteral(L, "choose");

@@ -22,7 +22,7 @@ typedef enum pump_lua_kind {
   PUMP_LUA_DISCONNECTED, /* a notice: "disconnected", code, text */
   PUMP_LUA_RECONNECTING, /* a notice: "reconnecting", number of the attempt, seconds before it */
   PUMP_LUA_CLOSED,       /* a notice: "closed", code, text */
-  PUMP_LUA_LOG,          /* a notice: "log", level, text */
+  PUMP_LUA_LOG,          /* a notice: "log", level, text, fields */
   PUMP_LUA_CHOOSE,       /* a notice: "choose", a list of members */
   PUMP_LUA_RESOLVE,      /* a notice: "resolve", host, port */
   PUMP_LUA_EVENTS,       /* a notice: "events", a page, how many of its events are new */
@@ -39,7 +39,8 @@ typedef struct pump_lua_answer {
   struct pump_lua_loop *loop;
   lua_Integer ticket;
   pump_lua_kind kind;
-  pump_result result; /* message and leader_host are this answer's own copies */
+  pump_result result;      /* message and leader_host are this answer's own copies */
+  pump_log_fields *fields; /* of a line of the log; its texts are in the same allocation */
 } pump_lua_answer;
 
 /* What must be closed before the loop can be: clients and nodes. They outlive their userdata
@@ -93,6 +94,9 @@ void pump_lua_answer_with(pump_lua_answer *answer, const pump_result *result);
 /* A notice under a ticket that stays: status is the code or level. False: there is no memory. */
 bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind, int status,
                      const char *text);
+/* A line of the log. What there is no memory for is left out. */
+void pump_lua_notice_log(pump_lua_loop *loop, lua_Integer ticket, int level, const char *line,
+                         const pump_log_fields *fields);
 /* The attempt begins in so many ms. */
 bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,
                              uint64_t delay);

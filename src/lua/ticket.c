@@ -29,6 +29,7 @@ void pump_lua_free_answer(pump_lua_answer *answer) {
   pump_members_unref(answer->result.members);
   free((void *)(uintptr_t)answer->result.message);
   free((void *)(uintptr_t)answer->result.leader_host);
+  free(answer->fields);
   free(answer);
 }
 
@@ -79,6 +80,40 @@ bool pump_lua_notice(pump_lua_loop *loop, lua_Integer ticket, pump_lua_kind kind
   answer->result.message = copy_text(text);
   enqueue(answer);
   return true;
+}
+
+static size_t room_for(const char *text) {
+  return text ? strlen(text) + 1 : 0;
+}
+
+static const char *put_text(char **to, const char *text) {
+  if (!text) return NULL;
+  char *copy = *to;
+  *to += room_for(text);
+  return strcpy(copy, text);
+}
+
+static pump_log_fields *copy_fields(const pump_log_fields *fields) {
+  size_t room =
+      room_for(fields->address) + room_for(fields->operation) + room_for(fields->correlation);
+  pump_log_fields *copy = malloc(sizeof *copy + room);
+  if (!copy) return NULL;
+  char *to = (char *)(copy + 1);
+  *copy = *fields;
+  copy->address = put_text(&to, fields->address);
+  copy->operation = put_text(&to, fields->operation);
+  copy->correlation = put_text(&to, fields->correlation);
+  return copy;
+}
+
+void pump_lua_notice_log(pump_lua_loop *loop, lua_Integer ticket, int level, const char *line,
+                         const pump_log_fields *fields) {
+  pump_lua_answer *answer = new_notice(loop, ticket, PUMP_LUA_LOG);
+  if (!answer) return;
+  answer->result.status = level;
+  answer->result.message = copy_text(line);
+  answer->fields = copy_fields(fields);
+  enqueue(answer);
 }
 
 bool pump_lua_notice_attempt(pump_lua_loop *loop, lua_Integer ticket, unsigned attempt,

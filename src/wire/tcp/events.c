@@ -245,6 +245,7 @@ int pump_tcp_decode_page(uint8_t command, pump_block *block, pump_bytes body, pu
   int code = decode_into(fields, block, body, events, records, out);
   if (code == NO_ROOM) {
     pump_page_unref(out->page);
+    out->page = NULL;
     if (!count(body, fields->events, &events, &records)) return PUMP_EPROTOCOL;
     code = decode_into(fields, block, body, events + 1, records + 2, out);
   }
