@@ -15,10 +15,11 @@
 /* Answers to what a server says are no requests and wait for nothing: one that goes on and takes
  * none of them is left. More than the largest request. */
 #define TOO_MUCH_TO_SEND ((size_t)PUMP_MAX_FRAME + 16 * ENOUGH_TO_SEND)
-/* As many events on their way in pages, and further requests stay in the line: a thousand readers of
- * one connection would else fill the system's buffers with a thousand pages, which are in no cache
- * any more when their turn comes. Where all is read that comes, it is the way that is long or the
- * server that is slow, and more may be on it. */
+/* With as many events on their way in pages further requests stay in the line while more comes than
+ * is read: a thousand readers of one connection would else fill the system's buffers with a thousand
+ * pages, which are in no cache any more when their turn comes. In a turn in which all is read that
+ * comes, or nothing comes, it is the way that is long or the server that is slow, and as many again
+ * may go out. */
 #define LEAST_TO_READ ((size_t)2000)
 #define MOST_TO_READ  ((size_t)1024 * 1024)
 #define FIRST_PAUSE   50 /* ms before a request is asked again, doubling */
@@ -236,10 +237,18 @@ static bool may_be_asked(pump_client *client, pump_conversation *conversation) {
   return false;
 }
 
+/* Reads wait for the next turn. Says whether there is anything to do in it. */
+static bool hold_back(pump_client *client) {
+  if (!client->line.first || client->read_most >= MOST_TO_READ) return false;
+  client->read_most += LEAST_TO_READ;
+  return true;
+}
+
 /* Says whether there is more to ask, once what is in the output has gone. */
 static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
-  while (client->in_flight < client->options.max_in_flight && client->reading < client->read_most) {
+  while (client->in_flight < client->options.max_in_flight) {
+    if (client->reading >= client->read_most) return hold_back(client);
     if (output->size >= ENOUGH_TO_SEND) return true;
     pump_conversation *conversation = pump_line_take(&client->line);
     if (!conversation) return false;
@@ -268,7 +277,11 @@ static void on_flush(uv_idle_t *handle) {
   if (!client->session) return;
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
-  if (client->is_closing || client->is_sending || output->size == 0) return;
+  if (client->is_closing || client->is_sending) return;
+  if (output->size == 0) {
+    if (more) pump_client_flush_soon(client);
+    return;
+  }
   pump_stats_sending(client);
   client->is_secret = pump_session_has_login(client->session);
   pump_buffer spare = client->sending;
@@ -347,17 +360,10 @@ static int on_space(void *ud, uint8_t **to, size_t *size) {
   return client->session ? pump_session_space(client->session, to, size) : PUMP_ENOMEM;
 }
 
-static void pace_reads(pump_client *client) {
-  if (!pump_stream_is_drained(client->stream))
-    client->read_most = LEAST_TO_READ;
-  else if (client->reading >= client->read_most && client->read_most < MOST_TO_READ)
-    client->read_most *= 2;
-}
-
 static void on_filled(void *ud, size_t size) {
   pump_client *client = ud;
   client->stats.bytes_in += size;
-  pace_reads(client);
+  if (!pump_stream_is_drained(client->stream)) client->read_most = LEAST_TO_READ;
   int code = pump_session_filled(client->session, size, pump_client_now());
   pump_conversation *conversation;
   while (client->session && (conversation = pump_session_next(client->session)))
