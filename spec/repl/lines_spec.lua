@@ -116,7 +116,7 @@ describe("commands", function()
       ["\\o /nonexistent/x"] = "o: /nonexistent/x: No such file",
       ["\\? frob"] = "there is no command \\frob",
       ["\\connect tcp://127.0.0.1:1"] = "connect_failed",
-      ["\\serve"] = "there is no command \\serve",
+      ["\\serve"] = "serve is a command of its own: pumpsh serve",
       ["\\read s --count x"] = '--count wants a whole number, not "x"',
     } do
       local result = lines(line .. "\n")
