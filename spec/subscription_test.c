@@ -478,8 +478,7 @@ static void odd_pushes(void) {
   fake_flush(&server);
   for (int i = 0; i < 1000 && self.lives < 2; i++)
     turn(2);
-  tap_ok(self.lives == 2 && self.ended == 0,
-         "for one that cannot be read it reads again");
+  tap_ok(self.lives == 2 && self.ended == 0, "for one that cannot be read it reads again");
   turn(5);
   tap_ok(unsubscriptions == 1, "at the server too");
   stop(&self);
