@@ -166,8 +166,12 @@ describe("the log", function()
       end,
     }))
     local function line(pattern)
-      for _, it in ipairs(lines) do if it.message:find(pattern) then return it end end
-      error("no line says " .. pattern)
+      local found
+      helper.wait_until(function()
+        for _, it in ipairs(lines) do found = found or it.message:find(pattern) and it end
+        return found ~= nil
+      end)
+      return found
     end
     assert.equal(node.address, line("^connected to").address)
     node.faults:set { not_handled = "not_ready", count = 1 }
@@ -176,7 +180,6 @@ describe("the log", function()
     assert.same({ "not_ready", "read_stream", 2, 0.05, "stable" },
       { again.code, again.operation, again.attempt, again.delay, again.name })
     node:close()
-    helper.wait_until(function() return conn.state == "closed" end)
     assert.equal("closed", line("^lost the connection").code)
     local attempt = line "^connecting again in"
     assert.equal(1, attempt.attempt)
