@@ -153,11 +153,13 @@ describe("the log", function()
         lines[#lines + 1] = fields
       end,
     }))
-    local function find(pattern)
-      for _, it in ipairs(lines) do if it.message:find(pattern) then return it end end
-    end
     local function line(pattern)
-      return find(pattern) or error("no line says " .. pattern)
+      local found
+      helper.wait_until(function()
+        for _, it in ipairs(lines) do found = found or it.message:find(pattern) and it end
+        return found ~= nil
+      end)
+      return found
     end
     assert.equal(node.address, line("^connected to").address)
     node.faults:set { not_handled = "not_ready", count = 1 }
@@ -166,7 +168,6 @@ describe("the log", function()
     assert.same({ "not_ready", "read_stream", 2, 0.05, "stable" },
       { again.code, again.operation, again.attempt, again.delay, again.name })
     node:close()
-    helper.wait_until(function() return find "^gave up" end)
     assert.equal("closed", line("^lost the connection").code)
     local attempt = line "^connecting again in"
     assert.equal(1, attempt.attempt)
