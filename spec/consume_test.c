@@ -9,11 +9,13 @@ static void events_and_answers(void) {
   bool came = until(&self.got, 10);
   tap_ok(came && in_flight_allowed == 10 && self.lives == 1 && self.pages == 1,
          "events come with the confirmation, 10 in flight by default");
+  uint64_t before = uv_hrtime();
   pump_consumer_ack(self.consumer, self.ids, 4);
   turn(2);
   int early = ack_frames;
+  bool is_early = uv_hrtime() - before < 10 * 1000000; /* a busy machine may have taken longer */
   turn(30);
-  tap_ok((early == 0 || slowness() > 1) && ack_frames == 1 && total(acked, 10) == 4,
+  tap_ok((early == 0 || !is_early) && ack_frames == 1 && total(acked, 10) == 4,
          "four acks wait for others");
   pump_consumer_ack(self.consumer, self.ids + 4, 1);
   pump_consumer_nack(self.consumer, self.ids + 5, 2, PUMP_NACK_PARK, pump_bytes_of("odd"));
