@@ -15,11 +15,10 @@
 /* Answers to what a server says are no requests and wait for nothing: one that goes on and takes
  * none of them is left. More than the largest request. */
 #define TOO_MUCH_TO_SEND ((size_t)PUMP_MAX_FRAME + 16 * ENOUGH_TO_SEND)
-/* With as many events on their way in pages further requests stay in the line while more comes than
- * is read: a thousand readers of one connection would else fill the system's buffers with a thousand
- * pages, which are in no cache any more when their turn comes. In a turn in which all is read that
- * comes, or nothing comes, it is the way that is long or the server that is slow, and as many again
- * may go out. */
+/* With as many events on their way in pages further requests stay in the line: a thousand readers of
+ * one connection would else fill the system's buffers with a thousand pages, which are in no cache
+ * any more when their turn comes. Where that holds for a millisecond it is the way that is long or
+ * the server that is slow, and as many again may go out, until more comes than is read at once. */
 #define LEAST_TO_READ ((size_t)2000)
 #define MOST_TO_READ  ((size_t)1024 * 1024)
 #define FIRST_PAUSE   50 /* ms before a request is asked again, doubling */
@@ -58,6 +57,7 @@ static uint64_t next_due(const pump_client *client) {
   uint64_t due = pump_line_due(&client->line);
   if (client->connect_deadline != 0 && client->connect_deadline < due)
     due = client->connect_deadline;
+  if (client->held_until != 0 && client->held_until < due) due = client->held_until;
   if (client->reconnect.due != 0 && client->reconnect.due < due) due = client->reconnect.due;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
     due = client->cluster.member_deadline;
@@ -237,21 +237,27 @@ static bool may_be_asked(pump_client *client, pump_conversation *conversation) {
   return false;
 }
 
-/* Reads wait for the next turn. Says whether there is anything to do in it. */
-static bool hold_back(pump_client *client) {
-  if (!client->line.first || client->read_most >= MOST_TO_READ) return false;
+static void hold_back(pump_client *client) {
+  if (client->held_until != 0 || client->read_most >= MOST_TO_READ) return;
+  client->held_until = pump_client_now() + 1;
+  pump_client_set_timer(client);
+}
+
+static void let_go(pump_client *client) {
+  client->held_until = 0;
   client->read_most += LEAST_TO_READ;
-  return true;
 }
 
 /* Says whether there is more to ask, once what is in the output has gone. */
 static bool submit(pump_client *client) {
   const pump_buffer *output = pump_session_output(client->session);
-  while (client->in_flight < client->options.max_in_flight) {
-    if (client->reading >= client->read_most) return hold_back(client);
+  while (client->in_flight < client->options.max_in_flight && client->line.first) {
     if (output->size >= ENOUGH_TO_SEND) return true;
+    if (client->reading >= client->read_most) {
+      hold_back(client);
+      return false;
+    }
     pump_conversation *conversation = pump_line_take(&client->line);
-    if (!conversation) return false;
     if (!may_be_asked(client, conversation)) continue;
     client->stats.retries += conversation->attempts > 0;
     int code = pump_session_submit(client->session, conversation);
@@ -277,11 +283,7 @@ static void on_flush(uv_idle_t *handle) {
   if (!client->session) return;
   bool more = client->state == PUMP_STATE_CONNECTED && submit(client);
   pump_buffer *output = pump_session_output(client->session);
-  if (client->is_closing || client->is_sending) return;
-  if (output->size == 0) {
-    if (more) pump_client_flush_soon(client);
-    return;
-  }
+  if (client->is_closing || client->is_sending || output->size == 0) return;
   pump_stats_sending(client);
   client->is_secret = pump_session_has_login(client->session);
   pump_buffer spare = client->sending;
@@ -486,6 +488,7 @@ static void on_timer(uv_timer_t *handle) {
   pump_line_wake(&client->line, now);
   pump_subscriptions_tick(client, now);
   if (is_due(client, client->address.is_known, now)) pump_address_tell(client);
+  if (is_due(client, client->held_until, now)) let_go(client);
   if (is_due(client, client->connect_deadline, now)) connect_too_long(client);
   if (is_due(client, client->reconnect.due, now)) pump_reconnect_attempt(client);
   if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);

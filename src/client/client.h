@@ -29,8 +29,9 @@ struct pump_client {
   bool is_sending;
   bool is_secret; /* a login is among it: it is wiped when it is sent */
   unsigned in_flight;
-  size_t reading;   /* how many events those in flight have asked for, at most */
-  size_t read_most; /* with so many no more are asked for */
+  size_t reading;      /* how many events those in flight have asked for, at most */
+  size_t read_most;    /* with so many no more are asked for */
+  uint64_t held_until; /* for that; 0: nobody waits */
   pump_line line;
 
   /* One timer for everything that has a time. It is set no later than the earliest deadline, and
