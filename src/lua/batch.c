@@ -206,9 +206,13 @@ static int batch_add(lua_State *L) {
   lua_settop(L, 2);
   if (!is_ready && !is_plain(L)) return 0;
   batch->message = NULL;
+  size_t before = batch->bodies.size;
   int status = reserve(batch, batch->count + 1);
   if (status == 0) status = read_event(L, batch, 2, &batch->events[batch->count]);
-  if (status < 0) return pump_lua_refuse(L, status, batch->message);
+  if (status < 0) {
+    batch->bodies.size = before; /* nothing of it may stand before the next one */
+    return pump_lua_refuse(L, status, batch->message);
+  }
   batch->count++;
   lua_pushinteger(L, (lua_Integer)batch->bodies.size);
   lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
