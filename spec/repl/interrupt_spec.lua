@@ -9,7 +9,7 @@ local typed, line, prompt = terminal.typed, terminal.line, terminal.prompt
 
 -- What Ctrl-C may take, beyond what a key takes here at that moment to be seen on the screen. A
 -- machine that is busy with something else may delay one try, so the best of some counts.
-local soon = 0.1 * support.slow
+local soon = 0.1 * support.slow * support.watched
 local tries = 5
 
 local function open(arguments, env)

@@ -3,7 +3,7 @@ local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 -- The best of some tries counts: the machine may be busy with something else.
-local soon = 0.1 * support.slow
+local soon = 0.1 * support.slow * support.watched
 
 describe("an interrupt", function()
   teardown(support.clean)

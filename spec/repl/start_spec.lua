@@ -2,7 +2,7 @@
 local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
-local most = 0.020 * support.slow
+local most = 0.020 * support.slow * support.watched
 local tries = 20
 
 -- The least seconds that some starts took, of the processor and of the clock.
