@@ -267,10 +267,24 @@ static void silence_is_watched(void) {
   pump_heartbeat_init(&watch, 1000, 300, 0);
   tap_ok(pump_heartbeat_tick(&watch, 999) == PUMP_PULSE_FINE, "within the interval all is fine");
   pump_heartbeat_heard(&watch, 900);
-  tap_ok(pump_heartbeat_due(&watch) == 1900, "any byte begins a new interval");
+  tap_ok(pump_heartbeat_tick(&watch, 1000) == PUMP_PULSE_ASK,
+         "after it the peer is asked, whatever came: it wants to hear us, too");
+  tap_ok(pump_heartbeat_tick(&watch, 1899) == PUMP_PULSE_FINE, "what came began a new interval");
   tap_ok(pump_heartbeat_tick(&watch, 1900) == PUMP_PULSE_ASK, "after it the peer is asked");
   tap_ok(pump_heartbeat_tick(&watch, 2000) == PUMP_PULSE_FINE, "once");
   tap_ok(pump_heartbeat_tick(&watch, 2200) == PUMP_PULSE_DEAD, "and dead when it stays silent");
+  pump_heartbeat_init(&watch, 1000, 5000, 0);
+  unsigned asked = 0;
+  for (uint64_t now = 0; now < 10000; now += 100) { /* a page that drips in */
+    pump_heartbeat_heard(&watch, now);
+    asked += pump_heartbeat_tick(&watch, now) == PUMP_PULSE_ASK;
+  }
+  tap_ok(asked == 9, "where bytes come all the time it is asked each interval: %u times", asked);
+  pump_heartbeat_init(&watch, 1000, 5000, 0);
+  for (asked = 0; pump_heartbeat_tick(&watch, 0) == PUMP_PULSE_FINE && asked < 5; asked++)
+    pump_heartbeat_tick(&watch, pump_heartbeat_due(&watch));
+  tap_ok(pump_heartbeat_due(&watch) == 6000 && pump_heartbeat_tick(&watch, 6000) == PUMP_PULSE_DEAD,
+         "asking again puts the end off no further");
   pump_heartbeat_init(&watch, 1000, 300, 0);
   pump_heartbeat_tick(&watch, 1000);
   tap_ok(pump_heartbeat_tick(&watch, 60000) == PUMP_PULSE_ASK,

@@ -6,7 +6,7 @@
 
 void pump_heartbeat_init(pump_heartbeat *heartbeat, uint64_t interval, uint64_t timeout,
                          uint64_t now) {
-  *heartbeat = (pump_heartbeat){.interval = interval, .timeout = timeout};
+  *heartbeat = (pump_heartbeat){.interval = interval, .timeout = timeout, .beat = now + interval};
   pump_heartbeat_heard(heartbeat, now);
 }
 
@@ -16,14 +16,18 @@ void pump_heartbeat_heard(pump_heartbeat *heartbeat, uint64_t now) {
 }
 
 pump_pulse pump_heartbeat_tick(pump_heartbeat *heartbeat, uint64_t now) {
-  if (heartbeat->interval == 0 || now < heartbeat->due) return PUMP_PULSE_FINE;
-  bool late = now - heartbeat->due > LATE;
-  if (heartbeat->asked && !late) return PUMP_PULSE_DEAD;
-  heartbeat->asked = true;
-  heartbeat->due = now + heartbeat->timeout;
+  if (now < pump_heartbeat_due(heartbeat)) return PUMP_PULSE_FINE;
+  if (now >= heartbeat->due) {
+    bool late = now - heartbeat->due > LATE;
+    if (heartbeat->asked && !late) return PUMP_PULSE_DEAD;
+    heartbeat->asked = true;
+    heartbeat->due = now + heartbeat->timeout;
+  }
+  heartbeat->beat = now + heartbeat->interval;
   return PUMP_PULSE_ASK;
 }
 
 uint64_t pump_heartbeat_due(const pump_heartbeat *heartbeat) {
-  return heartbeat->interval == 0 ? UINT64_MAX : heartbeat->due;
+  if (heartbeat->interval == 0) return UINT64_MAX;
+  return heartbeat->beat < heartbeat->due ? heartbeat->beat : heartbeat->due;
 }
