@@ -423,6 +423,26 @@ static void ends(void) {
   }
 }
 
+/* What cannot be read is asked for again some times; what is read in between begins anew. */
+static void noise(void) {
+  pump_consumer_machine *machine = live_machine(10);
+  int asked = 0;
+  pump_step step;
+  do {
+    if (asked == 2) push(machine, 0, 1, 0);
+    while (next(machine, 0).kind != PUMP_STEP_WAIT)
+      ;
+    pump_consumer_machine_dropped(machine, PUMP_EPROTOCOL, false);
+    step = next(machine, 0);
+    if (step.kind == PUMP_STEP_TELL_LOST) step = next(machine, 0);
+    asked += step.kind == PUMP_STEP_SUBSCRIBE;
+    pump_consumer_machine_confirmed(machine);
+  } while (step.kind == PUMP_STEP_SUBSCRIBE && asked < 20);
+  tap_ok(asked == 5 && step.kind == PUMP_STEP_FAIL && step.code == PUMP_EPROTOCOL,
+         "noise is asked about anew, %d times here", asked);
+  pump_consumer_machine_free(machine);
+}
+
 /* A group that is full stays so for good some time. */
 static void full_groups(void) {
   pump_consumer_machine *machine = live_machine(10);
@@ -494,6 +514,7 @@ static int starved(void *ud) {
 int main(void) {
   acks_wait();
   ends();
+  noise();
   full_groups();
   memory_is_bounded();
   long allocations = starve(starved, NULL, PUMP_ENOMEM);

@@ -249,12 +249,16 @@ static void odd_pushes(void) {
   until(&self.lives, 2);
   tap_ok(connections == 2 && self.losts == 1 && unsubscriptions == 1,
          "of a server that is not ready any more it asks again, and leaves what it had");
-  fake_reply(&server, &connected, PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED, "\x0a\x7f", 2);
-  fake_flush(&server);
+  for (int lives = 3; lives <= 5; lives++) { /* it was tried once before */
+    fake_reply(&server, &connected, PUMP_TCP_PERSISTENT_SUBSCRIPTION_EVENT_APPEARED, "\x0a\x7f", 2);
+    fake_flush(&server);
+    if (lives < 5) until(&self.lives, lives);
+  }
+  tap_ok(self.lives == 4 && unsubscriptions >= 3, "for one that cannot be read it asks again");
   until(&self.ended, PUMP_EPROTOCOL);
   turn(5);
-  tap_ok(self.ended == PUMP_EPROTOCOL && unsubscriptions == 2,
-         "one that cannot be read ends it, at the server too: %s", self.message);
+  tap_ok(self.ended == PUMP_EPROTOCOL && unsubscriptions == 4,
+         "where that goes on it ends, at the server too: %s", self.message);
   stop(&self);
 }
 

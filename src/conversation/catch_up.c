@@ -9,8 +9,6 @@
 #define MAX_BYTES ((size_t)16 * 1024 * 1024)
 /* How often a page may end before the goal, where that can also mean that nothing is left. */
 #define PATIENCE 10
-/* How often what cannot be read is taken for noise on the line, before it is what the server has. */
-#define NOISE 3
 /* The number of the event that a hard deletion writes. */
 #define TOMBSTONE INT64_MAX
 
@@ -197,10 +195,6 @@ static bool takes_pages(const pump_catch_up *machine) {
   return machine->is_asked && (machine->state == READING || machine->state == JOINING);
 }
 
-static bool is_noise(const pump_catch_up *machine, int code) {
-  return code == PUMP_EPROTOCOL && machine->tries < NOISE;
-}
-
 /* A page that comes too slowly, or that no connection lives long enough for, would never come. */
 static void ask_for_less(pump_catch_up *machine) {
   machine->page_size = (machine->page_size + 1) / 2;
@@ -239,7 +233,7 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable) {
   } else if (code == PUMP_ETOOLARGE && machine->options.page_size > 1) {
     /* A page of fewer events may be small enough. */
     machine->page_size = machine->options.page_size = (machine->options.page_size + 7) / 8;
-  } else if ((retryable || is_noise(machine, code)) && machine->has_started) {
+  } else if ((retryable || pump_step_is_noise(code, machine->tries)) && machine->has_started) {
     if (code == PUMP_ETIMEOUT) ask_for_less(machine);
     machine->tries++;
   } else {
@@ -287,7 +281,8 @@ void pump_catch_up_confirmed(pump_catch_up *machine, int64_t last_number, int64_
 void pump_catch_up_dropped(pump_catch_up *machine, int code, bool retryable) {
   if (!machine->is_subscribed) return;
   bool was_confirmed = machine->state != SUBSCRIBING;
-  bool may_pass = retryable || is_noise(machine, code) || (was_confirmed && code == PUMP_EDROPPED);
+  bool may_pass = retryable || pump_step_is_noise(code, machine->tries) ||
+                  (was_confirmed && code == PUMP_EDROPPED);
   machine->is_subscribed = false;
   if (!was_confirmed) machine->is_asked = false;
   if (!may_pass || !machine->has_started) {

@@ -254,7 +254,8 @@ void pump_consumer_machine_dropped(pump_consumer_machine *machine, int code, boo
   if (!machine->is_subscribed) return;
   machine->is_subscribed = false;
   bool is_full = code == PUMP_EMAXSUBSCRIBERS && ++machine->refusals >= MOST_REFUSALS;
-  if (!machine->has_started || !retryable || is_full) {
+  bool may_pass = retryable || pump_step_is_noise(code, machine->tries);
+  if (!machine->has_started || !may_pass || is_full) {
     fail(machine, code);
     return;
   }

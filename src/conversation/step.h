@@ -46,4 +46,11 @@ static inline uint64_t pump_step_pause(unsigned tries) {
   return pause < LONGEST ? pause : LONGEST;
 }
 
+/* Whether what cannot be read is taken for noise on the line, and asked for again, or for what the
+ * server has. */
+static inline bool pump_step_is_noise(int code, unsigned tries) {
+  enum { NOISE = 3 };
+  return code == PUMP_EPROTOCOL && tries < NOISE;
+}
+
 #endif
