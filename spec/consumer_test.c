@@ -430,8 +430,8 @@ static void noise(void) {
   pump_step step;
   do {
     if (asked == 2) push(machine, 0, 1, 0);
-    while (next(machine, 0).kind != PUMP_STEP_WAIT)
-      ;
+    while ((step = next(machine, 0)).kind != PUMP_STEP_WAIT)
+      if (step.kind == PUMP_STEP_DELIVER) pump_page_unref(step.page);
     pump_consumer_machine_dropped(machine, PUMP_EPROTOCOL, false);
     step = next(machine, 0);
     if (step.kind == PUMP_STEP_TELL_LOST) step = next(machine, 0);
