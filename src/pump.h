@@ -258,7 +258,7 @@ typedef struct pump_options {
   pump_tls_options tls;        /* default: plain TCP */
   uint64_t timeout;            /* of a request, 7000 ms */
   uint64_t connect_timeout;    /* until connected and identified, 5000 ms */
-  uint64_t heartbeat_interval; /* silence after which the client asks, 2000 ms; 0 never */
+  uint64_t heartbeat_interval; /* how often the client asks whether it lives, 2000 ms; 0 never */
   uint64_t heartbeat_timeout;  /* silence after that which ends the connection, 5000 ms */
   unsigned max_in_flight;      /* requests sent and not answered, 2000; more wait */
   unsigned max_queued;         /* requests that may wait, 20000; more are PUMP_EBUSY */
