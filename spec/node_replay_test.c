@@ -1,6 +1,6 @@
 /* The questions that real servers were asked (spec/recorded/.../semantics.jsonl, and where our node
- * had been wrong, corners.jsonl), sent to the embedded node byte for byte; its answers compared with theirs field by field. Times are not
- * compared, and of positions only their order. */
+ * had been wrong, corners.jsonl), sent to the embedded node byte for byte; its answers compared with
+ * theirs field by field. Times are not compared, and of positions only their order. */
 #include "tap.h"
 
 #include "page_form.h"

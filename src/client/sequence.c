@@ -1,8 +1,9 @@
 /* Requests that are done one after the other.
  *
- * A server does what comes over one connection in turn, so sequence costs nothing until it refuses
- * one, because it is not ready, and is ready for the next. Whoever minds that has an sequence. Those who
- * wait for their turn are parked in the line: they keep their deadlines and their places. */
+ * A server does what comes over one connection in turn, until it refuses one because it is not
+ * ready, and is ready for the next. Whoever minds that has a sequence: only its first one is asked.
+ * Those who wait for their turn are parked in the line: they keep their deadlines and their
+ * places. */
 #include "client/sequence.h"
 
 #include <stdlib.h>
