@@ -37,10 +37,7 @@ describe("plain gossip of a cluster with TLS", function()
   end
 
   setup(function()
-    local pipe = io.popen "mktemp -d"
-    folder = pipe:read "l"
-    pipe:close()
-    assert(os.execute("sh spec/certificates.sh " .. folder))
+    folder = helper.certificates()
   end)
 
   teardown(function()

@@ -54,6 +54,14 @@ function M.range(from, to)
   return numbers
 end
 
+-- A new folder with what spec/certificates.sh makes. The caller removes it.
+function M.certificates()
+  local pipe <close> = assert(io.popen "mktemp -d")
+  local folder = pipe:read "l"
+  assert(os.execute("sh spec/certificates.sh " .. folder))
+  return folder
+end
+
 -- Waits until something is true, or some seconds, and then it is not.
 function M.wait_until(condition)
   local deadline = core.hrtime() + 5 * M.slow

@@ -9,10 +9,7 @@ describe("HTTPS", function()
   local folder, server, url, trust
 
   setup(function()
-    local pipe = io.popen "mktemp -d"
-    folder = pipe:read "l"
-    pipe:close()
-    assert(os.execute("sh spec/certificates.sh " .. folder))
+    folder = helper.certificates()
     trust = "--cacert " .. folder .. "/ca.pem "
   end)
 

@@ -145,10 +145,7 @@ end)
 
 describe("a server that is not the leader and speaks TLS", function()
   it("is left for the port of the leader that speaks it, too", function()
-    local pipe = io.popen "mktemp -d"
-    local folder = pipe:read "l"
-    pipe:close()
-    assert(os.execute("sh spec/certificates.sh " .. folder))
+    local folder = helper.certificates()
     local nodes, addresses = {}, {}
     for i = 1, 2 do
       nodes[i], addresses[i] = helper.node {

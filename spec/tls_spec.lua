@@ -45,10 +45,7 @@ end
 
 describe("TLS", function()
   setup(function()
-    local pipe = io.popen "mktemp -d"
-    folder = pipe:read "l"
-    pipe:close()
-    assert(os.execute("sh spec/certificates.sh " .. folder))
+    folder = helper.certificates()
   end)
 
   teardown(function()
