@@ -136,18 +136,14 @@ function writer_class:finish()
   return result_of(self.count, self.first, self.last, self.commit, self.prepare)
 end
 
--- Puts what a generator gave into the batch, at once: so a table of it is needed no more. How many
--- bytes the batch has then and the time, or nil and an error.
-local function add(conn, stream, batch, event)
-  local bytes, now = batch:add(event)
-  if bytes then return bytes, now end -- most are as new_event made them
+-- Adds to a batch what is not as new_event made it: as add does, or nil and an error.
+local function add_prepared(conn, stream, add, event)
   local ready, err = events.prepare(event, conn.codec)
   if not ready then
     err.stream = stream
     return nil, err
   end
-  local message
-  bytes, now, message = batch:add(ready, true)
+  local bytes, now, message = add(ready, true)
   if bytes then return bytes, now end
   return nil, request.failure({ stream = stream }, now, message)
 end
@@ -157,7 +153,8 @@ local function publish_generated(conn, stream, generate, given)
   scheduler.check_cancelled()
   local writer <close> = new_writer(conn, stream, given)
   local limit, max_in_flight = given.batch_size or 500, writer.max_in_flight
-  local batch, n, wanted = core.batch(not conn.codec and events.class), 0, 1
+  local batch, add = core.batch(not conn.codec and events.class)
+  local n, wanted = 0, 1
   local generating, has_waited
   local function send(now)
     local count = n
@@ -174,12 +171,14 @@ local function publish_generated(conn, stream, generate, given)
     generating, has_waited = true, false
     local event = generate()
     generating = false
-    writer:wait_until(max_in_flight)
+    if has_waited then writer:wait_until(max_in_flight) end
     if event == nil then
       send()
       break
     end
-    local bytes, now = add(conn, stream, batch, event)
+    -- At once, so its table is needed no more.
+    local bytes, now = add(event)
+    if not bytes then bytes, now = add_prepared(conn, stream, add, event) end
     if not bytes then
       writer.err = writer.err or now
       break

@@ -406,14 +406,14 @@ static size_t put_escape(char *to, uint8_t byte) {
   return LONGEST_ESCAPE;
 }
 
-int pump_json_write_string(pump_buffer *to, pump_bytes string) {
+static int write_escaped(pump_buffer *to, pump_bytes string) {
   size_t before = to->size, at = 0;
   pump_buffer_byte(to, '"');
   for (;;) {
     size_t plain = plain_size(string.data + at, string.size - at);
     char *room = (char *)pump_buffer_reserve(to, plain + LONGEST_ESCAPE);
     if (!room) return 0;
-    if (plain > 0) memcpy(room, string.data + at, plain);
+    memcpy(room, string.data + at, plain);
     at += plain;
     if (at == string.size) {
       room[plain] = '"';
@@ -427,6 +427,18 @@ int pump_json_write_string(pump_buffer *to, pump_bytes string) {
     }
     pump_buffer_grew(to, plain + put_escape(room + plain, byte));
   }
+}
+
+int pump_json_write_string(pump_buffer *to, pump_bytes string) {
+  size_t size = string.size;
+  if (plain_size(string.data, size) < size) return write_escaped(to, string);
+  char *room = (char *)pump_buffer_reserve(to, size + 2);
+  if (!room) return 0;
+  room[0] = '"';
+  if (size > 0) memcpy(room + 1, string.data, size);
+  room[size + 1] = '"';
+  pump_buffer_grew(to, size + 2);
+  return 0;
 }
 
 int pump_json_write_float(pump_buffer *to, double number) {

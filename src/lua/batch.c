@@ -4,6 +4,7 @@
  * nothing of them that is Lua's: their tables die young, which is what the collector is good at. */
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "lua/client.h"
@@ -13,7 +14,9 @@
 /* Above this the buffer's memory is given back after use. */
 #define KEPT_BODIES ((size_t)1024 * 1024)
 
-enum { AT_SPARE = 1, AT_TYPE, AT_ID, AT_METADATA, AT_DATA, AT_CONTENT_TYPE };
+/* The upvalues of append, and of the function that fills one batch: that batch stands where append
+ * has its spare one, and the class of events that need no preparing behind the names. */
+enum { AT_BATCH = 1, AT_TYPE, AT_ID, AT_METADATA, AT_DATA, AT_CONTENT_TYPE, AT_CLASS };
 
 /* ---- Memory ------------------------------------------------------------------------------- */
 
@@ -35,9 +38,9 @@ void pump_lua_push_batch_upvalues(lua_State *L) {
 /* The spare one is taken out of its place while it is used: a finaliser that appends in between
  * makes another, and what an error throws away is collected. */
 pump_lua_batch *pump_lua_take_batch(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(AT_SPARE));
+  lua_pushvalue(L, lua_upvalueindex(AT_BATCH));
   lua_pushnil(L);
-  lua_replace(L, lua_upvalueindex(AT_SPARE));
+  lua_replace(L, lua_upvalueindex(AT_BATCH));
   pump_lua_batch *batch = lua_touserdata(L, -1);
   if (!batch) {
     lua_pop(L, 1);
@@ -55,7 +58,7 @@ void pump_lua_give_batch(lua_State *L, int index) {
   if (batch->bodies.capacity > KEPT_BODIES) pump_buffer_free(&batch->bodies);
   pump_buffer_clear(&batch->bodies);
   lua_pushvalue(L, index);
-  lua_replace(L, lua_upvalueindex(AT_SPARE));
+  lua_replace(L, lua_upvalueindex(AT_BATCH));
 }
 
 static int reserve(pump_lua_batch *batch, size_t count) {
@@ -167,17 +170,6 @@ int pump_lua_read_batch(lua_State *L, pump_lua_batch *batch, int list, lua_Integ
 
 /* ---- Batches that Lua fills --------------------------------------------------------------- */
 
-/* core.batch(class): class is the metatable of events that need no preparing, or false: all do */
-static int core_batch(lua_State *L) {
-  lua_settop(L, 1);
-  pump_lua_batch *batch = lua_newuserdatauv(L, sizeof *batch, 1);
-  *batch = (pump_lua_batch){.owns = true};
-  luaL_setmetatable(L, BATCH_TYPE);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  return 1;
-}
-
 /* Whether the text on the top is JSON. */
 static bool is_json(lua_State *L) {
   pump_bytes text;
@@ -187,35 +179,57 @@ static bool is_json(lua_State *L) {
   return pump_json_check(&reader) == 0;
 }
 
-/* Whether the event at index 2 is as new_event made it, and what is said to be JSON is. */
+/* Whether the event at index 1 is as new_event made it, and what is said to be JSON is. */
 static bool is_plain(lua_State *L) {
-  if (!lua_getmetatable(L, 2)) return false;
-  lua_getiuservalue(L, 1, 1);
-  bool is_plain = lua_rawequal(L, -1, -2);
-  if (is_plain && push_field(L, 2, AT_CONTENT_TYPE) == LUA_TSTRING && *lua_tostring(L, -1) == 'j')
-    is_plain = push_field(L, 2, AT_DATA) != LUA_TSTRING || is_json(L);
-  lua_settop(L, 2);
+  if (!lua_getmetatable(L, 1)) return false;
+  bool is_plain = lua_rawequal(L, -1, lua_upvalueindex(AT_CLASS));
+  if (is_plain && push_field(L, 1, AT_CONTENT_TYPE) == LUA_TSTRING && *lua_tostring(L, -1) == 'j')
+    is_plain = push_field(L, 1, AT_DATA) != LUA_TSTRING || is_json(L);
+  lua_settop(L, 1);
   return is_plain;
 }
 
-/* batch:add(event, is_ready) -> how many bytes it has now, and the time; or nil, code, message; or
- * nothing: it has to be made ready */
+/* Seconds of the clock of core.hrtime, some milliseconds ago: asked for with every event, so it has
+ * to cost nothing. */
+static double about_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* add(event, is_ready) -> how many bytes its batch has now, and about the time; or nil, code,
+ * message; or nothing: it has to be made ready */
 static int batch_add(lua_State *L) {
-  pump_lua_batch *batch = luaL_checkudata(L, 1, BATCH_TYPE);
-  bool is_ready = lua_toboolean(L, 3);
-  lua_settop(L, 2);
+  pump_lua_batch *batch = lua_touserdata(L, lua_upvalueindex(AT_BATCH));
+  bool is_ready = lua_toboolean(L, 2);
+  lua_settop(L, 1);
   if (!is_ready && !is_plain(L)) return 0;
   batch->message = NULL;
   size_t before = batch->bodies.size;
   int status = reserve(batch, batch->count + 1);
-  if (status == 0) status = read_event(L, batch, 2, &batch->events[batch->count]);
+  if (status == 0) status = read_event(L, batch, 1, &batch->events[batch->count]);
   if (status < 0) {
     batch->bodies.size = before; /* nothing of it may stand before the next one */
     return pump_lua_refuse(L, status, batch->message);
   }
   batch->count++;
   lua_pushinteger(L, (lua_Integer)batch->bodies.size);
-  lua_pushnumber(L, (lua_Number)uv_hrtime() / 1e9);
+  lua_pushnumber(L, about_now());
+  return 2;
+}
+
+/* core.batch(class) -> a batch, and the function that adds to it. class is the metatable of events
+ * that need no preparing, or false: all do. */
+static int core_batch(lua_State *L) {
+  lua_settop(L, 1);
+  pump_lua_batch *batch = lua_newuserdatauv(L, sizeof *batch, 0);
+  *batch = (pump_lua_batch){.owns = true};
+  luaL_setmetatable(L, BATCH_TYPE);
+  pump_lua_push_batch_upvalues(L);
+  lua_pushvalue(L, 2);
+  lua_replace(L, 3); /* in the place of the spare one */
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, batch_add, AT_CLASS);
   return 2;
 }
 
@@ -250,9 +264,6 @@ void pump_lua_open_batch(lua_State *L) {
   lua_setfield(L, -2, "batch");
   if (luaL_newmetatable(L, BATCH_TYPE)) {
     luaL_setfuncs(L, methods, 0);
-    pump_lua_push_batch_upvalues(L);
-    lua_pushcclosure(L, batch_add, PUMP_LUA_BATCH_UPVALUES);
-    lua_setfield(L, -2, "add");
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
   }

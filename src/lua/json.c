@@ -147,7 +147,7 @@ int pump_lua_json_decode(lua_State *L, pump_bytes text, const char **error, size
 /* Where in the value we are, from the inside out. */
 typedef struct place {
   const struct place *outer;
-  pump_bytes key;
+  size_t entry;      /* in an object, of the encoder's entries */
   lua_Integer index; /* in an array; 0 in an object */
   int depth;
 } place;
@@ -169,7 +169,6 @@ typedef struct encoder {
   size_t count;
   size_t capacity;
   int anchor;
-  entry few[BATCH];
 } encoder;
 
 #define LONGEST_PATH 200
@@ -192,22 +191,28 @@ static bool is_name(pump_bytes key) {
   return key.size > 0;
 }
 
-static void write_path(pump_buffer *to, size_t start, const place *where) {
-  if (!where->outer) return;
-  write_path(to, start, where->outer);
-  if (to->size - start > LONGEST_PATH) return;
-  if (where->index > 0) {
-    pump_buffer_printf(to, "[%lld]", (long long)where->index);
-  } else if (where->key.size > LONGEST_PATH / 2) {
+static void write_key(pump_buffer *to, pump_bytes key) {
+  if (key.size > LONGEST_PATH / 2) {
     pump_buffer_text(to, "[a long key]");
-  } else if (is_name(where->key)) {
+  } else if (is_name(key)) {
     pump_buffer_byte(to, '.');
-    pump_buffer_append(to, where->key.data, where->key.size);
+    pump_buffer_append(to, key.data, key.size);
   } else {
     pump_buffer_byte(to, '[');
-    if (pump_json_write_string(to, where->key) != 0) pump_buffer_byte(to, '?');
+    if (pump_json_write_string(to, key) != 0) pump_buffer_byte(to, '?');
     pump_buffer_byte(to, ']');
   }
+}
+
+static void write_path(const encoder *e, size_t start, const place *where) {
+  pump_buffer *to = e->out;
+  if (!where->outer) return;
+  write_path(e, start, where->outer);
+  if (to->size - start > LONGEST_PATH) return;
+  if (where->index > 0)
+    pump_buffer_printf(to, "[%lld]", (long long)where->index);
+  else
+    write_key(to, e->entries[where->entry].key);
   if (to->size - start > LONGEST_PATH) pump_buffer_text(to, "...");
 }
 
@@ -217,7 +222,7 @@ static int fail(encoder *e, const place *where, const char *message) {
   pump_buffer_truncate(out, e->start);
   pump_buffer_text(out, message);
   if (where->outer) pump_buffer_text(out, ", at ");
-  write_path(out, out->size, where);
+  write_path(e, out->size, where);
   pump_buffer_byte(out, '\0');
   e->error = out->failed ? "out of memory" : (const char *)out->data + e->start;
   pump_buffer_truncate(out, e->start);
@@ -299,7 +304,7 @@ static int encode_array(encoder *e, int table, const place *where) {
   return 0;
 }
 
-static void add_entry(encoder *e, entry added) {
+static entry *new_entry(encoder *e) {
   if (e->count == e->capacity) {
     entry *more = lua_newuserdatauv(e->L, 2 * e->capacity * sizeof *more, 0);
     memcpy(more, e->entries, e->count * sizeof *more);
@@ -307,7 +312,7 @@ static void add_entry(encoder *e, entry added) {
     e->entries = more;
     e->capacity *= 2;
   }
-  e->entries[e->count++] = added;
+  return &e->entries[e->count++];
 }
 
 static int compare_entries(const void *a, const void *b) {
@@ -339,13 +344,14 @@ static int collect_entries(encoder *e, int table, const place *where) {
   lua_State *L = e->L;
   size_t first = e->count;
   lua_pushnil(L);
-  while (lua_next(L, table)) {
+  for (int value = lua_gettop(L) + 1; lua_next(L, table); value += 2) {
     if (lua_type(L, -2) != LUA_TSTRING)
       return fail(e, where, "a table with both strings and other keys can't be JSON");
-    if (!lua_checkstack(L, 8)) return fail(e, where, "a table with too many keys");
-    entry added = {.value = lua_gettop(L)};
-    added.key.data = lua_tolstring(L, -2, &added.key.size);
-    add_entry(e, added);
+    if ((e->count - first) % FEW_KEYS == 0 && !lua_checkstack(L, 2 * FEW_KEYS + 8))
+      return fail(e, where, "a table with too many keys");
+    entry *added = new_entry(e);
+    added->value = value;
+    added->key.data = lua_tolstring(L, -2, &added->key.size);
     lua_pushvalue(L, -2);
   }
   sort_entries(e->entries + first, e->count - first);
@@ -362,12 +368,11 @@ static int encode_object(encoder *e, int table, const place *where) {
   place member = {.outer = where, .depth = where->depth + 1};
   for (size_t i = first; i < end; i++) {
     put_byte(e->out, i == first ? '{' : ',');
-    entry current = e->entries[i];
-    member.key = current.key;
-    if (pump_json_write_string(e->out, current.key) != 0)
+    member.entry = i;
+    if (pump_json_write_string(e->out, e->entries[i].key) != 0)
       return fail(e, where, "a key that is not UTF-8 can't be JSON");
     put_byte(e->out, ':');
-    if (encode_value(e, current.value, &member) != 0) return PUMP_EJSON;
+    if (encode_value(e, e->entries[i].value, &member) != 0) return PUMP_EJSON;
   }
   put_byte(e->out, '}');
   e->count = first;
@@ -437,8 +442,8 @@ static int encode_value(encoder *e, int index, const place *where) {
 }
 
 int pump_lua_json_encode(lua_State *L, int index, pump_buffer *out, const char **error) {
-  encoder e = {.L = L, .out = out, .start = out->size, .capacity = BATCH};
-  e.entries = e.few;
+  entry few[BATCH]; /* not a part of e, which is set whole */
+  encoder e = {.L = L, .out = out, .start = out->size, .entries = few, .capacity = BATCH};
   *error = "out of memory";
   if (out->failed) return PUMP_ENOMEM;
   index = lua_absindex(L, index);
