@@ -81,7 +81,7 @@ local function published(conn, make, stream)
       if made == n then return nil end
       made = made + 1
       return make()
-    end))
+    end, { batch_size = 500 }))
   end
 end
 

@@ -3,12 +3,16 @@ local core = require "pump.core"
 local errors = require "pump.error"
 local events = require "pump.event"
 local options = require "pump.options"
+local paces = require "pump.pace"
 local request = require "pump.request"
 local scheduler = require "pump.scheduler"
 
 local M = {}
 
--- A batch of a generator's events is sent when it has batch_size events or this many bytes.
+-- A batch of a generator's events is sent when it has so many events, or batch_size of them where
+-- that is given, or this many bytes. As one batch goes out when the one before it is written, they
+-- become larger where that takes the way there and back.
+local LEAST_EVENTS, MOST_EVENTS = 500, 2000
 local MAX_BYTES = 4 * 1024 * 1024
 -- An event should not wait for others that take long to come. Where the generator waits by pump's
 -- means, what it gave so far is sent before. Of others it is told by their time: batches start
@@ -74,6 +78,8 @@ local function new_writer(conn, stream, given)
     call = call,
     expected = request.expected_version(given.expected_version),
     max_in_flight = given.max_in_flight or 4,
+    pace = paces.new(given.batch_size or LEAST_EVENTS, given.batch_size or MOST_EVENTS,
+      given.timeout or conn.settings.timeout),
     flight = {},
     count = 0,
   }, writer_class)
@@ -83,7 +89,9 @@ end
 function writer_class:settle()
   local batch = table.remove(self.flight, 1)
   local about = { stream = self.stream, expected = batch.expected }
+  local must_wait = not batch.box.done
   local first, last, commit, prepare = request.receive(about, batch.box)
+  if must_wait then self.pace:waited(core.hrtime() - batch.asked) end
   if not first then
     self.err = self.err or last
     return
@@ -108,7 +116,9 @@ function writer_class:send(batch, n, now)
     local box, count = request.send(self.conn, "append", self.stream, self.expected, batch, from,
       n, MAX_BYTES, table.unpack(self.call, 1, self.call.n))
     count = math.type(count) == "integer" and count or n - from + 1
-    self.flight[#self.flight + 1] = { box = box, count = count, expected = self.expected }
+    self.flight[#self.flight + 1] = {
+      box = box, count = count, expected = self.expected, asked = core.hrtime(),
+    }
     -- Behind "no_stream" (-1) and numbers the next number is known before the answer.
     if self.expected >= core.NO_STREAM then self.expected = self.expected + count end
     from = from + count
@@ -152,7 +162,7 @@ local function publish_generated(conn, stream, generate, given)
   request.client(conn)
   scheduler.check_cancelled()
   local writer <close> = new_writer(conn, stream, given)
-  local limit, max_in_flight = given.batch_size or 500, writer.max_in_flight
+  local pace, max_in_flight = writer.pace, writer.max_in_flight
   local batch, add = core.batch(not conn.codec and events.class)
   local n, wanted = 0, 1
   local generating, has_waited
@@ -187,7 +197,7 @@ local function publish_generated(conn, stream, generate, given)
     if has_waited then before = now end
     local is_late = now - before > PATIENCE
     if is_late or n >= wanted or bytes >= MAX_BYTES then
-      wanted = is_late and n or math.min(wanted * 2, limit)
+      wanted = is_late and n or math.min(wanted * 2, pace.size)
       send()
       before = core.hrtime()
     end

@@ -3,10 +3,16 @@ local core = require "pump.core"
 local errors = require "pump.error"
 local filters = require "pump.filter"
 local options = require "pump.options"
+local paces = require "pump.pace"
 local request = require "pump.request"
 local scheduler = require "pump.scheduler"
 
 local M = {}
+
+-- Pages on their way at most: so many only where events are taken faster than they come, and no
+-- page has so many bytes.
+local MOST_AHEAD = 4
+local LARGE_PAGE = 1024 * 1024
 
 local range = { direction = "direction", resolve_links = "boolean" }
 local event_options = options.list(options.call, { resolve_links = "boolean" })
@@ -105,24 +111,59 @@ function M.get_all(conn, given)
   return slice
 end
 
+-- Asks for pages until so many are on their way: the one at the place where the reading stands, and
+-- those behind it whose places can be told.
+local function ask_ahead(state, most)
+  local ahead = state.ahead
+  local place = state.place
+  if #ahead > 0 then place = state.source.guess(ahead[#ahead].place, state.count) end
+  while place and #ahead < most do
+    ahead[#ahead + 1] = {
+      place = place, asked = core.hrtime(), box = state.source.ask(place, state.count),
+    }
+    place = state.source.guess(place, state.count)
+  end
+end
+
+-- The page at the place where the reading stands, or nil and an error.
+local function receive(state)
+  local asked = state.ahead[1]
+  local must_wait = not asked.box.done
+  local page, err = request.receive(state.about, asked.box)
+  if must_wait and state.has_begun then state.pace:waited(core.hrtime() - asked.asked) end
+  state.has_begun = true
+  if not page then
+    state.ahead = {}
+    return nil, err
+  end
+  table.remove(state.ahead, 1)
+  state.place = state.source.after(page, asked.place)
+  local next_asked = state.ahead[1]
+  if next_asked and next_asked.place ~= state.place then state.ahead = {} end -- it guessed wrong
+  return page
+end
+
 -- Pages one after the other, as a function that returns the next one with events in it, or nil.
--- It raises what goes wrong. send(count) asks for the page at the place where the reading stands;
--- advance(page) moves on and says whether there is more to read. As soon as a page has come the
--- one after it is asked for: one page is read ahead and no more. Where large events make a page
--- larger than the protocol allows, fewer are asked for from there on.
-local function pages(conn, about, count, send, advance)
+-- It raises what goes wrong. Of the source, ask(place, count) asks for a page, after(page, place)
+-- is the place of the one behind it, nil at the end, and guess(place, count) is that before the
+-- page has come, nil where it can't be told. As soon as a page has come the next is asked for, and
+-- more of them where the reader has to wait for each. Where large events make a page larger than the
+-- protocol allows, fewer are asked for from there on.
+local function pages(conn, about, given, first, source)
   -- A table, as what an old closure's upvalue refers to is old for the collector.
-  local state = { waiters = {} }
+  local state = {
+    about = about, source = source, place = first, count = given.batch_size or 500, ahead = {},
+    pace = paces.new(1, MOST_AHEAD, given.timeout or conn.settings.timeout), waiters = {},
+  }
   local function fetch()
-    while not state.finished do
-      local page, err = request.receive(about, state.ahead or send(count))
-      state.ahead = nil
+    while state.place do
+      if #state.ahead == 0 then ask_ahead(state, 1) end
+      local page, err = receive(state)
       if page then
-        state.finished = not advance(page)
-        if not state.finished then state.ahead = send(count) end
+        if state.place then ask_ahead(state, page:size() < LARGE_PAGE and state.pace.size or 1) end
         if page:count() > 0 then return dress(conn, page) end
-      elseif err.code == "too_large" and count > 1 then
-        count = math.max(1, count // 8)
+      elseif err.code == "too_large" and state.count > 1 then
+        state.count = math.max(1, state.count // 8)
       else
         error(err, 0)
       end
@@ -175,18 +216,25 @@ function M.iter(conn, stream, given)
   if from == core.END and not backward then return function() return nil end end
   local resolve = resolve_links(given)
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
-  local function send(count)
-    return (request.send(conn, "read_stream", stream, from, count, backward, resolve, timeout,
+  local last = -1 -- event of the stream, as the last page said
+  local source = {}
+  function source.ask(place, count)
+    return (request.send(conn, "read_stream", stream, place, count, backward, resolve, timeout,
       username, password, require_leader))
   end
-  local function advance(page)
-    local next_number, _, is_end = page:bounds()
-    if is_end or next_number < 0 then return false end
-    check_moved(next_number ~= from, about)
-    from = next_number
-    return true
+  function source.after(page, place)
+    local next_number, newest, is_end = page:bounds()
+    last = newest
+    if is_end or next_number < 0 then return nil end
+    check_moved(next_number ~= place, about)
+    return next_number
   end
-  local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
+  -- Streams have all their numbers, but for those that were deleted, and at their end.
+  function source.guess(place, count)
+    local next_number = backward and place - count or place + count
+    return next_number >= 0 and next_number <= last and next_number or nil
+  end
+  local events = core.iterator(pages(conn, about, given, from, source))
   return M.limited(events, given.max_count)
 end
 
@@ -199,18 +247,22 @@ function M.iter_all(conn, given)
   local commit, prepare = M.first_position(given.from_position, backward)
   local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
-  local function send(count)
-    return (request.send(conn, "read_all", commit, prepare, count, backward, resolve, filter,
-      timeout, username, password, require_leader))
+  local source = {}
+  function source.ask(place, count)
+    return (request.send(conn, "read_all", place.commit, place.prepare, count, backward, resolve,
+      filter, timeout, username, password, require_leader))
   end
-  local function advance(page)
+  function source.after(page, place)
     local _, _, next_commit, next_prepare, is_end = page:positions()
-    if is_end then return false end
-    check_moved(next_commit ~= commit or next_prepare ~= prepare, about)
-    commit, prepare = next_commit, next_prepare
-    return true
+    if is_end then return nil end
+    check_moved(next_commit ~= place.commit or next_prepare ~= place.prepare, about)
+    return { commit = next_commit, prepare = next_prepare }
   end
-  local events = core.iterator(pages(conn, about, given.batch_size or 500, send, advance))
+  function source.guess()
+    return nil -- a position is where the event before it ended
+  end
+  local events = core.iterator(
+    pages(conn, about, given, { commit = commit, prepare = prepare }, source))
   return M.limited(events, given.max_count)
 end
 

@@ -91,6 +91,12 @@ static int page_count(lua_State *L) {
   return 1;
 }
 
+/* page:size() -> the bytes of memory behind it */
+static int page_size(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)pump_page_size(check_page(L)->page));
+  return 1;
+}
+
 /* page:event(index), from 1 */
 static int page_event(lua_State *L) {
   pump_lua_page *owner = check_page(L);
@@ -314,6 +320,7 @@ void pump_lua_open_page(lua_State *L, int index) {
   };
   static const luaL_Reg page_methods[] = {
       {"count", page_count},
+      {"size", page_size},
       {"event", page_event},
       {"events", page_events},
       {"bounds", page_bounds},
