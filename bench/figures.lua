@@ -92,7 +92,7 @@ end, json_bench("cjson", "decode"), 1)
 
 local function memory(context)
   local result = measure(("lua5.4 bench/client.lua %s memory %d"):format(context.port,
-    context.quick and 1000000 or 10000000))
+    context.quick and 4000000 or 10000000))
   result.growth = result.last / result.second
   return result
 end

@@ -5,45 +5,57 @@ local pump = require "pump"
 
 helper.leaves_nothing(after_each)
 
+-- A pace after so many answers that took so many seconds, or were there; and its sizes meanwhile.
+local function after(pace, answers, seconds)
+  local sizes = {}
+  for i = 1, answers do
+    pace:took(seconds)
+    if i % 8 == 0 then sizes[#sizes + 1] = pace.size end
+  end
+  return sizes
+end
+
 describe("a pace", function()
-  it("grows while answers come soon, up to its most", function()
+  it("grows while answers that come soon are waited for, up to its most", function()
+    assert.are.same({ 2, 4, 5, 5 }, after(paces.new(1, 5), 32, 0.2))
+  end)
+
+  it("stays where they are there, and where one is not now and then", function()
     local pace = paces.new(1, 5)
-    local sizes = {}
-    for i = 1, 4 do
-      pace:waited(0.2)
-      sizes[i] = pace.size
+    for _ = 1, 10 do
+      after(pace, 6)
+      after(pace, 2, 0.2)
     end
-    assert.are.same({ 2, 4, 5, 5 }, sizes)
+    assert.equal(1, pace.size)
+  end)
+
+  it("knows that more is waited for less often", function()
+    local pace = paces.new(1, 8)
+    for _ = 1, 40 do
+      for _ = 2, pace.size do pace:took() end
+      pace:took(0.01)
+    end
+    assert.equal(8, pace.size)
   end)
 
   it("stays where they take a while, and shrinks to its least where they take long", function()
     local pace = paces.new(2, 16)
-    for _ = 1, 3 do pace:waited(0.01) end
-    pace:waited(0.5)
-    assert.equal(16, pace.size)
-    local sizes = {}
-    for i = 1, 4 do
-      pace:waited(1.1)
-      sizes[i] = pace.size
-    end
-    assert.are.same({ 8, 4, 2, 2 }, sizes)
+    assert.are.same({ 4, 8, 16 }, after(pace, 24, 0.01))
+    assert.are.same({ 16 }, after(pace, 8, 0.5))
+    assert.are.same({ 8, 4, 2, 2 }, after(pace, 32, 1.1))
   end)
 
   it("never lets a short timeout come near", function()
     local pace = paces.new(1, 8, 0.4)
-    pace:waited(0.02)
-    assert.equal(2, pace.size)
-    pace:waited(0.05)
-    assert.equal(2, pace.size)
-    pace:waited(0.15)
-    assert.equal(1, pace.size)
+    assert.are.same({ 2 }, after(pace, 8, 0.02))
+    assert.are.same({ 2 }, after(pace, 8, 0.05))
+    assert.are.same({ 1 }, after(pace, 8, 0.15))
   end)
 
   it("does not move where it was told", function()
     local pace = paces.new(7, 7)
-    pace:waited(0.001)
-    pace:waited(100)
-    assert.equal(7, pace.size)
+    assert.are.same({ 7, 7 }, after(pace, 16, 0.001))
+    assert.are.same({ 7, 7 }, after(pace, 16, 100))
   end)
 end)
 
@@ -88,13 +100,13 @@ describe("a reader that is far away", function()
   end))
 
   it("guesses no more than the stream has", with_node(function(conn, go_away)
-    local stream = helper.stream_of(conn, 30)
+    local stream = helper.stream_of(conn, 150)
     go_away(0.01)
     local before = conn:stats().requests
-    assert.equal(30, #numbers(conn, stream, { batch_size = 5 }))
-    -- Six pages; the sixth does not say whether it is the last.
+    assert.equal(150, #numbers(conn, stream, { batch_size = 5 }))
+    -- The last page need not say that it is the last.
     local asked = conn:stats().requests - before
-    assert.is_true(asked == 6 or asked == 7, asked)
+    assert.is_true(asked == 30 or asked == 31, asked)
   end))
 
   it("takes nothing from pages that it asked for in vain", with_node(function(conn, go_away)
@@ -111,7 +123,7 @@ describe("a reader that is far away", function()
     assert.is_true(at >= 54 and at < 101, at) -- a few pages were there already
   end))
 
-  it("ends with what it says where the stream is deleted meanwhile", with_node(function(conn, go_away)
+  it("ends with what it is told where the stream is gone", with_node(function(conn, go_away)
     local stream = helper.stream_of(conn, 200)
     go_away(0.02)
     local all = {}

@@ -1,10 +1,12 @@
 -- How much to have under way.
 --
--- Whoever has to wait for an answer that comes soon waits for the way there and back more than for
+-- Whoever has to wait for answers that come soon waits for the way there and back more than for
 -- what is done there, and asks for twice as much from then on. Whoever waits long asks for less:
--- what is under way together must not come near its timeout.
+-- what is under way together must not come near its timeout. One answer says nothing, as any machine
+-- is busy now and then: some are looked at together.
 local M = {}
 
+local LOOKED_AT = 8
 -- Seconds that an answer may take for more to be asked, and for it not to become less. Both are
 -- shorter where the timeout is.
 local SOON, LATE = 0.25, 1
@@ -18,16 +20,31 @@ function M.new(least, most, timeout)
   local late = math.min(LATE, (timeout or math.huge) * PART_OF_TIMEOUT)
   return setmetatable({
     size = least, least = least, most = most, soon = late * SOON / LATE, late = late,
+    answers = 0, waits = 0, longest = 0,
   }, pace_class)
 end
 
--- Somebody waited for an answer, which came so many seconds after it was asked for.
-function pace_class:waited(seconds)
-  if seconds < self.soon then
-    self.size = math.min(self.size * 2, self.most)
-  elseif seconds > self.late then
-    self.size = math.max(self.size // 2, self.least)
+local function look(pace)
+  local twice = pace.size * 2
+  if pace.longest > pace.late then
+    pace.size = math.max(pace.size // 2, pace.least)
+  -- What is twice as much is waited for half as often.
+  elseif pace.longest < pace.soon and pace.waits * twice >= LOOKED_AT * pace.least then
+    pace.size = math.min(twice, pace.most)
   end
+end
+
+-- An answer was taken, for which somebody waited until so many seconds after it was asked for; nil:
+-- it was there already.
+function pace_class:took(seconds)
+  self.answers = self.answers + 1
+  if seconds then
+    self.waits = self.waits + 1
+    self.longest = math.max(self.longest, seconds)
+  end
+  if self.answers < LOOKED_AT then return end
+  look(self)
+  self.answers, self.waits, self.longest = 0, 0, 0
 end
 
 return M

@@ -91,7 +91,7 @@ function writer_class:settle()
   local about = { stream = self.stream, expected = batch.expected }
   local must_wait = not batch.box.done
   local first, last, commit, prepare = request.receive(about, batch.box)
-  if must_wait then self.pace:waited(core.hrtime() - batch.asked) end
+  self.pace:took(must_wait and core.hrtime() - batch.asked)
   if not first then
     self.err = self.err or last
     return

@@ -130,8 +130,7 @@ local function receive(state)
   local asked = state.ahead[1]
   local must_wait = not asked.box.done
   local page, err = request.receive(state.about, asked.box)
-  if must_wait and state.has_begun then state.pace:waited(core.hrtime() - asked.asked) end
-  state.has_begun = true
+  state.pace:took(must_wait and core.hrtime() - asked.asked)
   if not page then
     state.ahead = {}
     return nil, err
@@ -147,8 +146,8 @@ end
 -- It raises what goes wrong. Of the source, ask(place, count) asks for a page, after(page, place)
 -- is the place of the one behind it, nil at the end, and guess(place, count) is that before the
 -- page has come, nil where it can't be told. As soon as a page has come the next is asked for, and
--- more of them where the reader has to wait for each. Where large events make a page larger than the
--- protocol allows, fewer are asked for from there on.
+-- more of them where the reader has to wait for each. Where large events make a page larger than
+-- the protocol allows, fewer are asked for from there on.
 local function pages(conn, about, given, first, source)
   -- A table, as what an old closure's upvalue refers to is old for the collector.
   local state = {
