@@ -2,8 +2,8 @@
 --
 -- Whoever has to wait for answers that come soon waits for the way there and back more than for
 -- what is done there, and asks for twice as much from then on. Whoever waits long asks for less:
--- what is under way together must not come near its timeout. One answer says nothing, as any machine
--- is busy now and then: some are looked at together.
+-- what is under way together must not come near its timeout. One answer says nothing, as any
+-- machine is busy now and then: some are looked at together.
 local M = {}
 
 local LOOKED_AT = 8
