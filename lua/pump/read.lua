@@ -118,9 +118,9 @@ local function ask_ahead(state, most)
   local place = state.place
   if #ahead > 0 then place = state.source.guess(ahead[#ahead].place, state.count) end
   while place and #ahead < most do
-    ahead[#ahead + 1] = {
-      place = place, asked = core.hrtime(), box = state.source.ask(place, state.count),
-    }
+    local box = state.source.ask(place, state.count)
+    if #ahead > 0 and box.done then break end -- too much is asked: this may wait for its turn
+    ahead[#ahead + 1] = { place = place, asked = core.hrtime(), box = box }
     place = state.source.guess(place, state.count)
   end
 end
