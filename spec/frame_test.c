@@ -352,6 +352,35 @@ static void a_large_frame_has_weight(void) {
   pump_tcp_reader_free(&reader);
 }
 
+/* Pages that come one behind the other are read where they stay: what lies behind the last one that
+ * has room in a block would be moved to the next. */
+static void pages_stay_where_they_were_read(void) {
+  enum { PAGES = 60, SIZE = 168000 };
+  pump_tcp_reader reader;
+  pump_tcp_frame frame;
+  pump_buffer out;
+  pump_buffer_init(&out);
+  pump_tcp_reader_init(&reader, PUMP_MAX_FRAME);
+  char *body = calloc(1, SIZE + PAGES);
+  for (size_t i = 0; i < PAGES; i++)
+    pump_tcp_frame_write(&out, 0xb3, &(pump_tcp_correlation){{7}}, (pump_bytes){0}, (pump_bytes){0},
+                         (pump_bytes){body, SIZE + i * 37 % PAGES});
+  size_t moved = 0, reads = 0, got = 0;
+  for (size_t at = 0, taken = 1; at < out.size && taken > 0; at += taken, reads++) {
+    const pump_block *before = reader.block;
+    size_t have = reader.end - reader.start;
+    taken = feed(&reader, out.data + at, out.size - at);
+    if (reader.block != before) moved += have;
+    while (pump_tcp_reader_next(&reader, &frame) == 1)
+      got++;
+  }
+  tap_ok(got == PAGES && moved < out.size / 50 && reads < 3 * PAGES,
+         "%zu pages of %zu bytes: %zu moved, %zu reads", got, out.size, moved, reads);
+  free(body);
+  pump_buffer_free(&out);
+  pump_tcp_reader_free(&reader);
+}
+
 int main(void) {
   any_split_gives_the_same_frames();
   a_length_out_of_bounds_breaks_the_connection();
@@ -362,5 +391,6 @@ int main(void) {
   random_bytes_never_hurt();
   a_frame_too_large_is_not_written();
   a_large_frame_has_weight();
+  pages_stay_where_they_were_read();
   return tap_done();
 }

@@ -185,7 +185,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
 }
 
 bool pump_stream_is_drained(const pump_stream *stream) {
-  return stream->burst == 0;
+  return stream->burst < BURST;
 }
 
 static const char *words_at_end(pump_stream *stream) {

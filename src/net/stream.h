@@ -42,7 +42,7 @@ void pump_stream_secure(pump_stream *stream, pump_tls *tls);
 bool pump_stream_is_securing(const pump_stream *stream);
 /* Whether it waits for the addresses of its host's name. */
 bool pump_stream_is_resolving(const pump_stream *stream);
-/* Whether the last read brought all that there was. */
+/* Whether no more came than is read in one turn of the loop. */
 bool pump_stream_is_drained(const pump_stream *stream);
 /* Sends. 0: the bytes are gone. 1: they must stay until `written`, and nothing else may be sent
  * before that. PUMP_ECLOSED. */

@@ -76,6 +76,14 @@ static size_t wanted(const pump_tcp_reader *reader) {
   return have + SMALLEST_SPACE;
 }
 
+/* Where the last frame ends that has room in the block, if those to come are like the one under way
+ * or, before that, the last one: what is read beyond it would have to be moved. */
+static size_t end_of_frames(const pump_tcp_reader *reader) {
+  size_t room = reader->block->capacity - reader->start;
+  size_t frame = wanted(reader);
+  return reader->start + (frame < room ? room / frame * frame : room);
+}
+
 int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size) {
   pump_block *block = reader->block;
   size_t have = reader->end - reader->start;
@@ -95,7 +103,7 @@ int pump_tcp_reader_space(pump_tcp_reader *reader, uint8_t **to, size_t *size) {
     reader->end = have;
   }
   *to = block->data + reader->end;
-  *size = block->capacity - reader->end;
+  *size = end_of_frames(reader) - reader->end;
   return 0;
 }
 
