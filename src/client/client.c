@@ -474,8 +474,8 @@ static void on_timer(uv_timer_t *handle) {
   pump_subscriptions_tick(client, now);
   if (is_due(client, client->address.is_known, now)) pump_address_tell(client);
   if (is_due(client, client->held_until, now)) let_go(client);
-  if (is_due(client, client->address_deadline, now)) pump_client_try_elsewhere(client);
   if (is_due(client, client->connect_deadline, now)) connect_too_long(client);
+  if (is_due(client, client->address_deadline, now)) pump_client_try_elsewhere(client);
   if (is_due(client, client->reconnect.due, now)) pump_reconnect_attempt(client);
   if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
   if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);
