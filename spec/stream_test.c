@@ -1,7 +1,8 @@
 /* Connecting by name: its addresses are tried in turn, and one that swallows everything costs a
  * moment, not all the time there is. The resolver is ours here. */
-#include "tap.h"
+#include "starve.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,6 +88,22 @@ static uint64_t connect_to(int port, uint64_t limit, outcome *self) {
   return took;
 }
 
+static void without_memory(void) {
+  uv_loop_t loop;
+  pump_stream *stream;
+  int ends[2];
+  uv_loop_init(&loop);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) abort();
+  starve_count = 0;
+  starve_at = 1;
+  int code = pump_stream_open(&stream, &loop, ends[0], &events, NULL);
+  starve_at = 0;
+  tap_ok(code == PUMP_ENOMEM && fcntl(ends[0], F_GETFD) < 0,
+         "a socket that there is no memory for is closed");
+  close(ends[1]);
+  uv_loop_close(&loop);
+}
+
 int main(void) {
   outcome got;
   int port = 0, mute_port, fds[4];
@@ -139,5 +156,6 @@ int main(void) {
     close(fds[i]);
   close(mute);
   close(good);
+  without_memory();
   return tap_done();
 }

@@ -382,7 +382,10 @@ int pump_stream_connect(pump_stream **out, uv_loop_t *loop, const char *host, in
 int pump_stream_open(pump_stream **out, uv_loop_t *loop, int fd, const pump_stream_events *events,
                      void *ud) {
   pump_stream *stream = *out = make(loop, events, ud);
-  if (!stream) return PUMP_ENOMEM;
+  if (!stream) {
+    close(fd);
+    return PUMP_ENOMEM;
+  }
   uv_pipe_init(loop, &stream->socket.pipe, 0);
   stream->is_open = true;
   if (uv_pipe_open(&stream->socket.pipe, fd) != 0) close(fd); /* reading will fail and say so */

@@ -31,7 +31,7 @@ typedef struct pump_stream_events {
 int pump_stream_connect(pump_stream **stream, uv_loop_t *loop, const char *host, int port,
                         const struct sockaddr_storage *after, const pump_stream_events *events,
                         void *ud);
-/* Takes over a connected socket. */
+/* Takes over a connected socket, whatever it returns. */
 int pump_stream_open(pump_stream **stream, uv_loop_t *loop, int fd,
                      const pump_stream_events *events, void *ud);
 /* One that could not be: it only reports so, as `connected` does. */
