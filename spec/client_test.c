@@ -250,7 +250,7 @@ static void on_lost(pump_client *client, int code, const char *reason, void *ud)
   snprintf(lost.message, sizeof lost.message, "%s", reason);
 }
 
-/* Answers the first ping with a frame that is larger than any client takes, the others rightly. */
+/* Answers the first read with a page that is larger than any client takes, pings rightly. */
 static size_t large_left;
 static void is_too_large(fake_server *to, const pump_tcp_frame *frame) {
   if (fake_handshake(to, frame)) return;
@@ -297,6 +297,58 @@ static void a_frame_that_is_too_large(void) {
   wait_for(&ponged);
   tap_ok(ponged.status == 0, "and the connection lives on");
   uv_close((uv_handle_t *)&idle, NULL);
+  close_all(client);
+}
+
+/* What is thrown away stands in front of all else: it holds the connection no longer than silence
+ * would, however much of it comes. */
+static void a_frame_that_is_thrown_away_for_ever(void) {
+  answer connected, page = {0}, ponged = {0};
+  pump_read read = {.max_count = 500};
+  pump_bytes stream = {"big", 3};
+  uv_idle_t idle;
+  large_left = (size_t)INT32_MAX - 1000;
+  fake_start(&server, &loop);
+  server.on_frame = is_too_large;
+  uv_idle_init(&loop, &idle);
+  uv_idle_start(&idle, on_large);
+  pump_options made = options();
+  made.timeout = 20000;
+  made.heartbeat_interval = 100;
+  made.heartbeat_timeout = 100;
+  made.retries = 0;
+  pump_client *client = connect_with(&made, &connected);
+  pump_client_read_stream(client, stream, &read, NULL, take, &page);
+  wait_for(&page);
+  pump_client_ping(client, NULL, take, &ponged);
+  wait_for(&ponged);
+  tap_ok(page.status == PUMP_ETOOLARGE && ponged.status == PUMP_ECLOSED &&
+             strstr(ponged.message, "no whole frame"),
+         "what is thrown away is no sign of life: %s", ponged.message);
+  uv_close((uv_handle_t *)&idle, NULL);
+  close_all(client);
+}
+
+/* A length of a GiB in front of the answer to a ping. */
+static void garbles_a_length(fake_server *to, const pump_tcp_frame *frame) {
+  if (fake_handshake(to, frame)) return;
+  fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
+  to->out.data[3] ^= 0x40;
+}
+
+static void a_garbled_length(void) {
+  answer connected, ponged = {0};
+  fake_start(&server, &loop);
+  server.on_frame = garbles_a_length;
+  pump_options made = options();
+  made.timeout = 20000;
+  made.retries = 0;
+  pump_client *client = connect_with(&made, &connected);
+  pump_client_ping(client, NULL, take, &ponged);
+  wait_for(&ponged);
+  tap_ok(ponged.status == PUMP_ECLOSED &&
+             strstr(ponged.message, "it sent what no server sends (Package size is out of bounds"),
+         "a length that no server sends ends the connection: %s", ponged.message);
   close_all(client);
 }
 
@@ -554,6 +606,8 @@ int main(void) {
   a_ping_answered_with("silence", 0, NULL, 0, PUMP_ETIMEOUT);
   nonsense_is_dropped();
   a_frame_that_is_too_large();
+  a_frame_that_is_thrown_away_for_ever();
+  a_garbled_length();
   a_refused_connection();
   limits_hold();
   many_are_in_flight();

@@ -184,6 +184,10 @@ static void failures_speak(void) {
              strcmp(conversation->result.leader_host, "10.0.0.7") == 0 &&
              conversation->result.leader_port == 1113,
          "a server that is not the leader says who is");
+  reply.leader_host = pump_bytes_of("10.0.0.7\x1b[2J");
+  pump_conversation_inspect(conversation, &reply);
+  tap_ok(!conversation->result.leader_host && !strchr(conversation->result.message, '\x1b'),
+         "what is no address is none, and in no message: %s", conversation->result.message);
   pump_conversation_free(conversation);
 }
 

@@ -145,11 +145,14 @@ static void any_split_gives_the_same_frames(void) {
 
 /* ---- Frames that are odd or broken -------------------------------------------------------- */
 
+static bool skips_large; /* the reader whose verdict is asked for */
+
 /* What next() says to these bytes, and the error it leaves. */
 static int verdict(const void *bytes, size_t size, size_t max_body, char *error,
                    pump_tcp_frame *frame) {
   pump_tcp_reader reader;
   pump_tcp_reader_init(&reader, max_body);
+  reader.skips_large = skips_large;
   size_t fed = feed(&reader, bytes, size);
   int code = fed == size ? pump_tcp_reader_next(&reader, frame) : PUMP_ENOMEM;
   if (code == PUMP_EPROTOCOL && pump_tcp_reader_next(&reader, frame) != PUMP_EPROTOCOL) code = -99;
@@ -275,6 +278,31 @@ static void a_large_frame_is_skipped(void) {
   tap_ok(sound, "a frame over the limit is skipped, and the one behind it is whole");
 }
 
+/* Nothing but a page is that large: the length is wrong, and what follows is not skipped. */
+static void a_length_that_nobody_sends(void) {
+  static const uint8_t commands[] = {0x01, 0x04, 0x83, 0xb1, 0xb2, 0xbf, 0xc2, 0xc7, 0xf0};
+  static const uint8_t pages[] = {0xb3, 0xb5, 0xb7, 0xb9, 0xbb, 0xbe};
+  uint8_t bytes[PUMP_TCP_HEAD_SIZE] = {0, 0, 0, 0x7f};
+  char error[128];
+  pump_tcp_frame frame;
+  bool sound = true;
+  skips_large = true;
+  tap_ok(verdict(bytes, 5, PUMP_MAX_FRAME, error, &frame) == 0,
+         "a length over the limit is judged with its command");
+  for (size_t i = 0; i < sizeof commands; i++) {
+    bytes[4] = commands[i];
+    sound = sound &&
+            verdict(bytes, sizeof bytes, PUMP_MAX_FRAME, error, &frame) == PUMP_EPROTOCOL &&
+            strstr(error, "out of bounds");
+  }
+  for (size_t i = 0; i < sizeof pages; i++) {
+    bytes[4] = pages[i];
+    sound = sound && verdict(bytes, sizeof bytes, PUMP_MAX_FRAME, error, &frame) == PUMP_ETOOLARGE;
+  }
+  skips_large = false;
+  tap_ok(sound, "a page may be that large, nothing else");
+}
+
 static void random_bytes_never_hurt(void) {
   bool sound = true;
   for (seed = 0; seed < 3000 && sound;) {
@@ -388,6 +416,7 @@ int main(void) {
   a_login_that_does_not_fit_is_skipped();
   unknown_commands_and_flags_pass();
   a_large_frame_is_skipped();
+  a_length_that_nobody_sends();
   random_bytes_never_hurt();
   a_frame_too_large_is_not_written();
   a_large_frame_has_weight();

@@ -1,63 +1,13 @@
 /* Connecting by name: its addresses are tried in turn, and one that swallows everything costs a
  * moment, not all the time there is. The resolver is ours here. */
-#include "tap.h"
+#include "starve.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "net/stream.h"
-
-static const char *addresses[3]; /* of every name */
-
-/* libuv finds this one before the system's. */
-__attribute__((visibility("default"))) int getaddrinfo(const char *host, const char *service,
-                                                       const struct addrinfo *hints,
-                                                       struct addrinfo **found) {
-  struct addrinfo **last = found;
-  (void)host, (void)hints;
-  *found = NULL;
-  for (int i = 0; i < 3 && addresses[i]; i++) {
-    struct addrinfo *it = calloc(1, sizeof *it);
-    struct sockaddr_in *address = calloc(1, sizeof *address);
-    if (!it || !address) abort();
-    address->sin_family = AF_INET;
-    address->sin_port = htons((uint16_t)atoi(service));
-    inet_pton(AF_INET, addresses[i], &address->sin_addr);
-    *it = (struct addrinfo){.ai_family = AF_INET,
-                            .ai_socktype = SOCK_STREAM,
-                            .ai_addrlen = sizeof *address,
-                            .ai_addr = (struct sockaddr *)address};
-    *last = it;
-    last = &it->ai_next;
-  }
-  return *found ? 0 : EAI_NONAME;
-}
-
-__attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *first) {
-  while (first) {
-    struct addrinfo *next = first->ai_next;
-    free(first->ai_addr);
-    free(first);
-    first = next;
-  }
-}
-
-/* A socket that listens, and its port (any for 0). */
-static int listen_at(const char *address, int *port, int backlog) {
-  int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-  struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
-  socklen_t size = sizeof place;
-  inet_pton(AF_INET, address, &place.sin_addr);
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (bind(fd, (struct sockaddr *)&place, size) != 0 || listen(fd, backlog) != 0) return -1;
-  getsockname(fd, (struct sockaddr *)&place, &size);
-  *port = ntohs(place.sin_port);
-  return fd;
-}
+#include "own_names.h"
 
 /* With its line full, a socket that listens answers nobody any more. */
 static void fill_line(const char *address, int port, int fds[4]) {
@@ -73,6 +23,7 @@ typedef struct outcome {
   int status;
   char message[200];
   bool is_over;
+  bool had_choice;
   bool is_closed;
 } outcome;
 
@@ -109,6 +60,15 @@ static void on_closed(void *ud) {
 
 static const pump_stream_events events = {on_connected, on_space, on_filled, on_written, on_ended};
 
+static bool is_at(const struct sockaddr_storage *place, const char *address) {
+  char text[INET_ADDRSTRLEN] = "";
+  const struct sockaddr_in *it = (const struct sockaddr_in *)(const void *)place;
+  return inet_ntop(AF_INET, &it->sin_addr, text, sizeof text) && strcmp(text, address) == 0;
+}
+
+static struct sockaddr_storage behind; /* which address it begins */
+static struct sockaddr_storage reached;
+
 /* Connects to the name, for so many ms at most. Returns how long it took. */
 static uint64_t connect_to(int port, uint64_t limit, outcome *self) {
   uv_loop_t loop;
@@ -116,14 +76,32 @@ static uint64_t connect_to(int port, uint64_t limit, outcome *self) {
   *self = (outcome){0};
   uv_loop_init(&loop);
   uint64_t began = uv_hrtime();
-  if (pump_stream_connect(&stream, &loop, "some.name", port, &events, self) != 0) abort();
+  if (pump_stream_connect(&stream, &loop, "some.name", port, &behind, &events, self) != 0) abort();
   while (!self->is_over && uv_hrtime() - began < limit * 1000000)
     uv_run(&loop, UV_RUN_NOWAIT);
   uint64_t took = (uv_hrtime() - began) / 1000000;
+  memset(&reached, 0, sizeof reached);
+  self->had_choice = pump_stream_address(stream, &reached);
   pump_stream_close(stream, on_closed, self);
   uv_run(&loop, UV_RUN_DEFAULT);
   tap_ok(self->is_closed && uv_loop_close(&loop) == 0, "nothing is left behind");
   return took;
+}
+
+static void without_memory(void) {
+  uv_loop_t loop;
+  pump_stream *stream;
+  int ends[2];
+  uv_loop_init(&loop);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) abort();
+  starve_count = 0;
+  starve_at = 1;
+  int code = pump_stream_open(&stream, &loop, ends[0], &events, NULL);
+  starve_at = 0;
+  tap_ok(code == PUMP_ENOMEM && fcntl(ends[0], F_GETFD) < 0,
+         "a socket that there is no memory for is closed");
+  close(ends[1]);
+  uv_loop_close(&loop);
 }
 
 int main(void) {
@@ -150,8 +128,25 @@ int main(void) {
   tap_ok(got.status == PUMP_ECONNECT && strcmp(got.message, "connection refused") == 0,
          "the last one's reason is told (%s)", got.message);
 
-  addresses[1] = NULL;
+  addresses[0] = "127.0.0.1";
+  addresses[1] = "127.0.0.2";
+  addresses[2] = "127.0.0.4";
+  int other = listen_at("127.0.0.4", &port, 10);
+  connect_to(port, 5000, &got);
+  tap_ok(got.had_choice && is_at(&reached, "127.0.0.2"), "the address that it came to is told");
+  behind = reached;
+  connect_to(port, 5000, &got);
+  tap_ok(got.status == 0 && is_at(&reached, "127.0.0.4"), "one behind it comes first then");
+  behind = reached;
+  connect_to(port, 5000, &got);
+  tap_ok(got.status == 0 && is_at(&reached, "127.0.0.2"), "and behind the last the first again");
+  memset(&behind, 0, sizeof behind);
+  close(other);
+
+  addresses[0] = "127.0.0.3";
+  addresses[1] = addresses[2] = NULL;
   connect_to(port, 1500, &got);
+  tap_ok(!got.had_choice, "a name with one address leaves no choice");
   tap_ok(!got.is_over, "a single one is waited for, and given up by whoever waits");
 
   addresses[0] = NULL;
@@ -161,5 +156,6 @@ int main(void) {
     close(fds[i]);
   close(mute);
   close(good);
+  without_memory();
   return tap_done();
 }

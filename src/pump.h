@@ -480,7 +480,7 @@ typedef struct pump_subscribe {
   pump_position after; /* $all: the last event not wanted. Default -1, -1: from the start */
   bool is_from_now;    /* $all: those to come */
   bool resolve_links;  /* default true */
-  int32_t page_size;   /* of history, 500 */
+  int32_t page_size;   /* of history, at most: 500 */
   size_t max_untaken;  /* events handed over and not taken, 1000 */
   size_t max_buffered; /* events pushed that wait behind those, 1000 */
   pump_filter filter;  /* $all: default none */

@@ -28,4 +28,15 @@ static inline bool pump_bytes_have(pump_bytes bytes, const char *text) {
   return bytes.size > 0;
 }
 
+/* What may stand in an address: no spaces, no control characters, nothing that means something in
+ * a URL or a line of text. */
+static inline bool pump_bytes_are_host(pump_bytes text) {
+  static const char allowed[] =
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_%";
+  size_t size = 0;
+  while (size < text.size && memchr(allowed, text.data[size], sizeof allowed - 1))
+    size++;
+  return size > 0 && size == text.size;
+}
+
 #endif

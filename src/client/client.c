@@ -57,6 +57,8 @@ static uint64_t next_due(const pump_client *client) {
   uint64_t due = pump_line_due(&client->line);
   if (client->connect_deadline != 0 && client->connect_deadline < due)
     due = client->connect_deadline;
+  if (client->address_deadline != 0 && client->address_deadline < due)
+    due = client->address_deadline;
   if (client->held_until != 0 && client->held_until < due) due = client->held_until;
   if (client->reconnect.due != 0 && client->reconnect.due < due) due = client->reconnect.due;
   if (client->cluster.member_deadline != 0 && client->cluster.member_deadline < due)
@@ -346,7 +348,7 @@ static void check_handshake(pump_client *client) {
     return;
   }
   client->state = PUMP_STATE_CONNECTED;
-  client->connect_deadline = 0;
+  client->connect_deadline = client->address_deadline = 0;
   pump_cluster_settle(client);
   client->stats.connections++;
   client->stats.reconnects += !is_first;
@@ -397,23 +399,6 @@ static const pump_stream_events stream_events = {on_connected, on_space, on_fill
 
 int pump_client_reach(pump_client *client, pump_stream **stream, const char *host, int port) {
   return pump_client_open(client, stream, host, port, &stream_events);
-}
-
-static int reach_host(pump_client *client) {
-  const pump_options *options = &client->options;
-  pump_client_name_endpoint(client, options->host, options->port);
-  return pump_client_reach(client, &client->stream, options->host, options->port);
-}
-
-int pump_client_seek(pump_client *client) {
-  int code = client->options.seeds ? pump_cluster_find(client) : reach_host(client);
-  if (code == 0) pump_client_limit_connecting(client);
-  return code;
-}
-
-void pump_client_limit_connecting(pump_client *client) {
-  client->connect_deadline = pump_client_now() + client->options.connect_timeout;
-  pump_client_set_timer(client);
 }
 
 int pump_client_connect(pump_client *client, pump_result_cb cb, void *ud) {
@@ -490,6 +475,7 @@ static void on_timer(uv_timer_t *handle) {
   if (is_due(client, client->address.is_known, now)) pump_address_tell(client);
   if (is_due(client, client->held_until, now)) let_go(client);
   if (is_due(client, client->connect_deadline, now)) connect_too_long(client);
+  if (is_due(client, client->address_deadline, now)) pump_client_try_elsewhere(client);
   if (is_due(client, client->reconnect.due, now)) pump_reconnect_attempt(client);
   if (is_due(client, client->cluster.member_deadline, now)) member_too_long(client);
   if (is_due(client, client->cluster.look_at, now)) pump_cluster_look(client);

@@ -53,6 +53,8 @@ struct pump_client {
   pump_result_cb connect_cb; /* while a caller waits for it */
   void *connect_ud;
   uint64_t connect_deadline; /* 0: not connecting */
+  uint64_t address_deadline; /* for the first address of a name; 0: none is being waited for */
+  struct sockaddr_storage passed_over; /* that did not let us in: those behind it are tried first */
   uint64_t connect_started_ns;
   pump_connected_cb connected_cb;
   void *connected_ud;
@@ -124,6 +126,10 @@ void pump_client_drop_connection(pump_client *client);
 int pump_client_reach(pump_client *client, pump_stream **stream, const char *host, int port);
 /* What is begun now may take connect_timeout. */
 void pump_client_limit_connecting(pump_client *client);
+/* The address that is being connected to is not the one to begin with the next time. */
+void pump_client_pass_over(pump_client *client);
+/* Somebody there accepted, and has not let us in so far: if its name has other addresses, there. */
+void pump_client_try_elsewhere(pump_client *client);
 /* The stream is connected: the handshake begins. */
 void pump_client_connected(pump_client *client);
 /* Has a time that is new looked at. */

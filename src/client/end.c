@@ -97,6 +97,7 @@ void pump_client_connect_anew_or_end(pump_client *client, int code) {
 /* It ended before it was established, or after; the words may be the session's. */
 void pump_client_lose(pump_client *client, int code, const char *reason) {
   bool was_connected = client->state == PUMP_STATE_CONNECTED;
+  if (!was_connected) pump_client_pass_over(client);
   if (!was_connected && pump_cluster_go_on(client, code, reason)) {
     pump_client_drop_connection(client);
     return;

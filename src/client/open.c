@@ -41,7 +41,8 @@ int pump_client_open(pump_client *client, pump_stream **stream, const char *host
     return pump_stream_refuse(stream, client->loop, code, error, events, client);
   if (code != 0) return code;
   if (!client->options.open)
-    code = pump_stream_connect(stream, client->loop, host, port, events, client);
+    code =
+        pump_stream_connect(stream, client->loop, host, port, &client->passed_over, events, client);
   else if ((code = take_socket(client, &fd)) == 0)
     code = pump_stream_open(stream, client->loop, fd, events, client);
   if (code != 0)
@@ -69,6 +70,47 @@ bool pump_client_is_at(const pump_client *client, const char *host, int port) {
   char name[sizeof client->endpoint];
   pump_address_write(name, sizeof name, host, port);
   return strcmp(name, client->endpoint) == 0 || strcmp(name, client->known_as) == 0;
+}
+
+/* ---- Which address of a name -------------------------------------------------------------- */
+
+static int reach_host(pump_client *client) {
+  const pump_options *options = &client->options;
+  pump_client_name_endpoint(client, options->host, options->port);
+  return pump_client_reach(client, &client->stream, options->host, options->port);
+}
+
+int pump_client_seek(pump_client *client) {
+  bool is_cluster = client->options.seeds != NULL;
+  int code = is_cluster ? pump_cluster_find(client) : reach_host(client);
+  if (code != 0) return code;
+  uint64_t half = pump_client_now() + client->options.connect_timeout / 2;
+  client->address_deadline = is_cluster ? 0 : half;
+  pump_client_limit_connecting(client);
+  return 0;
+}
+
+void pump_client_limit_connecting(pump_client *client) {
+  client->connect_deadline = pump_client_now() + client->options.connect_timeout;
+  pump_client_set_timer(client);
+}
+
+void pump_client_pass_over(pump_client *client) {
+  if (client->stream) pump_stream_address(client->stream, &client->passed_over);
+}
+
+void pump_client_try_elsewhere(pump_client *client) {
+  struct sockaddr_storage silent;
+  bool accepted = client->session || (client->stream && pump_stream_is_securing(client->stream));
+  client->address_deadline = 0;
+  if (!accepted || !pump_stream_address(client->stream, &silent)) return;
+  pump_client_log(client, PUMP_LOG_DEBUG, NULL,
+                  "%s: an address of it accepted, but did not answer: on to the next",
+                  client->endpoint);
+  client->passed_over = silent;
+  pump_client_drop_connection(client);
+  int code = reach_host(client);
+  if (code != 0) pump_client_lose(client, code, pump_error_sentence(code));
 }
 
 /* ---- The session on it -------------------------------------------------------------------- */

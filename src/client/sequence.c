@@ -56,9 +56,11 @@ void pump_sequence_leave(pump_client *client, pump_conversation *conversation) {
   if (sequence->last == conversation) sequence->last = before;
   conversation->behind = NULL;
   conversation->sequence = NULL;
-  if (conversation->result.status != 0) sequence->has_failed = true;
-  for (pump_conversation *it = sequence->first; it; it = sequence->has_failed ? it->behind : NULL)
-    pump_line_resume(&client->line, it);
+  if (!sequence->has_failed) { /* else they have been resumed */
+    sequence->has_failed = conversation->result.status != 0;
+    for (pump_conversation *it = sequence->first; it; it = sequence->has_failed ? it->behind : NULL)
+      pump_line_resume(&client->line, it);
+  }
   pump_client_flush_soon(client);
   pump_sequence_free(sequence);
 }

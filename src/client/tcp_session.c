@@ -18,8 +18,9 @@
 /* While a starting server refuses to authenticate anybody. */
 #define HANDSHAKE_PAUSE 250
 #define FIRST_SLOTS     64
-/* In the middle of a frame so many bytes are a sign of life, too. Fewer are none: a byte now and then, or
- * the little that goes on coming into a frame whose length was garbled, would hold us for ever. */
+/* In the middle of a frame so many bytes are a sign of life, too. Fewer are none: a byte now and
+ * then, or the little that goes on coming into a frame whose length was garbled, would hold us for
+ * ever. What is thrown away is none at all: it stands in front of everything that is waited for. */
 #define SIGN_OF_LIFE ((size_t)4096)
 /* Events that came one after the other for one subscription and share a page. */
 #define LONGEST_RUN 64
@@ -387,7 +388,7 @@ static void take_pushed(pump_session *session, pump_conversation *conversation,
   }
 }
 
-/* An answer that no client takes: a page of large events, mostly. Only its question fails. */
+/* A page of large events, which no client takes. Only its question fails. */
 static void handle_too_large(pump_session *session, const pump_tcp_frame *frame, uint64_t now) {
   pump_conversation *conversation = find(session, &frame->correlation);
   say(session, PUMP_LOG_WARNING, "skipping a frame of more than 64 MiB", frame);
@@ -476,9 +477,10 @@ static int handle_frames(pump_session *session, uint64_t now) {
     int code = pump_tcp_reader_next(&session->reader, &frame);
     if (code == 0) return 0;
     if (code == PUMP_EPROTOCOL) {
-      snprintf(session->words, sizeof session->words,
-               "it does not speak EventStore's TCP protocol%s (%s)", stranger(session),
-               session->reader.error);
+      snprintf(session->words, sizeof session->words, "it %s%s (%s)",
+               session->spoke ? "sent what no server sends"
+                              : "does not speak EventStore's TCP protocol",
+               stranger(session), session->reader.error);
       return code;
     }
     if (code == PUMP_EINVALID) { /* an answer with a login is odd, and no reason to leave */
@@ -504,7 +506,8 @@ int pump_session_filled(pump_session *session, size_t size, uint64_t now) {
   int code = handle_frames(session, now);
   end_run(session);
   session->unheard += size;
-  if (*session->frames_in > frames || session->unheard >= SIGN_OF_LIFE) {
+  bool is_enough = session->unheard >= SIGN_OF_LIFE && session->reader.to_skip == 0;
+  if (*session->frames_in > frames || is_enough) {
     pump_heartbeat_heard(&session->heartbeat, now);
     session->unheard = 0;
   }

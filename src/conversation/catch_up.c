@@ -9,6 +9,11 @@
 #define MAX_BYTES ((size_t)16 * 1024 * 1024)
 /* How often a page may end before the goal, where that can also mean that nothing is left. */
 #define PATIENCE 10
+/* Events that the first page asks for at most: slow lines bring so many in time. Then it doubles. */
+#define FIRST_PAGE ((size_t)64)
+/* Where pages did not come, so many of the smaller ones do before larger ones are tried again: each
+ * that fails costs what it holds, and on a slow line those behind it their time. */
+#define STEADY 8
 /* The number of the event that a hard deletion writes. */
 #define TOMBSTONE INT64_MAX
 
@@ -33,6 +38,8 @@ struct pump_catch_up {
   int failure;
   int gap;          /* volatile: events were left out behind those in the buffer */
   size_t page_size; /* what the next READ asks for */
+  unsigned came;    /* pages of that size */
+  unsigned steady;  /* how many come before larger ones are asked for */
   unsigned tries;
   unsigned lags; /* pages that ended before the goal */
 
@@ -195,14 +202,19 @@ static bool takes_pages(const pump_catch_up *machine) {
   return machine->is_asked && (machine->state == READING || machine->state == JOINING);
 }
 
-/* A page that comes too slowly, or that no connection lives long enough for, would never come. */
-static void ask_for_less(pump_catch_up *machine) {
-  machine->page_size = (machine->page_size + 1) / 2;
+/* A page that comes too slowly, that no connection lives long enough for, or that is larger than
+ * any client takes, would never come. */
+static void ask_for_less(pump_catch_up *machine, size_t part) {
+  machine->page_size = (machine->page_size + part - 1) / part;
+  machine->came = 0;
+  machine->steady = STEADY;
 }
 
 static void ask_for_more(pump_catch_up *machine) {
   size_t most = machine->options.page_size;
+  if (++machine->came < machine->steady) return;
   machine->page_size = machine->page_size < most / 2 ? machine->page_size * 2 : most;
+  machine->came = 0;
 }
 
 void pump_catch_up_read(pump_catch_up *machine, pump_page *page) {
@@ -230,11 +242,10 @@ void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable) {
     machine->tries = 0;
     if (machine->lags >= PATIENCE) machine->goal = -1; /* it was deleted softly since */
     reached(machine, true);
-  } else if (code == PUMP_ETOOLARGE && machine->options.page_size > 1) {
-    /* A page of fewer events may be small enough. */
-    machine->page_size = machine->options.page_size = (machine->options.page_size + 7) / 8;
+  } else if (code == PUMP_ETOOLARGE && machine->page_size > 1) {
+    ask_for_less(machine, 8);
   } else if ((retryable || pump_step_is_noise(code, machine->tries)) && machine->has_started) {
-    if (code == PUMP_ETIMEOUT) ask_for_less(machine);
+    if (code == PUMP_ETIMEOUT) ask_for_less(machine, 2);
     machine->tries++;
   } else {
     fail(machine, code);
@@ -388,7 +399,7 @@ void pump_catch_up_pushed(pump_catch_up *machine, pump_page *page) {
 
 void pump_catch_up_lost(pump_catch_up *machine, int code) {
   if (machine->state == OVER) return;
-  if (takes_pages(machine)) ask_for_less(machine);
+  if (takes_pages(machine)) ask_for_less(machine, 2);
   machine->is_asked = machine->is_subscribed = machine->must_unsubscribe = false;
   machine->must_tell_live = false;
   machine->state = LOST;
@@ -535,7 +546,7 @@ int pump_catch_up_new(pump_catch_up **out, const pump_catch_up_options *options)
   pump_catch_up *machine = calloc(1, sizeof *machine);
   if (!machine) return PUMP_ENOMEM;
   machine->options = *options;
-  machine->page_size = options->page_size;
+  machine->page_size = options->page_size < FIRST_PAGE ? options->page_size : FIRST_PAGE;
   bool is_from_now = options->is_volatile || options->is_from_now;
   machine->state = is_from_now ? SUBSCRIBING : READING;
   machine->has_start = !is_from_now;

@@ -335,7 +335,8 @@ static verdict judge(const pump_conversation *conversation, pump_outcome outcome
 
 static void take_leader(pump_conversation *conversation, const pump_reply *reply) {
   conversation->result.leader_host = NULL;
-  if (reply->leader_host.size == 0 || reply->leader_host.size >= sizeof conversation->leader_host)
+  if (!pump_bytes_are_host(reply->leader_host) ||
+      reply->leader_host.size >= sizeof conversation->leader_host)
     return;
   memcpy(conversation->leader_host, reply->leader_host.data, reply->leader_host.size);
   conversation->leader_host[reply->leader_host.size] = '\0';

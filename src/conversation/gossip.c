@@ -181,14 +181,6 @@ static int skip(reading *it, int token) {
   return PUMP_EPROTOCOL;
 }
 
-/* What may stand in an address: no spaces, no control characters, nothing that means something in
- * a URL or a line of text. */
-static bool is_host(const char *text) {
-  static const char allowed[] =
-      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_%";
-  return *text && text[strspn(text, allowed)] == '\0';
-}
-
 static bool is_plain(const char *text) {
   for (const char *at = text; *at; at++)
     if ((unsigned char)*at < 0x20 || *at == 0x7f) return false;
@@ -201,7 +193,8 @@ static int read_text(reading *it, const field *which, const char **to) {
   text[size] = '\0';
   if (size > MAX_TEXT || strlen(text) != size || !is_plain(text))
     return wrong(it, which, "is no text that makes sense");
-  if (which->kind == HOST && !is_host(text)) return wrong(it, which, "is no address");
+  if (which->kind == HOST && !pump_bytes_are_host(pump_bytes_of(text)))
+    return wrong(it, which, "is no address");
   it->text += size + 1; /* the quotes had more room */
   *to = text;
   return 0;

@@ -25,7 +25,9 @@ struct pump_stream {
   bool is_closing;
   pump_lookup *lookup;
   struct sockaddr_storage *addresses; /* of the name */
-  size_t address_count, next_address;
+  size_t address_count;
+  size_t first_address, tried;     /* where it begins, and how many it has come to */
+  struct sockaddr_storage after;   /* to begin behind that one */
   struct sockaddr_storage literal; /* a host that needs no look-up */
   uv_connect_t connect;
   uv_timer_t later; /* reports what failed at once, outside of the call; ends an attempt */
@@ -278,7 +280,7 @@ static void attempt(pump_stream *stream, const struct sockaddr *address) {
     code = uv_tcp_connect(&stream->connect, &stream->socket.tcp, address, on_connect);
   }
   if (code == 0) {
-    if (stream->next_address < stream->address_count)
+    if (stream->tried < stream->address_count)
       uv_timer_start(&stream->later, on_impatience, PATIENCE, 0);
     return;
   }
@@ -289,11 +291,24 @@ static void attempt(pump_stream *stream, const struct sockaddr *address) {
     fail(stream);
 }
 
+/* The last that it has come to. */
+static const struct sockaddr_storage *current(const pump_stream *stream) {
+  return &stream->addresses[(stream->first_address + stream->tried - 1) % stream->address_count];
+}
+
+bool pump_stream_address(const pump_stream *stream, struct sockaddr_storage *address) {
+  bool had_choice = stream->is_open && stream->address_count > 1;
+  if (had_choice) *address = *current(stream);
+  return had_choice;
+}
+
 static void try_next(pump_stream *stream) {
-  if (stream->next_address == stream->address_count)
+  if (stream->tried == stream->address_count) {
     fail(stream);
-  else
-    attempt(stream, (const struct sockaddr *)&stream->addresses[stream->next_address++]);
+    return;
+  }
+  stream->tried++;
+  attempt(stream, (const struct sockaddr *)current(stream));
 }
 
 static int keep_addresses(pump_stream *stream, const struct addrinfo *addresses) {
@@ -302,9 +317,13 @@ static int keep_addresses(pump_stream *stream, const struct addrinfo *addresses)
     count++;
   stream->addresses = calloc(count, sizeof *stream->addresses);
   if (!stream->addresses) return UV_ENOMEM;
-  for (const struct addrinfo *it = addresses; it; it = it->ai_next)
-    if (it->ai_addrlen <= sizeof *stream->addresses)
-      memcpy(&stream->addresses[stream->address_count++], it->ai_addr, it->ai_addrlen);
+  for (const struct addrinfo *it = addresses; it; it = it->ai_next) {
+    if (it->ai_addrlen > sizeof *stream->addresses) continue;
+    struct sockaddr_storage *kept = &stream->addresses[stream->address_count++];
+    memcpy(kept, it->ai_addr, it->ai_addrlen);
+    if (memcmp(kept, &stream->after, sizeof *kept) == 0)
+      stream->first_address = stream->address_count;
+  }
   return 0;
 }
 
@@ -341,10 +360,12 @@ static pump_stream *make(uv_loop_t *loop, const pump_stream_events *events, void
 }
 
 int pump_stream_connect(pump_stream **out, uv_loop_t *loop, const char *host, int port,
-                        const pump_stream_events *events, void *ud) {
+                        const struct sockaddr_storage *after, const pump_stream_events *events,
+                        void *ud) {
   pump_stream *stream = *out = make(loop, events, ud);
   if (!stream) return PUMP_ENOMEM;
   int code = 0;
+  stream->after = *after;
   if (uv_ip4_addr(host, port, (struct sockaddr_in *)&stream->literal) != 0 &&
       uv_ip6_addr(host, port, (struct sockaddr_in6 *)&stream->literal) != 0) {
     /* Of use only where the look-up fails. */
@@ -361,7 +382,10 @@ int pump_stream_connect(pump_stream **out, uv_loop_t *loop, const char *host, in
 int pump_stream_open(pump_stream **out, uv_loop_t *loop, int fd, const pump_stream_events *events,
                      void *ud) {
   pump_stream *stream = *out = make(loop, events, ud);
-  if (!stream) return PUMP_ENOMEM;
+  if (!stream) {
+    close(fd);
+    return PUMP_ENOMEM;
+  }
   uv_pipe_init(loop, &stream->socket.pipe, 0);
   stream->is_open = true;
   if (uv_pipe_open(&stream->socket.pipe, fd) != 0) close(fd); /* reading will fail and say so */
@@ -416,7 +440,7 @@ void pump_stream_close(pump_stream *stream, void (*closed)(void *ud), void *ud) 
   if (stream->lookup) pump_lookup_cancel(stream->lookup);
   free(stream->addresses);
   stream->addresses = NULL;
-  stream->address_count = stream->next_address = 0;
+  stream->address_count = stream->tried = 0;
   stream->open_handles = 1;
   uv_close((uv_handle_t *)&stream->later, on_timer_closed);
   if (stream->is_open) {

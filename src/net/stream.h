@@ -26,10 +26,12 @@ typedef struct pump_stream_events {
   void (*ended)(void *ud, int code, const char *reason);
 } pump_stream_events;
 
-/* Starts to resolve and to connect, trying the addresses of the name in turn. PUMP_ENOMEM. */
+/* Starts to resolve and to connect, trying the addresses of the name in turn: those behind `after`
+ * first, if it is one of them. PUMP_ENOMEM. */
 int pump_stream_connect(pump_stream **stream, uv_loop_t *loop, const char *host, int port,
-                        const pump_stream_events *events, void *ud);
-/* Takes over a connected socket. */
+                        const struct sockaddr_storage *after, const pump_stream_events *events,
+                        void *ud);
+/* Takes over a connected socket, whatever it returns. */
 int pump_stream_open(pump_stream **stream, uv_loop_t *loop, int fd,
                      const pump_stream_events *events, void *ud);
 /* One that could not be: it only reports so, as `connected` does. */
@@ -42,6 +44,8 @@ void pump_stream_secure(pump_stream *stream, pump_tls *tls);
 bool pump_stream_is_securing(const pump_stream *stream);
 /* Whether it waits for the addresses of its host's name. */
 bool pump_stream_is_resolving(const pump_stream *stream);
+/* Where it leads, as far as it has come; false: there was no choice. */
+bool pump_stream_address(const pump_stream *stream, struct sockaddr_storage *address);
 /* Whether no more came than is read in one turn of the loop. */
 bool pump_stream_is_drained(const pump_stream *stream);
 /* Sends. 0: the bytes are gone. 1: they must stay until `written`, and nothing else may be sent

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "wire/tcp/command.h"
+
 /* One read of a busy socket brings up to this much; more where frames turn out to be larger, so
  * that few of them straddle two blocks and have to be moved. */
 #define SMALLEST_BLOCK (64 * 1024)
@@ -162,6 +164,12 @@ static bool skip(pump_tcp_reader *reader) {
   return reader->to_skip == 0;
 }
 
+/* Servers limit what they take, and not the pages that they make of it. */
+static bool may_be_large(uint8_t command) {
+  return command >= PUMP_TCP_READ_STREAM_FORWARD_COMPLETED &&
+         command <= PUMP_TCP_FILTERED_READ_ALL_BACKWARD_COMPLETED;
+}
+
 int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   if (!skip(reader)) return 0;
   size_t have = reader->end - reader->start;
@@ -170,6 +178,7 @@ int pump_tcp_reader_next(pump_tcp_reader *reader, pump_tcp_frame *frame) {
   uint32_t length = read_length(at);
   if (length > reader->max_body && length <= INT32_MAX && reader->skips_large) {
     if (have < PUMP_TCP_HEAD_SIZE) return 0;
+    if (!may_be_large(at[COMMAND_AT])) return bad_length(reader, length);
     read_head(at, frame);
     reader->start += PUMP_TCP_HEAD_SIZE;
     reader->to_skip = length - PUMP_TCP_MIN_BODY;

@@ -45,9 +45,9 @@ typedef struct pump_tcp_reader {
   size_t max_body;
   size_t block_size; /* of the next block */
   size_t expected;   /* what the next frame may take */
-  bool skips_large;  /* a frame over max_body is skipped as it comes, instead of being the end */
-  size_t to_skip;
-  char error[128]; /* why next() said PUMP_EPROTOCOL, in the server's words */
+  bool skips_large;  /* a page over max_body is skipped as it comes, instead of being the end */
+  size_t to_skip;    /* what is still to come of that */
+  char error[128];   /* why next() said PUMP_EPROTOCOL, in the server's words */
 } pump_tcp_reader;
 
 /* max_body: what the length may say at most, PUMP_MAX_FRAME for everybody. */
