@@ -60,8 +60,8 @@ terminal.describe(describe, pending)("the pager", function()
   it("keeps the connection alive, and holds back what others have to say", function()
     opened()
     local paged, said = support.path(), support.path()
-    line(("x = pump.spawn(function() repeat pump.sleep(0.05) until io.open '%s' "
-      .. "io.open('%s', 'w'):close() print 'said meanwhile' error 'failed' end)"):format(paged, said))
+    line(([[x = pump.spawn(function() repeat pump.sleep(0.05) until io.open '%s'
+      io.open('%s', 'w'):close() print 'said meanwhile' error 'failed' end)]]):format(paged, said))
     command "\\read many"
     ends ":"
     support.write_file(paged, "")
