@@ -6,6 +6,7 @@
  *   ./consumer 127.0.0.1 1113 admin changeit    on a server */
 #include <pump.h>
 #include <pump_node.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ static void on_connected(pump_client *client, const pump_result *result, void *u
 }
 
 int main(int count, char **arguments) {
+  signal(SIGPIPE, SIG_IGN); /* as every program on libuv: a peer may hang up */
   uv_loop_t *loop = uv_default_loop();
   pump_client *client;
   pump_options options;

@@ -5,6 +5,7 @@
  *   ./ponies 127.0.0.1 1113  on a server */
 #include <pump.h>
 #include <pump_node.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -55,6 +56,7 @@ static void on_connect(pump_client *client, const pump_result *result, void *ud)
 }
 
 int main(int count, char **arguments) {
+  signal(SIGPIPE, SIG_IGN); /* as every program on libuv: a peer may hang up */
   uv_loop_t *loop = uv_default_loop();
   pump_client *client;
   pump_options options;

@@ -3,7 +3,7 @@
 local helper = require "helper"
 local pump = require "pump"
 
-local elapsed = helper.elapsed
+local elapsed, soon = helper.elapsed, helper.soon
 
 helper.leaves_nothing(after_each)
 
@@ -18,7 +18,7 @@ end
 
 -- Where connect leads with these seeds.
 local function led_to(seeds, options)
-  local all = { seeds = seeds, connect_timeout = 2 }
+  local all = { seeds = seeds, connect_timeout = 10 }
   for name, value in pairs(options or {}) do all[name] = value end
   local conn <close> = assert(pump.connect(all))
   assert.is_number(conn:ping())
@@ -75,9 +75,9 @@ describe("discovery", function()
   it("passes over the dead, those that are not ready, and states that nobody knows", function()
     local cluster = start(3)
     cluster:say({ "Leader", "Daydreaming", "Follower" }, { { isAlive = false } })
-    assert.equal(cluster.addresses[3], led_to(cluster.seeds, { connect_timeout = 0.4 }))
+    assert.equal(cluster.addresses[3], led_to(cluster.seeds, { connect_timeout = 2 }))
     cluster:say({ "Manager", "Daydreaming", "Clone" })
-    assert.equal(cluster.addresses[2], led_to(cluster.seeds, { connect_timeout = 0.4 }))
+    assert.equal(cluster.addresses[2], led_to(cluster.seeds, { connect_timeout = 2 }))
     cluster:close()
   end)
 
@@ -88,9 +88,7 @@ describe("discovery", function()
       local conn = pump.spawn(function() return led_to(cluster.seeds) end)
       pump.sleep(0.3)
       cluster:say { "Follower", "Leader" }
-      local took, endpoint = elapsed(conn.join, conn)
-      assert.equal(cluster.addresses[2], endpoint)
-      assert.is_true(took < 0.8, took)
+      assert.equal(cluster.addresses[2], soon(0.8, elapsed(conn.join, conn)))
     end)
     cluster:close()
   end)
@@ -98,13 +96,13 @@ describe("discovery", function()
   it("finds a leader that has moved, from members that it got to know", function()
     local cluster = start(3)
     cluster:say { "Leader", "Follower", "Follower" }
-    local client <close> = assert(pump.client { seeds = { cluster.seeds[1] }, connect_timeout = 2 })
+    local client <close> = assert(pump.client { seeds = { cluster.seeds[1] } })
     assert(client:connect())
     assert.equal(cluster.addresses[1], client.endpoint)
-    local lost
+    local lost = false
     client.on_disconnected:append(function() lost = true end)
     table.remove(cluster.nodes, 1):close() -- and with it the only seed
-    while not lost do pump.sleep(0.01) end
+    helper.wait_until(function() return lost end)
     cluster:say({ "Leader", "Leader", "Follower" }, { { isAlive = false } })
     assert.equal("reconnecting", client.state)
     assert(client:connect())
@@ -117,9 +115,8 @@ end)
 describe("bad seeds", function()
   it("that are dead are passed over", function()
     local cluster = start(1)
-    local took, endpoint = elapsed(led_to, { dead_address(), dead_address(), cluster.seeds[1] })
-    assert.equal(cluster.addresses[1], endpoint)
-    assert.is_true(took < 1, took)
+    local seeds = { dead_address(), dead_address(), cluster.seeds[1] }
+    assert.equal(cluster.addresses[1], soon(1, elapsed(led_to, seeds)))
     cluster:close()
   end)
 
@@ -127,9 +124,7 @@ describe("bad seeds", function()
     local cluster = start(1)
     local seeds, finish = helper.mute_seeds(3)
     seeds[4] = cluster.seeds[1]
-    local took, endpoint = elapsed(led_to, seeds, { connect_timeout = 5 })
-    assert.equal(cluster.addresses[1], endpoint)
-    assert.is_true(took < 1.5, took)
+    assert.equal(cluster.addresses[1], soon(1.5, elapsed(led_to, seeds)))
     finish()
     cluster:close()
   end)
@@ -146,7 +141,9 @@ describe("bad seeds", function()
     local mute = helper.node()
     mute.faults.silent = true
     cluster.nodes[1].faults.gossip = { members = { member(mute.address, "Leader") } }
-    for _ = 1, 3 do assert.equal(cluster.addresses[2], led_to(cluster.seeds)) end
+    for _ = 1, 3 do
+      assert.equal(cluster.addresses[2], led_to(cluster.seeds, { connect_timeout = 3 }))
+    end
     mute:close()
     cluster:close()
   end)
@@ -166,19 +163,26 @@ describe("bad seeds", function()
 end)
 
 describe("nobody found", function()
+  -- It takes all the time there is: where that was not enough to hear all, more is given.
   local function fails(settings, ...)
-    settings.connect_timeout = settings.connect_timeout or 0.4
-    local took, conn, err = elapsed(pump.connect, settings)
-    helper.fails("discovery_failed", conn, err)
-    assert.is_true(err.retryable)
-    assert.is_true(took < settings.connect_timeout + 0.3, took)
+    local seconds, err = settings.connect_timeout or 0.4
+    local function is_said(pattern) return err.message:find(pattern) end
+    for _, factor in ipairs { 1, 5, 25 } do
+      settings.connect_timeout = factor * seconds
+      err = helper.fails("discovery_failed",
+        soon(settings.connect_timeout + 0.3, elapsed(pump.connect, settings)))
+      assert.is_true(err.retryable)
+      assert.matches(("within %d ms"):format(1000 * settings.connect_timeout), err.message)
+      local is_all_said = true
+      for _, pattern in ipairs { ... } do is_all_said = is_all_said and is_said(pattern) end
+      if is_all_said then return end
+    end
     for _, pattern in ipairs { ... } do assert.matches(pattern, err.message) end
   end
 
   it("says who was asked, and what came of it", function()
     local a, b = dead_address(), dead_address()
-    fails({ seeds = { a, b } }, "within 400 ms", a .. ": connection refused",
-      b .. ": connection refused")
+    fails({ seeds = { a, b } }, a .. ": connection refused", b .. ": connection refused")
     local none = ("x"):rep(64) -- no name can be so long: nobody is asked for it
     fails({ discovery_host = none }, none .. ":2113: ")
   end)
@@ -206,9 +210,8 @@ describe("nobody found", function()
 
   it("takes wrong credentials for what they are", function()
     local cluster = start(1)
-    local took, conn, err = elapsed(pump.connect, "discover://admin:wrong@" .. cluster.seeds[1])
-    helper.fails("not_authenticated", conn, err)
-    assert.is_true(took < 2, took)
+    helper.fails("not_authenticated",
+      soon(2, elapsed(pump.connect, "discover://admin:wrong@" .. cluster.seeds[1])))
     cluster:close()
   end)
 
@@ -289,7 +292,7 @@ describe("a selector that is a function", function()
     local cluster = start(1)
     local function fails(pattern, selector)
       local err = helper.fails("discovery_failed",
-        pump.connect { seeds = cluster.seeds, selector = selector, connect_timeout = 1 })
+        pump.connect { seeds = cluster.seeds, selector = selector, connect_timeout = 3 })
       assert.matches(pattern, err.message)
     end
     fails("the selector failed: .*too bad", function() error "too\nbad" end)
@@ -347,7 +350,7 @@ describe("members", function()
     local conn <close> = assert(pump.connect "memory:")
     helper.fails("not_supported", conn:members())
     local client <close> = assert(pump.client { seeds = { dead_address() } })
-    local err = helper.fails("discovery_failed", client:members { timeout = 0.2 })
+    local err = helper.fails("discovery_failed", client:members { timeout = 1 })
     assert.matches("connection refused", err.message)
     helper.misuses("unknown option", client.members, client, { limit = 1 })
   end)
@@ -400,9 +403,7 @@ describe("the server's version", function()
     cluster:say({ "Leader" }, { { httpEndPointIp = host, httpEndPointPort = port } })
     local conn <close> = assert(pump.connect { seeds = cluster.seeds })
     assert.is_nil(conn.server_version)
-    local took, version = elapsed(function() return conn.server_version end)
-    assert.is_nil(version)
-    assert.is_true(took < 0.5)
+    assert.is_nil(soon(0.5, elapsed(function() return conn.server_version end)))
     cluster:close()
   end)
 end)

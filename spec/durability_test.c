@@ -289,6 +289,13 @@ static void test_killing(int kills) {
   check_all("killed");
 }
 
+static unsigned count_answered(unsigned first) {
+  unsigned count = 0;
+  for (unsigned i = first; i < at.next; i++)
+    count += at.writes[i].state == ANSWERED;
+  return count;
+}
+
 static void limit_files(rlim_t size) {
   struct rlimit limit;
   getrlimit(RLIMIT_FSIZE, &limit);
@@ -306,7 +313,8 @@ static void test_full_disk(int rounds) {
     limit_files((rlim_t)(2 + i) << 20);
     started += start();
     limit_files(RLIM_INFINITY);
-    for (int64_t patience = now() + 5000 * slowness(); at.refused == refused && now() < patience;)
+    for (int64_t patience = now() + PEER_PATIENCE * 1000 * slowness();
+         at.refused == refused && now() < patience;)
       write_until(now() + 20 * slowness());
     full += at.refused > refused;
     write_until(now() + slowness() * (int)dice(100));
@@ -319,13 +327,15 @@ static void test_full_disk(int rounds) {
   tap_ok(full == rounds, "and refuses writes (%d times)", full);
   tap_ok(unsound == 0, "what it leaves behind is sound");
   bool is_good = start();
-  unsigned first = at.next;
+  unsigned first = at.next, answered = 0;
   write_until(now() + 100 * slowness());
+  for (int64_t patience = now() + PEER_PATIENCE * 1000 * slowness();
+       !answered && now() < patience;) {
+    write_until(now() + 20);
+    answered = count_answered(first);
+  }
   node_child_kill(&at.child);
   end();
-  unsigned answered = 0;
-  for (unsigned i = first; i < at.next; i++)
-    answered += at.writes[i].state == ANSWERED;
   tap_ok(is_good && answered > 0, "where there is room again it goes on (%u writes)", answered);
   check_all("full, and killed");
 }

@@ -146,9 +146,9 @@ static inline void fake_stop(fake_server *server) {
   pump_buffer_free(&server->out);
 }
 
-/* Turns the loop until something was counted so often, or five seconds are over. */
+/* Turns the loop until something was counted so often, or half a minute is over. */
 static inline bool fake_until(uv_loop_t *loop, const int *count, int wanted) {
-  uint64_t deadline = uv_hrtime() + (uint64_t)slowness() * UINT64_C(5000000000);
+  uint64_t deadline = uv_hrtime() + (uint64_t)slowness() * UINT64_C(30000000000);
   while (*count < wanted && uv_hrtime() < deadline)
     uv_run(loop, UV_RUN_ONCE);
   return *count >= wanted;
@@ -158,7 +158,8 @@ static inline void fake_on_time(uv_timer_t *timer) {
   *(bool *)timer->data = true;
 }
 
-/* Turns the loop for so many ms. */
+/* Turns the loop for so many ms, and often enough for both sides to say what they have to: on a busy
+ * machine the time may be over in one turn. */
 static inline void fake_turn(uv_loop_t *loop, uint64_t ms) {
   uv_timer_t timer;
   bool over = false;
@@ -166,8 +167,8 @@ static inline void fake_turn(uv_loop_t *loop, uint64_t ms) {
   timer.data = &over;
   uv_update_time(loop);
   uv_timer_start(&timer, fake_on_time, ms, 0);
-  while (!over)
-    uv_run(loop, UV_RUN_ONCE);
+  for (int turns = 0; !over || turns < 20; turns++)
+    uv_run(loop, over ? UV_RUN_NOWAIT : UV_RUN_ONCE);
   timer.data = NULL;
   uv_close((uv_handle_t *)&timer, NULL);
   uv_run(loop, UV_RUN_NOWAIT);

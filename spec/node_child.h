@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -21,6 +22,8 @@
 #include "wire/tcp/command.h"
 #include "wire/tcp/frame.h"
 #include "slow.h"
+
+#define PEER_PATIENCE 30 /* s in which an answer is there, however busy the machine is */
 
 typedef struct node_child {
   pid_t pid;
@@ -63,6 +66,7 @@ static inline void child_run(const pump_node_options *options, int control, int 
   uv_poll_t poll_control;
   char error[256] = "";
   int ports[2] = {0, 0};
+  signal(SIGPIPE, SIG_IGN); /* as every program on libuv has to */
   uv_loop_init(&loop);
   if (pump_node_new(&child_node, &loop, options, error, sizeof error) == 0) {
     ports[0] = child_port_of(pump_node_address(child_node));
@@ -134,6 +138,32 @@ static inline long node_child_megabytes(const node_child *child) {
   return kilobytes / 1024;
 }
 
+/* ---- Signs of life ------------------------------------------------------------------------ */
+
+/* A node cuts whoever is silent for four seconds, and on a busy machine a spec may well be with one
+ * of its peers for longer: all of them say each second that they live, but those left alone. */
+static bool node_fd_lives[8192];
+static int node_fd_most;
+
+static inline void node_peers_live(void) {
+  static time_t last;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (now.tv_sec == last) return;
+  last = now.tv_sec;
+  pump_buffer out;
+  pump_buffer_init(&out);
+  pump_tcp_frame_write(&out, PUMP_TCP_HEARTBEAT_RESPONSE, &(pump_tcp_correlation){{1}},
+                       (pump_bytes){0}, (pump_bytes){0}, (pump_bytes){0});
+  for (int fd = 0; fd <= node_fd_most; fd++) {
+    if (!node_fd_lives[fd]) continue;
+    ssize_t sent = send(fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0 && (size_t)sent < out.size) /* a frame that was begun has to be ended */
+      send(fd, out.data + sent, out.size - (size_t)sent, MSG_NOSIGNAL);
+  }
+  pump_buffer_free(&out);
+}
+
 /* ---- A peer ------------------------------------------------------------------------------- */
 
 typedef struct node_peer {
@@ -144,23 +174,33 @@ typedef struct node_peer {
 
 static inline bool node_peer_connect(node_peer *peer, int port) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  struct timeval patience = {.tv_sec = 10 * slowness()};
+  struct timeval patience = {.tv_sec = PEER_PATIENCE * slowness()};
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   peer->fd = socket(AF_INET, SOCK_STREAM, 0);
   setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(peer->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   pump_tcp_reader_init(&peer->reader, PUMP_MAX_FRAME);
   pump_buffer_init(&peer->out);
-  return connect(peer->fd, (struct sockaddr *)&to, sizeof to) == 0;
+  node_peers_live();
+  if (connect(peer->fd, (struct sockaddr *)&to, sizeof to) != 0) return false;
+  if (peer->fd < (int)sizeof node_fd_lives) node_fd_lives[peer->fd] = true;
+  if (peer->fd > node_fd_most && peer->fd < (int)sizeof node_fd_lives) node_fd_most = peer->fd;
+  return true;
+}
+
+/* From here on it says nothing but what it is told to. */
+static inline void node_peer_alone(const node_peer *peer) {
+  if (peer->fd >= 0 && peer->fd < (int)sizeof node_fd_lives) node_fd_lives[peer->fd] = false;
 }
 
 static inline void node_peer_close(node_peer *peer) {
+  node_peer_alone(peer);
   close(peer->fd);
   pump_tcp_reader_free(&peer->reader);
   pump_buffer_free(&peer->out);
 }
 
-static inline bool node_peer_send_bytes(node_peer *peer, const void *data, size_t size) {
+static inline bool node_peer_send_whole(node_peer *peer, const void *data, size_t size) {
   const char *at = data;
   while (size > 0) {
     ssize_t sent = send(peer->fd, at, size, MSG_NOSIGNAL);
@@ -171,9 +211,16 @@ static inline bool node_peer_send_bytes(node_peer *peer, const void *data, size_
   return true;
 }
 
+/* Whatever they are: it is left alone, as they may be half a frame. */
+static inline bool node_peer_send_bytes(node_peer *peer, const void *data, size_t size) {
+  node_peer_alone(peer);
+  return node_peer_send_whole(peer, data, size);
+}
+
 /* Everything in peer->out. */
 static inline bool node_peer_flush(node_peer *peer) {
-  bool sent = node_peer_send_bytes(peer, peer->out.data, peer->out.size);
+  node_peers_live();
+  bool sent = node_peer_send_whole(peer, peer->out.data, peer->out.size);
   pump_buffer_clear(&peer->out);
   return sent;
 }
@@ -188,17 +235,22 @@ static inline bool node_peer_send(node_peer *peer, uint8_t command,
 }
 
 /* The next frame that is no heartbeat, which is answered; false when the connection ended or
- * nothing came for ten seconds, or nothing but some heartbeats. */
+ * nothing came for as long as patience lasts, or nothing but heartbeats. */
 static inline bool node_peer_receive(node_peer *peer, pump_tcp_frame *frame) {
-  for (int heartbeats = 0; heartbeats < 8;) {
+  for (int waits = 0; waits < 2 * PEER_PATIENCE * slowness();) {
     int code = pump_tcp_reader_next(&peer->reader, frame);
     if (code == 1 && frame->command == PUMP_TCP_HEARTBEAT_REQUEST) {
       node_peer_send(peer, PUMP_TCP_HEARTBEAT_RESPONSE, &frame->correlation, NULL, NULL,
                      (pump_bytes){0});
-      heartbeats++;
+      waits++;
       continue;
     }
     if (code != 0) return code == 1;
+    node_peers_live();
+    if (poll(&(struct pollfd){.fd = peer->fd, .events = POLLIN}, 1, 500) == 0) {
+      waits++;
+      continue;
+    }
     uint8_t *to;
     size_t room;
     if (pump_tcp_reader_space(&peer->reader, &to, &room) != 0) return false;

@@ -1,6 +1,5 @@
 -- Servers that name another one as the leader, and clusters whose leader dies. The members are
 -- nodes of this process, and what they say is set as a fault.
-local core = require "pump.core"
 local helper = require "helper"
 local pump = require "pump"
 
@@ -83,7 +82,7 @@ describe("a server that is not the leader", function()
     nodes[1].faults:set { not_handled = "not_leader", leader = addresses[1], count = 3 }
     assert(conn:publish_event("s", "t"))
     nodes[1].faults:set { not_handled = "not_leader", leader = addresses[1] }
-    local err = helper.fails("not_leader", conn:publish_event("s", "t", nil, { timeout = 0.5 }))
+    local err = helper.fails("not_leader", conn:publish_event("s", "t", nil, { timeout = 1 }))
     assert.equal(addresses[1], err.leader)
     finish_all(nodes, conn)
   end)
@@ -188,11 +187,11 @@ describe("a cluster", function()
       cluster.nodes[i].faults.only = "writes"
     end
     table.remove(cluster.nodes, 1):close()
-    local elected, written
+    local written
     pump.run(function()
       local task = pump.spawn(function()
         assert(conn:publish_event("s", "t", "1"))
-        written = core.hrtime()
+        written = true
       end)
       pump.sleep(0.7)
       assert.is_nil(written)
@@ -201,10 +200,9 @@ describe("a cluster", function()
         cluster.nodes[i].faults.not_handled = i == 1 and "not_leader" or nil
         cluster.nodes[i].faults.leader = cluster.addresses[3]
       end
-      elected = core.hrtime()
-      task:join()
+      helper.soon(1, helper.elapsed(task.join, task))
+      assert.is_true(written)
     end)
-    assert.is_true(written - elected < 1, written - elected)
     assert.equal(cluster.addresses[3], conn.endpoint)
     assert.equal("1", assert(sub:next(2)).data)
     sub:close()
@@ -228,9 +226,7 @@ describe("a cluster", function()
       cluster.nodes[leader].faults.not_handled = nil
       cluster:say { leader == 1 and "Leader" or "Follower", leader == 2 and "Leader" or "Follower",
         "Follower" }
-      local before = core.hrtime()
-      assert(task:join())
-      assert.is_true(core.hrtime() - before < 1)
+      assert(helper.soon(1, helper.elapsed(task.join, task)))
       assert.equal(cluster.addresses[leader], conn.endpoint)
     end)
     conn:close()
@@ -285,7 +281,7 @@ describe("a cluster", function()
     wait_until(function() return conn.endpoint == real[1] and conn.state == "connected" end)
     conn:close()
     local err = helper.fails("discovery_failed", pump.connect { seeds = cluster.seeds,
-      connect_timeout = 0.3, resolve = function() return nil end })
+      connect_timeout = 2, resolve = function() return nil end })
     assert.matches("Leader 10.0.0.1:1113 could not be reached", err.message)
     cluster:close()
   end)

@@ -2,7 +2,7 @@ local helper = require "helper"
 local pump = require "pump"
 local task = require "pump.task"
 
-local elapsed = helper.elapsed
+local elapsed, soon = helper.elapsed, helper.soon
 
 helper.leaves_nothing(after_each)
 
@@ -11,7 +11,7 @@ describe("sleep", function()
     for _, seconds in ipairs { 0, 0.001, 0.03 } do
       local took = elapsed(pump.sleep, seconds)
       assert.is_true(took >= seconds, took)
-      assert.is_true(took < seconds + 0.5, took)
+      soon(seconds + 0.5, took)
     end
   end)
 
@@ -41,16 +41,15 @@ describe("sleep", function()
 
   it("wakes a thousand tasks", function()
     local woken = 0
-    local took = elapsed(pump.run, function()
+    soon(1, elapsed(pump.run, function()
       for i = 1, 1000 do
         pump.spawn(function()
           pump.sleep(0.02 + i % 7 / 1000)
           woken = woken + 1
         end)
       end
-    end)
+    end))
     assert.equal(1000, woken)
-    assert.is_true(took < 1)
   end)
 end)
 
@@ -402,6 +401,6 @@ describe("the loop", function()
   end)
 
   it("does not wait longer than asked", function()
-    assert.is_true(elapsed(pump.loop.step, pump.loop, 0.02) < 0.2)
+    soon(0.2, elapsed(pump.loop.step, pump.loop, 0.02))
   end)
 end)

@@ -29,7 +29,7 @@ local function fails(pattern, url, options)
   return err
 end
 
--- A server of another make: runs a command of the system behind a free port.
+-- A server of another make: runs a command of the system behind a free port, and waits for it.
 local function with_command(command, fn)
   local probe = helper.node()
   local port = probe.address:match ":(%d+)$"
@@ -37,7 +37,13 @@ local function with_command(command, fn)
   local pipe = assert(io.popen(("cd %s && exec %s & echo $!; wait"):format(folder,
     command:gsub("PORT", port)), "r"))
   local pid = pipe:read "l"
-  local ok, err = pcall(fn, port)
+  local ok, err = pcall(function()
+    helper.wait_until(function()
+      local _, err = pump.connect("tcp://127.0.0.1:" .. port)
+      return err.code ~= "connect_failed" or not err.message:find "refused"
+    end)
+    fn(port)
+  end)
   os.execute("kill " .. pid)
   pipe:close()
   assert(ok, err)
@@ -172,7 +178,6 @@ describe("TLS", function()
     local command = "openssl s_server -quiet -accept PORT -tls1_2 -Verify 1 -verify_return_error "
       .. "-CAfile ca.pem -cert good.pem -key good.key 2>/dev/null"
     with_command(command, function(port)
-      pump.sleep(0.3)
       fails("demands a client certificate", "tcps://127.0.0.1:" .. port)
       -- It takes the certificate, and has nothing to say afterwards.
       local options = tls { cert = file "client.pem", key = file "client.key" }
@@ -185,7 +190,6 @@ describe("TLS", function()
     local command = "openssl s_server -quiet -accept PORT -tls1_1 -cipher ALL:@SECLEVEL=0 "
       .. "-cert good.pem -key good.key 2>/dev/null"
     with_command(command, function(port)
-      pump.sleep(0.3)
       fails("no TLS from 1%.2 on", "tcps://127.0.0.1:" .. port)
     end)
   end)

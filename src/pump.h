@@ -5,7 +5,8 @@
  * function that accepted it. There are no signals and no global state: a client belongs to the
  * thread that runs its loop, and every function and callback is of that thread. The system's
  * resolver, which cannot be stopped, looks up names in threads that run nothing else and that
- * nobody waits for.
+ * nobody waits for. libuv writes to peers that have hung up, so a program on it has to ignore
+ * SIGPIPE (signal(SIGPIPE, SIG_IGN)), or it dies of one.
  *
  * Functions return 0 or a negative PUMP_E… code. Everything passed in is copied before the
  * function returns. Everything passed to a callback is borrowed until the callback returns; a

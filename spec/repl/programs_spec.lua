@@ -59,10 +59,14 @@ terminal.describe(describe, pending)("the pager", function()
 
   it("keeps the connection alive, and holds back what others have to say", function()
     opened()
-    line [[x = pump.spawn(function() pump.sleep(0.5) print("said meanwhile") error("failed") end)]]
+    local paged, said = support.path(), support.path()
+    line(([[x = pump.spawn(function() repeat pump.sleep(0.05) until io.open '%s'
+      io.open('%s', 'w'):close() print 'said meanwhile' error 'failed' end)]]):format(paged, said))
     command "\\read many"
     ends ":"
-    os.execute("sleep 1")
+    support.write_file(paged, "")
+    terminal.look(function() return io.open(said) end)
+    os.execute("sleep 0.3")
     assert.is_nil(screen():find("meanwhile", 1, true))
     key "C-c"
     key "q"
@@ -126,9 +130,9 @@ terminal.describe(describe, pending)("other programs", function()
   it("get Ctrl-C for themselves", function()
     open "-q -X"
     ends(prompt)
-    typed "\\! sleep 60"
+    typed "\\! echo begun; exec sleep 60"
     key "Enter"
-    os.execute("sleep 0.3")
+    shows "\nbegun"
     key "C-c"
     shows "exit status 130"
     assert.matches("\n2\n", line "1 + 1")

@@ -2,31 +2,46 @@
 local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
--- The best of some tries counts: the machine may be busy with something else.
+-- What an end may take, beyond what pumpsh takes at that moment to say its version. A machine that
+-- is busy with something else may delay one try, so the best of some counts.
 local soon = 0.1 * support.slow * support.watched
 
 describe("an interrupt", function()
   teardown(support.clean)
 
+  -- How many events are said to be written when it is interrupted after so many seconds.
+  local function import(input, seconds)
+    local store = "file:" .. support.path(".db")
+    local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
+      mkfifo "$SCRATCH.in"
+      (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
+      "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
+      sleep ]] .. seconds .. [[; kill -INT $pump; wait $pump; status=$?
+      kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
+    assert.equal(130, result.status)
+    local said = result.err:match(
+      "^pumpsh: import: interrupted; at least ([%d,]+) events are written\n$")
+    assert.truthy(said, result.err)
+    local least = tonumber((said:gsub(",", "")))
+    local event = "conn:get_event('s', 'last')"
+    local last = tonumber(support.fine(support.run { "-u", store, "-e",
+      ("local last = %s print(last and last.event_number or -1)"):format(event) }).out)
+    assert.is_true(least <= last + 1, least .. " of " .. last + 1)
+    return least
+  end
+
   it("of an import says how many events are written", function()
-    local some = [[yes '{"type":"T"}' | head -700; exec sleep 60]]
-    for _, input in ipairs { [[yes '{"type":"T"}']], some } do
-      local store = "file:" .. support.path(".db")
-      local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
-        mkfifo "$SCRATCH.in"
-        (]] .. input .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
-        "$PUMPSH" -q -u "$STORE" import s <"$SCRATCH.in" & pump=$!
-        sleep ]] .. support.slow .. [[; kill -INT $pump; wait $pump; status=$?
-        kill $writer 2>/dev/null; rm "$SCRATCH.in"; exit $status]] })
-      assert.equal(130, result.status)
-      local said = result.err:match(
-        "^pumpsh: import: interrupted; at least ([%d,]+) events are written\n$")
-      assert.truthy(said, result.err)
-      local least = tonumber((said:gsub(",", "")))
-      local last = tonumber(support.fine(support.run { "-u", store, "-e",
-        "print(assert(conn:get_event('s', 'last')).event_number)" }).out)
-      assert.is_true(least > 0 and least <= last + 1, least .. " of " .. last + 1)
-      if input == some then assert.equal(700, least) end
+    for _, case in ipairs {
+      { [[yes '{"type":"T"}']], function(least) return least > 0 end },
+      { [[yes '{"type":"T"}' | head -700; exec sleep 60]],
+        function(least) return least == 700 end },
+    } do
+      local least
+      for _, seconds in ipairs { 1, 3, 9 } do -- a busy machine may not be so far
+        least = import(case[1], seconds * support.slow)
+        if case[2](least) then break end
+      end
+      assert.is_true(case[2](least), least)
     end
   end)
 
@@ -57,19 +72,21 @@ describe("an interrupt", function()
       end
       local result = support.run({}, { env = { "STORE=" .. store }, shell = [[
         mkfifo "$SCRATCH.in" "$SCRATCH.out"
-        for i in 1 2 3 4 5; do
+        now() { echo $(($(date +%s%N) / 1000000)); }
+        for i in 1 2 3 4 5 6 7 8; do
           (]] .. (case[2] or "exec sleep 60") .. [[) >"$SCRATCH.in" 2>/dev/null & writer=$!
           (]] .. (case[3] or "exec cat >/dev/null") .. [[) <"$SCRATCH.out" & reader=$!
           "$PUMPSH" -q ]] .. case[1] .. [[ <"$SCRATCH.in" >"$SCRATCH.out" & pump=$!
-          sleep ]] .. 0.7 * support.slow .. [[; start=$(date +%s%N)
-          kill -INT $pump; wait $pump; status=$?
-          took=$((($(date +%s%N) - start) / 1000000))
+          sleep ]] .. 0.7 * support.slow .. [[
+          before=$(now); "$PUMPSH" --version >/dev/null; usual=$(($(now) - before))
+          before=$(now); kill -INT $pump; wait $pump; status=$?
+          took=$(($(now) - before - usual))
           kill $writer $reader 2>/dev/null
           echo "status $status after $took"
           [ $took -gt ]] .. math.floor(soon * 1000) .. [[ ] || break
         done; rm "$SCRATCH.in" "$SCRATCH.out"]] })
       for status in result.out:gmatch "status (%d+)" do assert.equal("130", status) end
-      assert.is_true(tonumber(result.out:match("(%d+)\n$")) <= soon * 1000, result.out)
+      assert.is_true(tonumber(result.out:match("(%-?%d+)\n$")) <= soon * 1000, result.out)
     end)
   end
 end)

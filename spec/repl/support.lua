@@ -61,7 +61,7 @@ function support.run(arguments, options)
     support.binary, support.path())
   for _, setting in ipairs(options.env or {}) do env = env .. support.quote(setting) .. " " end
   local _, how, status = os.execute(string.format("env %s timeout -k 1 %d %s <%s >%s 2>%s", env,
-    30 * support.slow, command, input, out, err))
+    60 * support.slow, command, input, out, err))
   local result = { out = support.read_file(out), err = support.read_file(err),
     status = how == "exit" and status or 128 + status }
   os.remove(input)
@@ -80,7 +80,7 @@ function support.serve(store, listen)
   local pid = pipe:read("n")
   pipe:close()
   local address
-  for _ = 1, 200 do
+  for _ = 1, 800 do
     local file = io.open(out)
     address = file and file:read("a"):match("^tcp://(%S+)\n")
     if file then file:close() end
@@ -94,7 +94,7 @@ function support.serve(store, listen)
     url = "tcp://admin:changeit@" .. address,
     -- Waits for its end: the address and the store are another's from then on.
     stop = function()
-      os.execute(("kill %d 2>/dev/null; for i in $(seq 100); do kill -0 %d 2>/dev/null || break; "
+      os.execute(("kill %d 2>/dev/null; for i in $(seq 1000); do kill -0 %d 2>/dev/null || break; "
         .. "sleep 0.02; done"):format(pid, pid))
     end,
   }

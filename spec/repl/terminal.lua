@@ -29,7 +29,7 @@ end
 -- Waits until fn likes the screen.
 function terminal.look(fn)
   local view
-  for _ = 1, 300 * support.slow do
+  for _ = 1, 800 * support.slow do
     view = terminal.screen()
     if fn(view) then return view end
     os.execute("sleep 0.05")

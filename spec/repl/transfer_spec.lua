@@ -96,10 +96,10 @@ describe("export | import", function()
 
   it("reads long lines one after another", function()
     local line = '{"type":"t","data":"' .. ("x"):rep(3000000) .. '"}\n'
-    local began = os.time()
+    -- Within 20 seconds of the processor: others may want this machine, too.
+    local shell = ('ulimit -t %d; exec "$PUMPSH" -q import s'):format(20 * support.slow)
     assert.equal('{"stream":"s","imported":3}\n',
-      fine(run({ "-q", "import", "s" }, { input = line .. line .. line })).out)
-    assert.is_true(os.time() - began < 20 * support.slow)
+      fine(run({}, { input = line .. line .. line, shell = shell })).out)
   end)
 
   it("takes a line as it comes where others with ids are there", function()

@@ -77,48 +77,46 @@ static void keep(pump_members **place, pump_members *members) {
 
 /* ---- Choosing ----------------------------------------------------------------------------- */
 
-static bool is_refused(const pump_cluster *cluster, const pump_member *member, int port,
-                       uint64_t now) {
-  for (size_t i = 0; i < PUMP_REFUSALS; i++) {
-    const pump_refusal *refusal = &cluster->refusals[i];
-    if (refusal->until > now && refusal->port == port && member->tcp_host &&
-        strcmp(refusal->host, member->tcp_host) == 0)
-      return true;
-  }
-  return false;
-}
-
 static int port_of(const pump_client *client, const pump_member *member) {
   return is_secure(client) ? member->secure_tcp_port : member->tcp_port;
+}
+
+/* NULL: it may be tried. */
+static const pump_refusal *refusal_of(const pump_client *client, const pump_member *member,
+                                      uint64_t now) {
+  int port = port_of(client, member);
+  for (size_t i = 0; i < PUMP_REFUSALS; i++) {
+    const pump_refusal *refusal = &client->cluster.refusals[i];
+    if (refusal->until > now && refusal->port == port && member->tcp_host &&
+        strcmp(refusal->host, member->tcp_host) == 0)
+      return refusal;
+  }
+  return NULL;
 }
 
 static uint64_t refused(const pump_client *client, const pump_members *members, uint64_t now) {
   uint64_t mask = 0;
   for (size_t i = 0; i < members->count; i++) {
-    const pump_member *member = &members->members[i];
-    if (is_refused(&client->cluster, member, port_of(client, member), now))
-      mask |= UINT64_C(1) << i;
+    if (refusal_of(client, &members->members[i], now)) mask |= UINT64_C(1) << i;
   }
   return mask;
 }
 
 /* Why none of them was chosen. */
-static void say_why_not(const pump_members *members, const pump_gossip_choice *choice, char *text,
-                        size_t size) {
+static void say_why_not(const pump_client *client, const pump_members *members,
+                        const pump_gossip_choice *choice, uint64_t now, char *text, size_t size) {
   size_t at = (size_t)snprintf(
       text, size, members->count == 0 ? "it knows no members" : "none of its members will do: ");
   for (size_t i = 0; i < members->count && at < size; i++) {
     const pump_member *member = &members->members[i];
-    const char *why = "is not the leader";
-    if (choice->refused >> i & 1)
-      why = "could not be reached";
-    else
-      pump_gossip_is_usable(member, choice->is_secure, &why);
-    int port = choice->is_secure ? member->secure_tcp_port : member->tcp_port;
-    at += (size_t)snprintf(text + at, size - at, "%s%s %s:%d %s", i > 0 ? ", " : "",
-                           member->state ? member->state : "member",
-                           member->tcp_host ? member->tcp_host : "?",
-                           port > 0 ? port : member->http_port, why);
+    const pump_refusal *refusal = refusal_of(client, member, now);
+    const char *why = refusal ? refusal->why : "is not the leader";
+    if (!refusal) pump_gossip_is_usable(member, choice->is_secure, &why);
+    int port = port_of(client, member);
+    at += (size_t)snprintf(
+        text + at, size - at, "%s%s %s:%d%s %s", i > 0 ? ", " : "",
+        member->state ? member->state : "member", member->tcp_host ? member->tcp_host : "?",
+        port > 0 ? port : member->http_port, refusal ? " could not be reached:" : "", why);
   }
 }
 
@@ -207,7 +205,7 @@ static bool on_told(void *ud, pump_bytes body, char *why, size_t size) {
   pump_random_take(&choice.random, sizeof choice.random);
   int index = pump_gossip_choose(members, &choice);
   if (index < 0) {
-    say_why_not(members, &choice, why, size);
+    say_why_not(client, members, &choice, now, why, size);
     return false;
   }
   int code = reach(client, &members->members[index]);
@@ -282,8 +280,9 @@ bool pump_cluster_go_on(pump_client *client, int code, const char *reason) {
   snprintf(why, sizeof why, "it named %.200s: %.150s", client->endpoint, reason);
   pump_client_log(client, PUMP_LOG_DEBUG, &(pump_log_fields){.code = code}, "%s: %s",
                   client->endpoint, reason);
-  cluster->refusals[cluster->next_refusal++ % PUMP_REFUSALS].until =
-      pump_client_now() + REFUSED_FOR;
+  pump_refusal *refusal = &cluster->refusals[cluster->next_refusal++ % PUMP_REFUSALS];
+  refusal->until = pump_client_now() + REFUSED_FOR;
+  snprintf(refusal->why, sizeof refusal->why, "%s", reason);
   cluster->member_deadline = 0;
   pump_address_forget(client);
   pump_discovery_go_on(cluster->discovery, why);

@@ -10,6 +10,7 @@ typedef struct pump_refusal {
   char host[256];
   int port;
   uint64_t until;
+  char why[120];
 } pump_refusal;
 
 typedef struct pump_cluster {
