@@ -313,6 +313,31 @@ static void test_slow_reader(int port) {
   node_peer_close(&writer);
 }
 
+/* One who lags behind with four subscriptions, two of them to one stream: each gets its own. */
+static void test_many_ears(int port) {
+  enum { LOTS = 12, SMALL = 50 };
+  node_peer slow, writer;
+  pump_tcp_frame frame;
+  unsigned came[5] = {0}, wanted[5] = {0, LOTS, LOTS, SMALL, LOTS + SMALL};
+  node_peer_connect(&slow, port);
+  node_peer_connect(&writer, port);
+  bool is_good = subscribe(&slow, 1, "much", false, NULL) >= 0 &&
+                 subscribe(&slow, 2, "much", false, NULL) >= 0 &&
+                 subscribe(&slow, 3, "little", false, NULL) == -1 &&
+                 subscribe(&slow, 4, "", false, "admin") == -50;
+  write_much(&writer, LOTS, 1, 1 << 20);
+  for (int i = 0; i < SMALL; i++)
+    write_event(&writer, "little", "x", "1");
+  for (int left = 3 * LOTS + 2 * SMALL; left > 0 && node_peer_receive(&slow, &frame); left--)
+    for (unsigned i = 1; i < 5; i++)
+      came[i] += is_for(&frame, PUMP_TCP_STREAM_EVENT_APPEARED, i);
+  tap_ok(is_good && memcmp(came, wanted, sizeof came) == 0 && is_quiet(&slow),
+         "who lags behind gets for each subscription its own (%u, %u, %u, %u)", came[1], came[2],
+         came[3], came[4]);
+  node_peer_close(&slow);
+  node_peer_close(&writer);
+}
+
 /* And gives it half a second, which is more than it takes. */
 static bool scavenge(node_peer *peer) {
   pump_tcp_correlation id = id_of(6, 0);
@@ -415,6 +440,7 @@ int main(void) {
   test_old(child.port);
   test_many(child.port);
   test_slow_reader(child.port);
+  test_many_ears(child.port);
   test_lagging(child.port);
   test_too_slow(child.port);
   tap_ok(node_child_stop(&child), "and ends with nothing open");

@@ -22,6 +22,7 @@ static const pump_bytes no_bytes;
 
 typedef struct pump_subscription {
   pump_table_link link;           /* first: among those with the same peer and id */
+  pump_table_link ear;            /* among those with the same peer and topic */
   struct pump_subscription *next; /* of those who listen to the same */
   struct pump_subscription *previous;
   struct pump_subscription *next_of_peer;
@@ -82,6 +83,12 @@ static uint64_t hash_of(const pump_feed *feed, const pump_peer *peer,
                          sizeof peer);
 }
 
+/* to NULL: $all. */
+static uint64_t hash_of_ear(const pump_feed *feed, const pump_peer *peer, const topic *to) {
+  return pump_table_hash(pump_table_hash(feed->seed, (const void *)&to, sizeof to),
+                         (const void *)&peer, sizeof peer);
+}
+
 static pump_subscription *find(const pump_peer *peer, const pump_tcp_correlation *id) {
   const pump_feed *feed = &peer->node->feed;
   pump_table_link *link = pump_table_first(&feed->subscriptions, hash_of(feed, peer, id));
@@ -111,6 +118,7 @@ static void leave(pump_subscription *one) {
   pump_feed *feed = &one->peer->node->feed;
   pump_listener *listener = &one->peer->listener;
   pump_table_remove(&feed->subscriptions, &one->link);
+  pump_table_remove(&feed->ears, &one->ear);
   *(one->previous ? &one->previous->next : listeners_of(feed, one->topic)) = one->next;
   if (one->next) one->next->previous = one->previous;
   *(one->previous_of_peer ? &one->previous_of_peer->next_of_peer : &listener->subscriptions) =
@@ -130,13 +138,17 @@ static pump_subscription *join(pump_peer *peer, const pump_request *request, top
   pump_subscription *one = calloc(1, sizeof *one);
   if (!one) return NULL;
   one->link.hash = hash_of(feed, peer, &request->correlation);
+  one->ear.hash = hash_of_ear(feed, peer, to);
   one->topic = to;
   one->peer = peer;
   one->who = request->who;
   one->id = request->correlation;
   one->resolve_links = resolve_links;
   one->from = pump_store_end_position(peer->node->store);
-  if (pump_table_add(&feed->subscriptions, &one->link) != 0) {
+  int code = pump_table_add(&feed->subscriptions, &one->link);
+  if (code == 0 && (code = pump_table_add(&feed->ears, &one->ear)) != 0)
+    pump_table_remove(&feed->subscriptions, &one->link);
+  if (code != 0) {
     free(one);
     return NULL;
   }
@@ -236,7 +248,7 @@ static bool put(delivery *at, const pump_subscription *one) {
 static void push(delivery *at, pump_subscription *one) {
   pump_peer *peer = one->peer;
   int64_t position = at->event->position.commit;
-  if (peer->is_ending || position < one->from || (at->only && at->only != peer)) return;
+  if (peer->is_ending || position < one->from) return;
   if ((!at->only && peer->listener.is_behind) || pump_peer_unsent(peer) >= PUMP_PEER_HIGH_WATER) {
     at->is_held_back = true;
     if (!at->only) fall_behind(peer, position);
@@ -254,10 +266,22 @@ static void push(delivery *at, pump_subscription *one) {
   if (!at->only) pump_node_schedule(at->node, peer);
 }
 
-/* A peer that is closed meanwhile keeps its subscriptions until the loop has closed it. */
-static void push_to(delivery *at, pump_subscription *one) {
-  for (; one; one = one->next)
-    push(at, one);
+/* To those who listen to a topic, NULL: to $all. One who is catching up need not be looked for among
+ * all of them. A peer that is closed meanwhile keeps its subscriptions until the loop has closed
+ * it. */
+static void push_to(delivery *at, topic *to) {
+  pump_feed *feed = &at->node->feed;
+  if (!at->only) {
+    for (pump_subscription *one = *listeners_of(feed, to); one; one = one->next)
+      push(at, one);
+    return;
+  }
+  pump_table_link *link = pump_table_first(&feed->ears, hash_of_ear(feed, at->only, to));
+  for (; link; link = pump_table_next(link)) {
+    pump_subscription *one =
+        (pump_subscription *)(void *)((char *)link - offsetof(pump_subscription, ear));
+    if (one->peer == at->only && one->topic == to) push(at, one);
+  }
 }
 
 static bool deliver(void *ud, const pump_event *event) {
@@ -266,9 +290,9 @@ static bool deliver(void *ud, const pump_event *event) {
   at->event = event;
   pump_bytes stream = original_of(event)->stream;
   topic *to = find_topic(feed, stream, pump_table_hash(feed->seed, stream.data, stream.size));
-  if (to) push_to(at, to->listeners);
+  if (to) push_to(at, to);
   if (!at->only) pump_groups_notice(at->node, original_of(event), event->position.commit);
-  push_to(at, feed->everything);
+  push_to(at, NULL);
   for (size_t i = 0; i < sizeof at->bodies / sizeof *at->bodies; i++)
     pump_buffer_clear(&at->bodies[i]);
   return !at->only || !at->is_held_back;
@@ -431,4 +455,5 @@ void pump_feed_open(pump_node *node) {
 void pump_feed_close(pump_node *node) {
   pump_table_free(&node->feed.topics);
   pump_table_free(&node->feed.subscriptions);
+  pump_table_free(&node->feed.ears);
 }

@@ -18,6 +18,7 @@ struct pump_request;
 typedef struct pump_feed {
   pump_table topics;                    /* streams that somebody listens to */
   pump_table subscriptions;             /* by peer and correlation id */
+  pump_table ears;                      /* the same by peer and topic */
   struct pump_subscription *everything; /* those to $all */
   size_t resolving;                     /* how many want links resolved */
   int64_t next; /* what stands in $all from here on nobody has been told of yet */

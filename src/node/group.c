@@ -62,6 +62,7 @@ static pump_message *find(const pump_group *group, const pump_guid *id) {
 
 /* Nobody waits for its acknowledgement any more. */
 static void land(pump_group *group, pump_message *message) {
+  take_out(&message->holder->held, message);
   pump_table_remove(&group->flying, &message->by_id);
   pump_heap_remove(&group->deadlines, &message->deadline);
 }
@@ -83,18 +84,47 @@ static void settle(pump_group *group, pump_message *message) {
   free(message);
 }
 
+static bool is_again(const pump_message *message) {
+  return message && message->state == PUMP_MESSAGE_RETRIES;
+}
+
+/* Before which of those that come again it has its place. The nearest of them is looked for among
+ * its neighbours in the stream, to both sides: so thousands find theirs soon, in whatever order they
+ * come. Replayed ones may stand between them, with newer servers anywhere. */
+static pump_message *place_again(const pump_group *group, const pump_message *message) {
+  pump_message *earlier = message->earlier, *later = message->later, *at;
+  while (earlier && !is_again(earlier) && !is_again(later)) {
+    earlier = earlier->earlier;
+    if (later) later = later->later;
+  }
+  if (is_again(later) && !is_again(earlier)) {
+    at = later;
+    while (!group->is_23 && at->previous && at->previous->rank > message->rank)
+      at = at->previous;
+  } else {
+    at = is_again(earlier) ? earlier->next : group->retrying.first;
+    while (at && at->is_replayed && (group->is_23 || at->rank <= message->rank))
+      at = at->next;
+  }
+  return at;
+}
+
+static pump_message *place_replayed(const pump_group *group, const pump_message *message) {
+  pump_message *before = NULL;
+  for (pump_message *at = group->retrying.last; at && at->rank > message->rank; at = at->previous)
+    before = at;
+  return before;
+}
+
 /* Among those that come again: in the order of the stream. Replayed ones stand in it too, but to
- * newer servers, which have them at the end. */
+ * newer servers, which put them at the end. */
 static void queue_again(pump_group *group, pump_message *message) {
   pump_message *before = NULL;
+  if (!message->is_replayed)
+    before = place_again(group, message);
+  else if (!group->is_23)
+    before = place_replayed(group, message);
   message->state = PUMP_MESSAGE_RETRIES;
-  if (!group->is_23 || !message->is_replayed) {
-    for (pump_message *at = group->retrying.last; at; at = at->previous) {
-      if (group->is_23 && at->is_replayed) continue;
-      if (at->rank <= message->rank) break;
-      before = at;
-    }
-  }
   insert(&group->retrying, message, before);
 }
 
@@ -273,6 +303,7 @@ static bool push_from(pump_group *group, pump_message_queue *queue, uint64_t now
     case PUMP_OFFER_TAKEN:
       take_out(queue, message);
       message->state = PUMP_MESSAGE_FLIES;
+      insert(&message->holder->held, message, NULL);
       break;
     case PUMP_OFFER_GONE: settle(group, message); break;
     case PUMP_OFFER_LATER: break;
@@ -295,31 +326,28 @@ void pump_group_push(pump_group *group, uint64_t now) {
 void pump_group_join(pump_group *group, pump_group_consumer *consumer, size_t allowed) {
   consumer->allowed = allowed < PUMP_GROUP_MAX_IN_FLIGHT ? allowed : PUMP_GROUP_MAX_IN_FLIGHT;
   consumer->in_flight = consumer->buckets = 0;
+  consumer->held = (pump_message_queue){0};
   consumer->timings = group->settings.extra_statistics ? pump_timings_new() : NULL;
   pump_strategy_join(&group->strategy, consumer);
 }
 
 /* Older servers begin to count anew: an event is not parked because its consumer went away. */
 static void give_back(pump_group *group, pump_message *message) {
-  if (message->state == PUMP_MESSAGE_FLIES && group->is_23) {
+  if (group->is_23) {
     retry(group, message);
-  } else if (message->state == PUMP_MESSAGE_FLIES) {
-    land(group, message);
-    message->retries = 1;
-    come_again(group, message);
+    return;
   }
-  let_go(group, message); /* it may be on its way to the parked ones */
-}
-
-static void take_back(pump_group *group, pump_message *from, const pump_group_consumer *consumer) {
-  for (; from; from = from->later) {
-    if (from->holder == consumer) give_back(group, from);
-  }
+  land(group, message);
+  message->retries = 1;
+  come_again(group, message);
 }
 
 void pump_group_leave(pump_group *group, pump_group_consumer *consumer) {
-  take_back(group, group->unsettled.first, consumer);
-  take_back(group, group->replayed.first, consumer);
+  while (consumer->held.first)
+    give_back(group, consumer->held.first);
+  for (pump_message *at = group->leaving.first; at; at = at->next) {
+    if (at->holder == consumer) let_go(group, at);
+  }
   pump_strategy_leave(&group->strategy, consumer);
   pump_timings_free(consumer->timings);
   consumer->timings = NULL;

@@ -41,7 +41,7 @@ typedef struct pump_group_rules {
 typedef struct pump_message {
   pump_table_link by_id; /* first: among those in flight */
   pump_heap_node deadline;
-  struct pump_message *next; /* in its queue */
+  struct pump_message *next; /* in its queue, or among what its holder has in flight */
   struct pump_message *previous;
   struct pump_message *later; /* among those that are not settled, in their order */
   struct pump_message *earlier;
@@ -55,12 +55,6 @@ typedef struct pump_message {
   enum { PUMP_MESSAGE_WAITS, PUMP_MESSAGE_RETRIES, PUMP_MESSAGE_FLIES, PUMP_MESSAGE_LEAVES } state;
   pump_group_consumer *holder; /* NULL: nobody */
 } pump_message;
-
-typedef struct pump_message_queue {
-  pump_message *first;
-  pump_message *last;
-  size_t count;
-} pump_message_queue;
 
 /* Why a message is parked. */
 typedef enum pump_parking { PUMP_PARKED_BY_CLIENT, PUMP_PARKED_AFTER_RETRIES } pump_parking;

@@ -19,6 +19,7 @@ static const pump_bytes no_bytes;
 
 typedef struct pump_subscriber {
   pump_group_member member; /* first */
+  pump_table_link by_id;
   struct pump_subscriber *next;
   struct pump_subscriber *previous;
   pump_peer *peer;
@@ -275,6 +276,7 @@ static void say_dropped(pump_peer *peer, const pump_tcp_correlation *id,
 
 static void forget(pump_subscriber *one) {
   pump_groups_leave(&one->member);
+  pump_table_remove(&one->peer->subscribers_by_id, &one->by_id);
   *(one->previous ? &one->previous->next : &one->peer->subscribers) = one->next;
   if (one->next) one->next->previous = one->previous;
   free(one);
@@ -292,18 +294,18 @@ static void drop(pump_group_member *member) {
 
 static const pump_group_calls calls = {has_room, push, drop};
 
-static pump_subscriber *find(const pump_peer *peer, const pump_tcp_correlation *id) {
-  pump_subscriber *one = peer->subscribers;
-  while (one && memcmp(&one->id, id, sizeof *id) != 0)
-    one = one->next;
-  return one;
+static uint64_t hash_of(const pump_peer *peer, const pump_tcp_correlation *id) {
+  return pump_table_hash(peer->node->groups.seed, id, sizeof *id);
 }
 
-static size_t count_subscribers(const pump_peer *peer) {
-  size_t count = 0;
-  for (const pump_subscriber *one = peer->subscribers; one; one = one->next)
-    count++;
-  return count;
+static pump_subscriber *find(const pump_peer *peer, const pump_tcp_correlation *id) {
+  pump_table_link *link = pump_table_first(&peer->subscribers_by_id, hash_of(peer, id));
+  for (; link; link = pump_table_next(link)) {
+    pump_subscriber *found =
+        (pump_subscriber *)(void *)((char *)link - offsetof(pump_subscriber, by_id));
+    if (memcmp(&found->id, id, sizeof *id) == 0) return found;
+  }
+  return NULL;
 }
 
 /* ---- Connecting --------------------------------------------------------------------------- */
@@ -340,7 +342,9 @@ static void describe(pump_subscriber *one) {
 static void join(pump_peer *peer, const pump_request *request, pump_kept_group *group,
                  int32_t allowed) {
   pump_subscriber *one = calloc(1, sizeof *one);
-  if (!one) {
+  if (one) one->by_id.hash = hash_of(peer, &request->correlation);
+  if (!one || pump_table_add(&peer->subscribers_by_id, &one->by_id) != 0) {
+    free(one);
     pump_peer_close(peer);
     return;
   }
@@ -350,6 +354,7 @@ static void join(pump_peer *peer, const pump_request *request, pump_kept_group *
   one->member = (pump_group_member){
       .calls = &calls, .who = request->who, .from = one->from, .name = peer->name};
   if (pump_groups_join(group, &one->member, allowed > 0 ? (size_t)allowed : 0) != 0) {
+    pump_table_remove(&peer->subscribers_by_id, &one->by_id);
     free(one);
     /* A newer server says nothing at all. */
     if (!peer->node->is_23)
@@ -386,7 +391,7 @@ static void connect_to(pump_peer *peer, const pump_request *request,
     say_dropped(peer, &request->correlation, PUMP_TCP__DROP_REASON__DROP_NOT_FOUND);
     return;
   }
-  if (count_subscribers(peer) >= MAX_SUBSCRIBERS) {
+  if (peer->subscribers_by_id.count >= MAX_SUBSCRIBERS) {
     pump_peer_bad_request(peer, &request->correlation,
                           "This connection has too many subscriptions.");
     return;
@@ -426,4 +431,5 @@ void pump_group_answer_catch_up(pump_peer *peer) {
 void pump_group_answer_forget(pump_peer *peer) {
   while (peer->subscribers)
     forget(peer->subscribers);
+  pump_table_free(&peer->subscribers_by_id);
 }

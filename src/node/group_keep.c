@@ -175,9 +175,10 @@ int pump_group_keep_park(pump_store *store, pump_bytes key, pump_bytes link, int
   return code;
 }
 
-static bool take_number(void *ud, const pump_event *event) {
-  int64_t *number = ud;
-  *number = event->record->number;
+static bool take_first(void *ud, const pump_event *event) {
+  int64_t *first = ud;
+  if (*first >= 0) return false;
+  *first = event->record->number;
   return true;
 }
 
@@ -189,8 +190,8 @@ int pump_group_keep_find_parked(pump_store *store, pump_bytes key, int64_t now, 
   int code = name ? 0 : PUMP_ENOMEM;
   *first = -1;
   for (int64_t from = 0; code == 0 && *first < 0 && !page.is_end; from = page.next) {
-    pump_read read = {.from = from, .max_count = 1};
-    code = pump_store_read_stream(store, (pump_bytes){name, size}, &read, now, take_number, first,
+    pump_read read = {.from = from, .max_count = PUMP_MAX_PAGE};
+    code = pump_store_read_stream(store, (pump_bytes){name, size}, &read, now, take_first, first,
                                   &page);
     if (page.result != PUMP_STORE_SUCCESS) break;
   }

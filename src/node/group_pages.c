@@ -69,10 +69,6 @@ static uint64_t rate_of(const figures *seen, uint64_t count) {
   return seen->ms > 0 ? count * 1000 / seen->ms : 0;
 }
 
-static pump_group_consumer *next_of(const pump_group *group, const pump_group_consumer *consumer) {
-  return consumer->next == group->strategy.current ? NULL : consumer->next;
-}
-
 /* Where a server would have read everything into its buffer, it calls itself live. */
 static const char *status_of(const pump_kept_group *kept, int64_t last) {
   const pump_group *group = &kept->group;
@@ -89,7 +85,7 @@ static figures look_at(pump_kept_group *kept) {
   figures seen = {.ms = now - kept->measured_at, .count = kept->total - kept->measured};
   seen.last = pump_store_last_number(kept->node->store, pump_group_entry_stream(&kept->entry));
   seen.status = status_of(kept, seen.last);
-  for (const pump_group_consumer *at = group->strategy.current; at; at = next_of(group, at))
+  for (const pump_group_consumer *at = group->strategy.first; at; at = at->next)
     seen.in_flight += at->in_flight;
   kept->measured = kept->total;
   kept->measured_at = now;
@@ -228,10 +224,9 @@ static void put_connection(pump_buffer *out, const pump_kept_group *kept, const 
 }
 
 static void put_connections(pump_buffer *out, const pump_kept_group *kept, const figures *seen) {
-  const pump_group *group = &kept->group;
-  pump_group_consumer *first = group->strategy.current;
+  pump_group_consumer *first = kept->group.strategy.first;
   pump_buffer_text(out, "  \"connections\": [");
-  for (pump_group_consumer *at = first; at; at = next_of(group, at)) {
+  for (pump_group_consumer *at = first; at; at = at->next) {
     pump_buffer_text(out, at == first ? "\n" : ",\n");
     put_connection(out, kept, seen, at);
   }

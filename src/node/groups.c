@@ -68,12 +68,15 @@ static int add_group(pump_node *node, const pump_group_entry *entry) {
   return 0;
 }
 
-static void remove_others(pump_groups *groups, const pump_group_config *config) {
-  for (pump_kept_group *kept = groups->first, *next; kept; kept = next) {
+static void remove_others(pump_node *node, const pump_group_config *config) {
+  for (size_t i = 0; i < config->count; i++) {
+    const pump_group_entry *entry = &config->entries[i];
+    pump_kept_group *kept = pump_groups_find(node, pump_group_entry_key(entry));
+    if (kept) kept->is_there = entry->revision == kept->entry.revision;
+  }
+  for (pump_kept_group *kept = node->groups.first, *next; kept; kept = next) {
     next = kept->next;
-    const pump_group_entry *entry = pump_group_config_find(
-        config, pump_group_entry_stream(&kept->entry), pump_group_entry_name(&kept->entry));
-    if (!entry || entry->revision != kept->entry.revision) remove_group(kept);
+    if (!kept->is_there) remove_group(kept);
   }
 }
 
@@ -84,11 +87,11 @@ static int follow(pump_node *node) {
   int64_t revision;
   groups->is_changed = false;
   for (pump_kept_group *kept = groups->first; kept; kept = kept->next)
-    kept->is_doomed = false;
+    kept->is_doomed = kept->is_there = false;
   if (pump_group_keep_revision(node->store) == groups->revision) return 0;
   int code = pump_group_keep_load(node->store, &config, &revision, pump_node_time());
   if (code == 0) {
-    remove_others(groups, &config);
+    remove_others(node, &config);
     for (size_t i = 0; code == 0 && i < config.count; i++) {
       if (!pump_groups_find(node, pump_group_entry_key(&config.entries[i])))
         code = add_group(node, &config.entries[i]);
@@ -294,6 +297,7 @@ void pump_groups_end(pump_node *node) {
 }
 
 void pump_groups_close(pump_node *node) {
+  node->groups.due = NULL; /* else each would be looked for in it */
   while (node->groups.first)
     remove_group(node->groups.first);
   pump_table_free(&node->groups.by_key);

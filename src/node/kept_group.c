@@ -316,9 +316,8 @@ int pump_kept_group_new(pump_kept_group **out, pump_node *node, const pump_group
 }
 
 void pump_kept_group_free(pump_kept_group *kept) {
-  while (kept->group.strategy.current) {
-    pump_group_member *member = (pump_group_member *)(void *)kept->group.strategy.current;
-    member->consumer.in_flight = 0;
+  while (kept->group.strategy.first) {
+    pump_group_member *member = (pump_group_member *)(void *)kept->group.strategy.first;
     pump_strategy_leave(&kept->group.strategy, &member->consumer);
     pump_timings_free(member->consumer.timings);
     kept->node->groups.consumers--;

@@ -35,9 +35,9 @@ typedef struct pump_kept_group {
   struct pump_kept_group *previous;
   struct pump_kept_group *next_due;
   bool is_due;
-  bool is_doomed;     /* it is deleted in this turn: nothing is to be written for it any more */
-  bool has_news;      /* its stream goes on behind what was read */
-  bool is_replay_new; /* parked ones are to be looked for */
+  bool is_there;  /* as it is kept; while that is being looked at */
+  bool is_doomed; /* it is deleted in this turn: nothing is to be written for it any more */
+  bool has_news;  /* its stream goes on behind what was read */
   pump_node *node;
   pump_group group;
   pump_group_entry entry; /* as it is kept */

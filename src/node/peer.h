@@ -57,12 +57,13 @@ typedef struct pump_peer {
   pump_request *last_request;
   pump_listener listener;
   struct pump_subscriber *subscribers; /* to groups */
-  bool is_hungry;                      /* one of them had no room for an event */
-  char *name;                          /* as it calls itself, NULL: it did not */
-  const pump_account *who;             /* NULL: anonymous */
-  size_t backlog;                      /* unsent at the last tick */
-  size_t asked;                        /* bytes of its requests */
-  size_t weight;                       /* of the large frame that it brings */
+  pump_table subscribers_by_id;
+  bool is_hungry;          /* one of them had no room for an event */
+  char *name;              /* as it calls itself, NULL: it did not */
+  const pump_account *who; /* NULL: anonymous */
+  size_t backlog;          /* unsent at the last tick */
+  size_t asked;            /* bytes of its requests */
+  size_t weight;           /* of the large frame that it brings */
   unsigned silent_ticks;
   unsigned ticks;       /* that it has been here */
   unsigned frame_ticks; /* since its last whole frame, while there is a part of the next */

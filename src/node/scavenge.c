@@ -68,14 +68,45 @@ static int next_stream(pump_store *store, int64_t *stream, limits *may_go, int64
   return code;
 }
 
-static int clean_transactions(pump_store *store, int64_t now) {
-  sqlite3_stmt *events = pump_store_statement(store, STATEMENT_DROP_OLD_KEPT);
-  sqlite3_stmt *rows = pump_store_statement(store, STATEMENT_DROP_OLD_TRANSACTIONS);
-  if (!events || !rows) return PUMP_ESTORE;
-  sqlite3_bind_int64(events, 1, now - TRANSACTION_AGE);
-  sqlite3_bind_int64(rows, 1, now - TRANSACTION_AGE);
+/* The oldest transaction, if it may go. One that is younger, or that the end of $all is known by,
+ * has to wait, and those behind it. */
+static int old_transaction(pump_store *store, int64_t now, int64_t *id, bool *is_there) {
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_OLD_TRANSACTION);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_int64(row, 1, now - TRANSACTION_AGE);
+  int step = sqlite3_step(row);
+  *is_there = step == SQLITE_ROW;
+  *id = *is_there ? sqlite3_column_int64(row, 0) : 0;
+  int code = step == SQLITE_ROW || step == SQLITE_DONE ? 0 : pump_store_fail(store);
+  sqlite3_reset(row);
+  return code;
+}
+
+/* First its events, and it when there are none any more. */
+static int drop_transaction(pump_store *store, int64_t id, int *budget) {
+  sqlite3_stmt *events = pump_store_statement(store, STATEMENT_DROP_SOME_KEPT);
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_DROP_TRANSACTION);
+  if (!events || !row) return PUMP_ESTORE;
+  sqlite3_bind_int64(events, 1, id);
+  sqlite3_bind_int64(events, 2, *budget);
   int code = pump_store_run(store, events);
-  return code == 0 ? pump_store_run(store, rows) : code;
+  if (code == 0) *budget -= sqlite3_changes(store->db);
+  if (code != 0 || *budget <= 0) return code;
+  --*budget;
+  sqlite3_bind_int64(row, 1, id);
+  return pump_store_run(store, row);
+}
+
+static int clean_transactions(pump_store *store, int64_t now, int *budget, bool *is_done) {
+  bool is_there = true;
+  int code = 0;
+  while (code == 0 && is_there && *budget > 0) {
+    int64_t id;
+    code = old_transaction(store, now, &id, &is_there);
+    if (code == 0 && is_there) code = drop_transaction(store, id, budget);
+  }
+  *is_done = code == 0 && !is_there;
+  return code;
 }
 
 int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t needed, int64_t now,
@@ -86,12 +117,8 @@ int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t 
     int64_t at = *stream;
     limits may_go = {0};
     code = next_stream(store, &at, &may_go, now);
-    *is_done = at == 0;
-    if (code != 0) break;
-    if (*is_done) {
-      code = clean_transactions(store, now);
-      break;
-    }
+    if (code == 0 && at == 0) code = clean_transactions(store, now, &budget, is_done);
+    if (code != 0 || at == 0) break;
     budget--;
     code = clean_stream(store, at, &may_go, needed, &budget);
     if (budget > 0) *stream = at;

@@ -154,6 +154,12 @@ static int explain(pump_store *store, const char *file, char *error, size_t erro
                   "%s: this store is open already, here or in another program: close it there, or "
                   "have all connect to one that serves it (pumpsh serve, pump.node)",
                   file);
+  case SQLITE_CORRUPT:
+    return refuse(
+        error, error_size,
+        "%s: this store is damaged: go on with a copy of it, or with what .recover of the "
+        "program sqlite3 saves from it",
+        file);
   case SQLITE_NOTADB: return refuse(error, error_size, "%s: this file is no store", file);
   case SQLITE_READONLY:
     return refuse(error, error_size, "%s: no permission to write this store", file);
@@ -169,28 +175,30 @@ static int explain(pump_store *store, const char *file, char *error, size_t erro
   }
 }
 
-static int64_t pragma(pump_store *store, const char *sql) {
+static bool ask(pump_store *store, const char *sql, int64_t *value) {
   sqlite3_stmt *statement = NULL;
-  int64_t value = -1;
-  if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) == SQLITE_OK &&
-      sqlite3_step(statement) == SQLITE_ROW)
-    value = sqlite3_column_int64(statement, 0);
-  if (sqlite3_finalize(statement) != SQLITE_OK) return -1;
-  return value;
+  bool is_row = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) == SQLITE_OK &&
+                sqlite3_step(statement) == SQLITE_ROW;
+  if (is_row) *value = sqlite3_column_int64(statement, 0);
+  return sqlite3_finalize(statement) == SQLITE_OK && is_row;
 }
 
 /* Refuses what is no store or is from the future. Nothing is changed before this is known. */
 static int check_format(pump_store *store, const char *file, int64_t *format, char *error,
                         size_t error_size) {
-  int64_t application = pragma(store, "PRAGMA application_id");
-  *format = pragma(store, "PRAGMA user_version");
-  int64_t tables = pragma(store, "SELECT count(*) FROM sqlite_schema");
-  if (application < 0 || *format < 0 || tables < 0) return explain(store, file, error, error_size);
+  int64_t application, tables;
+  if (!ask(store, "PRAGMA application_id", &application) ||
+      !ask(store, "PRAGMA user_version", format) ||
+      !ask(store, "SELECT count(*) FROM sqlite_schema", &tables))
+    return explain(store, file, error, error_size);
   bool is_new = application == 0 && tables == 0;
   if (is_new) *format = 0;
   if (is_new) return 0;
   if (application != APPLICATION_ID)
     return refuse(error, error_size, "%s: this SQLite database is no store of pump", file);
+  if (*format < 1)
+    return refuse(error, error_size, "%s: this store has format %lld, which there never was", file,
+                  (long long)*format);
   if (*format > FORMAT_VERSION)
     return refuse(error, error_size,
                   "%s: this store has format %lld, this pump knows up to %d: use a newer pump",
@@ -241,8 +249,7 @@ static int open_store(pump_store *store, const char *file, bool sync_normal, cha
   if (code == 0 && file)
     code = prepare_file(store, name, format == 0, sync_normal, error, error_size);
   if (code == 0 && upgrade(store, format) != 0) code = explain(store, name, error, error_size);
-  if (code == 0 && recall(store) != 0)
-    code = refuse(error, error_size, "%s: cannot read the store: %s", name, store->error);
+  if (code == 0 && recall(store) != 0) code = explain(store, name, error, error_size);
   return code;
 }
 
@@ -288,9 +295,18 @@ void pump_store_rollback(pump_store *store) {
   pump_recent_clear(&store->fresh);
 }
 
+/* What is written to a file that is gone, or is another one by now, nobody would ever read. */
+static bool has_moved(pump_store *store) {
+  int moved = 0;
+  sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved) snprintf(store->error, sizeof store->error, "its file was deleted, moved or replaced");
+  return moved;
+}
+
 int pump_store_commit(pump_store *store) {
   if (sqlite3_get_autocommit(store->db) && !store->broken) return 0;
-  if (!store->broken && pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0) {
+  if (!store->broken && !has_moved(store) &&
+      pump_store_run(store, pump_store_statement(store, STATEMENT_COMMIT)) == 0) {
     pump_recent_move(&store->recent, &store->fresh);
     return 0;
   }

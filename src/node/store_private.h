@@ -58,10 +58,12 @@
   XX(FRONT, "SELECT position, number, created FROM events WHERE stream = ?1 "                      \
             "ORDER BY number LIMIT 1")                                                             \
   XX(DROP_EVENT, "DELETE FROM events WHERE position = ?1")                                         \
-  XX(DROP_OLD_KEPT, "DELETE FROM transaction_events WHERE transaction_id IN "                      \
-                    "(SELECT id FROM transactions WHERE started < ?1)")                            \
-  XX(DROP_OLD_TRANSACTIONS, "DELETE FROM transactions WHERE started < ?1 AND "                     \
-                            "max(id, ifnull(committed, 0)) < (SELECT max(position) FROM events)")  \
+  XX(OLD_TRANSACTION, "SELECT id FROM transactions WHERE id = (SELECT min(id) FROM transactions) " \
+                      "AND started < ?1 AND "                                                      \
+                      "max(id, ifnull(committed, 0)) < (SELECT max(position) FROM events)")        \
+  XX(DROP_SOME_KEPT, "DELETE FROM transaction_events WHERE place IN (SELECT place FROM "           \
+                     "transaction_events WHERE transaction_id = ?1 LIMIT ?2)")                     \
+  XX(DROP_TRANSACTION, "DELETE FROM transactions WHERE id = ?1")                                   \
   XX(POSITION, "SELECT position FROM events WHERE stream = ?1 AND number = ?2")                    \
   XX(ADD_TRANSACTION, "INSERT INTO transactions (id, stream, expected, started) "                  \
                       "VALUES (?1, ?2, ?3, ?4)")                                                   \

@@ -43,91 +43,133 @@ uint32_t pump_strategy_bucket(uint64_t hash) {
   return (uint32_t)((hash ^ hash >> 32) % PUMP_BUCKETS);
 }
 
+/* ---- Who has room ------------------------------------------------------------------------- */
+
+/* At its end: before its first. */
+static void enter(pump_group_consumer **ring, pump_group_consumer *consumer) {
+  pump_group_consumer *first = *ring;
+  consumer->next_in_ring = consumer->previous_in_ring = consumer;
+  if (!first) {
+    *ring = consumer;
+    return;
+  }
+  consumer->next_in_ring = first;
+  consumer->previous_in_ring = first->previous_in_ring;
+  consumer->previous_in_ring->next_in_ring = first->previous_in_ring = consumer;
+}
+
+static void quit(pump_group_consumer **ring, pump_group_consumer *consumer) {
+  pump_group_consumer *next = consumer->next_in_ring;
+  consumer->previous_in_ring->next_in_ring = next;
+  next->previous_in_ring = consumer->previous_in_ring;
+  if (*ring == consumer) *ring = next == consumer ? NULL : next;
+}
+
+static bool has_room(const pump_group_consumer *consumer) {
+  return consumer->in_flight < consumer->allowed;
+}
+
+static void fill(pump_strategy *strategy, pump_group_consumer *consumer) {
+  quit(&strategy->current, consumer);
+  enter(&strategy->full, consumer);
+  consumer->is_full = true;
+}
+
+void pump_strategy_begin(pump_strategy *strategy) {
+  for (pump_group_consumer *consumer; (consumer = strategy->full);) {
+    quit(&strategy->full, consumer);
+    enter(&strategy->current, consumer);
+    consumer->is_full = false;
+  }
+}
+
 /* ---- Buckets ------------------------------------------------------------------------------ */
 
-static void assign(pump_bucket *bucket, pump_group_consumer *to) {
-  if (bucket->owner) bucket->owner->buckets--;
+static void assign(pump_strategy *strategy, pump_bucket *bucket, pump_group_consumer *to) {
+  if (bucket->owner)
+    bucket->owner->buckets--;
+  else
+    strategy->owned++;
   bucket->owner = to;
   bucket->in_flight = 0;
   to->buckets++;
 }
 
-static pump_group_consumer *least_laden(const pump_strategy *strategy) {
-  pump_group_consumer *least = strategy->current;
-  for (pump_group_consumer *at = least->next; at != strategy->current; at = at->next) {
-    if (at->buckets < least->buckets) least = at;
-  }
-  return least;
+/* Each in turn, but for those who have more than their share. */
+static pump_group_consumer *next_heir(pump_strategy *strategy) {
+  size_t share = strategy->owned / strategy->count;
+  pump_group_consumer *heir = strategy->heir;
+  do {
+    heir = heir && heir->next ? heir->next : strategy->first;
+  } while (heir->buckets > share);
+  strategy->heir = heir;
+  return heir;
 }
 
 /* A newcomer gets its share from those who have more than theirs: first what nothing of is in
  * flight, so that a stream's events seldom stand with two at once. */
 static void share_out(pump_strategy *strategy, pump_group_consumer *to) {
-  size_t assigned = 0;
-  for (size_t i = 0; i < PUMP_BUCKETS; i++)
-    assigned += strategy->buckets[i].owner != NULL;
-  size_t share = (assigned + strategy->count - 1) / strategy->count;
+  size_t share = (strategy->owned + strategy->count - 1) / strategy->count;
   for (int pass = 0; pass < 2; pass++) {
     for (size_t i = 0; i < PUMP_BUCKETS; i++) {
       pump_bucket *bucket = &strategy->buckets[i];
       if (!bucket->owner || bucket->owner == to || bucket->owner->buckets <= share) continue;
-      if (bucket->in_flight == 0 || pass == 1) assign(bucket, to);
+      if (bucket->in_flight == 0 || pass == 1) assign(strategy, bucket, to);
     }
+  }
+}
+
+static void give_up(pump_strategy *strategy, const pump_group_consumer *from) {
+  strategy->owned -= from->buckets;
+  for (size_t i = 0, left = from->buckets; left > 0; i++) {
+    if (strategy->buckets[i].owner != from) continue;
+    strategy->buckets[i] = (pump_bucket){0};
+    left--;
   }
 }
 
 /* ---- Consumers ---------------------------------------------------------------------------- */
 
 void pump_strategy_join(pump_strategy *strategy, pump_group_consumer *consumer) {
-  pump_group_consumer *current = strategy->current;
-  consumer->next = consumer->previous = consumer;
-  if (current) { /* the last in the ring is the one before the current */
-    consumer->next = current;
-    consumer->previous = current->previous;
-    current->previous->next = consumer;
-    current->previous = consumer;
-  } else {
-    strategy->current = consumer;
-  }
+  consumer->next = NULL;
+  consumer->previous = strategy->last;
+  *(strategy->last ? &strategy->last->next : &strategy->first) = consumer;
+  strategy->last = consumer;
+  consumer->is_full = false;
+  if (has_room(consumer)) enter(&strategy->current, consumer);
   strategy->count++;
   strategy->room += consumer->allowed;
-  if (strategy->buckets) share_out(strategy, consumer);
+  if (strategy->owned > 0) share_out(strategy, consumer);
 }
 
 void pump_strategy_leave(pump_strategy *strategy, pump_group_consumer *consumer) {
-  for (size_t i = 0; strategy->buckets && i < PUMP_BUCKETS; i++) {
-    if (strategy->buckets[i].owner == consumer) strategy->buckets[i] = (pump_bucket){0};
-  }
-  consumer->previous->next = consumer->next;
-  consumer->next->previous = consumer->previous;
-  if (strategy->current == consumer) strategy->current = consumer->next;
-  if (--strategy->count == 0) strategy->current = NULL;
+  give_up(strategy, consumer);
+  if (has_room(consumer)) quit(consumer->is_full ? &strategy->full : &strategy->current, consumer);
+  if (strategy->heir == consumer) strategy->heir = consumer->previous;
+  *(consumer->previous ? &consumer->previous->next : &strategy->first) = consumer->next;
+  *(consumer->next ? &consumer->next->previous : &strategy->last) = consumer->previous;
+  strategy->count--;
   strategy->room -= consumer->allowed - consumer->in_flight;
 }
 
 /* ---- Events ------------------------------------------------------------------------------- */
 
-void pump_strategy_begin(pump_strategy *strategy) {
-  pump_group_consumer *at = strategy->current;
-  for (size_t i = 0; i < strategy->count; i++, at = at->next)
-    at->is_full = false;
-}
-
 static pump_offer try_one(pump_strategy *strategy, pump_group_consumer *to,
                           pump_offer (*offer)(void *ud, pump_group_consumer *to), void *ud) {
-  if (to->is_full || to->in_flight >= to->allowed) return PUMP_OFFER_FULL;
   pump_offer answer = offer(ud, to);
-  to->is_full = answer == PUMP_OFFER_FULL;
+  if (answer == PUMP_OFFER_FULL) fill(strategy, to);
   if (answer != PUMP_OFFER_TAKEN) return answer;
   to->in_flight++;
   to->total++;
   strategy->room--;
+  if (!has_room(to)) quit(&strategy->current, to);
   return PUMP_OFFER_TAKEN;
 }
 
 static pump_offer offer_pinned(pump_strategy *strategy, pump_bucket *bucket,
                                pump_offer (*offer)(void *ud, pump_group_consumer *to), void *ud) {
-  if (!bucket->owner) assign(bucket, least_laden(strategy));
+  if (!bucket->owner) assign(strategy, bucket, next_heir(strategy));
+  if (bucket->owner->is_full || !has_room(bucket->owner)) return PUMP_OFFER_LATER;
   pump_offer answer = try_one(strategy, bucket->owner, offer, ud);
   if (answer == PUMP_OFFER_TAKEN) bucket->in_flight++;
   return answer == PUMP_OFFER_FULL ? PUMP_OFFER_LATER : answer;
@@ -138,19 +180,21 @@ pump_offer pump_strategy_offer(pump_strategy *strategy, uint32_t bucket,
   pump_offer answer = PUMP_OFFER_FULL;
   if (strategy->room == 0) return PUMP_OFFER_FULL;
   if (strategy->buckets) return offer_pinned(strategy, &strategy->buckets[bucket], offer, ud);
-  for (size_t i = 0; i < strategy->count && answer == PUMP_OFFER_FULL; i++) {
+  while (strategy->current && answer == PUMP_OFFER_FULL) {
     pump_group_consumer *to = strategy->current;
     answer = try_one(strategy, to, offer, ud);
-    if (strategy->kind == PUMP_ROUND_ROBIN || answer == PUMP_OFFER_FULL)
-      strategy->current = to->next;
+    bool had_its_turn = strategy->kind == PUMP_ROUND_ROBIN && strategy->current == to;
+    if (had_its_turn) strategy->current = to->next_in_ring;
   }
   return answer;
 }
 
 void pump_strategy_release(pump_strategy *strategy, pump_group_consumer *consumer,
                            uint32_t bucket) {
+  bool had_room = has_room(consumer);
   consumer->in_flight--;
   strategy->room++;
+  if (!had_room && has_room(consumer)) enter(&strategy->current, consumer);
   if (!strategy->buckets) return;
   pump_bucket *from = &strategy->buckets[bucket];
   if (from->owner == consumer && from->in_flight > 0) from->in_flight--;

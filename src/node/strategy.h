@@ -15,17 +15,26 @@ typedef enum pump_strategy_kind {
   PUMP_PINNED_BY_CORRELATION
 } pump_strategy_kind;
 
+typedef struct pump_message_queue {
+  struct pump_message *first;
+  struct pump_message *last;
+  size_t count;
+} pump_message_queue;
+
 /* Stands in whatever its owner knows of it. */
 typedef struct pump_group_consumer {
-  struct pump_group_consumer *next; /* in the ring */
+  struct pump_group_consumer *next; /* of all, in the order in which they came */
   struct pump_group_consumer *previous;
-  size_t allowed;        /* how many events it may have in flight */
-  size_t in_flight;      /* and how many it has */
-  size_t buckets;        /* that are its own */
-  bool is_full;          /* it took no more */
-  uint64_t total;        /* events that it was given */
-  uint64_t measured;     /* of these, when somebody last looked */
-  pump_timings *timings; /* of its answers; NULL: nobody wants to know */
+  struct pump_group_consumer *next_in_ring; /* of those that have room */
+  struct pump_group_consumer *previous_in_ring;
+  pump_message_queue held; /* what it has in flight, as it got it */
+  size_t allowed;          /* how many events it may have in flight */
+  size_t in_flight;        /* and how many it has, with those that are being parked */
+  size_t buckets;          /* that are its own */
+  bool is_full;            /* it took no more */
+  uint64_t total;          /* events that it was given */
+  uint64_t measured;       /* of these, when somebody last looked */
+  pump_timings *timings;   /* of its answers; NULL: nobody wants to know */
 } pump_group_consumer;
 
 typedef struct pump_bucket {
@@ -33,11 +42,18 @@ typedef struct pump_bucket {
   size_t in_flight;
 } pump_bucket;
 
+/* What an event costs does not depend on how many consumers have no room for it: those stand in no
+ * ring. */
 typedef struct pump_strategy {
   pump_strategy_kind kind;
-  pump_group_consumer *current; /* whose turn it is; NULL: there is nobody */
+  pump_group_consumer *first; /* of all */
+  pump_group_consumer *last;
+  pump_group_consumer *current; /* whose turn it is, in the ring of those that have room */
+  pump_group_consumer *full;    /* a ring of those of them that took no more all the same */
+  pump_group_consumer *heir;    /* who may get the next bucket */
   size_t count;
-  size_t room; /* events that all of them together still take */
+  size_t room;  /* events that all of them together still take */
+  size_t owned; /* buckets */
   pump_bucket *buckets;
 } pump_strategy;
 

@@ -16,6 +16,8 @@ static pump_table_link **head_of(const pump_table *table, uint64_t hash) {
 static void put(pump_table *table, pump_table_link *link) {
   pump_table_link **head = head_of(table, link->hash);
   link->next = *head;
+  link->previous = NULL;
+  if (link->next) link->next->previous = link;
   *head = link;
   table->count++;
 }
@@ -43,10 +45,8 @@ int pump_table_add(pump_table *table, pump_table_link *link) {
 }
 
 void pump_table_remove(pump_table *table, pump_table_link *link) {
-  pump_table_link **place = head_of(table, link->hash);
-  while (*place != link)
-    place = &(*place)->next;
-  *place = link->next;
+  *(link->previous ? &link->previous->next : head_of(table, link->hash)) = link->next;
+  if (link->next) link->next->previous = link->previous;
   table->count--;
 }
 

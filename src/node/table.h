@@ -6,6 +6,7 @@
 
 typedef struct pump_table_link {
   struct pump_table_link *next;
+  struct pump_table_link *previous;
   uint64_t hash;
 } pump_table_link;
 
@@ -18,6 +19,7 @@ typedef struct pump_table {
 void pump_table_free(pump_table *table);
 /* Its hash is set. PUMP_ENOMEM. */
 int pump_table_add(pump_table *table, pump_table_link *link);
+/* However many have its hash. */
 void pump_table_remove(pump_table *table, pump_table_link *link);
 /* What has that hash, one after the other; NULL: no more. */
 pump_table_link *pump_table_first(const pump_table *table, uint64_t hash);
