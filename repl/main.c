@@ -28,6 +28,7 @@ static void preload(lua_State *L) {
                                      {"pump.core_node", luaopen_pump_core_node},
                                      {"repl.system", luaopen_repl_system},
                                      {"repl.signals", luaopen_repl_signals},
+                                     {"repl.base64", luaopen_repl_base64},
                                      {"repl.glyphs", luaopen_repl_glyphs},
                                      {"repl.layout", luaopen_repl_layout},
 #ifdef PUMPSH_READLINE

@@ -24,7 +24,8 @@ int luaopen_pump_core_node(lua_State *L);
 int luaopen_repl_system(lua_State *L);
 int luaopen_repl_signals(lua_State *L);
 int luaopen_repl_editor(lua_State *L);
-PUMP_API int luaopen_repl_glyphs(lua_State *L); /* as a module of their own, too, for specs */
+PUMP_API int luaopen_repl_base64(lua_State *L); /* as a module of their own, too, for specs */
+PUMP_API int luaopen_repl_glyphs(lua_State *L);
 PUMP_API int luaopen_repl_layout(lua_State *L);
 
 /* The character of UTF-8 that a text begins with: its size, 0 where there is none. */
