@@ -109,6 +109,21 @@ describe("a reader that is far away", function()
     assert.is_true(asked == 30 or asked == 31, asked)
   end))
 
+  it("has larger pages of $all", with_node(function(conn, go_away)
+    helper.stream_of(conn, 16000)
+    -- So many pages, and events in them.
+    local function pages(options)
+      local seen, before = 0, conn:stats().requests
+      for _ in conn:iter_all(options) do seen = seen + 1 end
+      return conn:stats().requests - before, seen
+    end
+    go_away(0.02)
+    local as_told, all = pages { batch_size = 500 }
+    local larger, as_many = pages()
+    assert.equal(all, as_many)
+    assert.is_true(as_told >= 32 and larger < 28, ("%d, %d"):format(as_told, larger))
+  end))
+
   it("takes nothing from pages that it asked for in vain", with_node(function(conn, go_away)
     local stream = helper.stream_of(conn, 200)
     go_away(0.02)

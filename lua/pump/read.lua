@@ -9,8 +9,10 @@ local scheduler = require "pump.scheduler"
 
 local M = {}
 
--- Pages on their way at most: so many only where events are taken faster than they come, and no
--- page has so many bytes.
+-- Events a page, pages on their way at most: so many only where events are taken faster than they
+-- come, and no page has so many bytes. Where it can't be told where the page after the next begins,
+-- there is one, and it becomes larger.
+local EVENTS, MOST_EVENTS = 500, 2000
 local MOST_AHEAD = 4
 local LARGE_PAGE = 1024 * 1024
 
@@ -114,14 +116,14 @@ end
 -- Asks for pages until so many are on their way: the one at the place where the reading stands, and
 -- those behind it whose places can be told.
 local function ask_ahead(state, most)
-  local ahead = state.ahead
-  local place = state.place
-  if #ahead > 0 then place = state.source.guess(ahead[#ahead].place, state.count) end
+  local ahead, source, count = state.ahead, state.source, state.source.events.size
+  local last = ahead[#ahead]
+  local place = last and source.guess(last.place, last.count) or not last and state.place
   while place and #ahead < most do
-    local box = state.source.ask(place, state.count)
+    local box = source.ask(place, count)
     if #ahead > 0 and box.done then break end -- too much is asked: this may wait for its turn
-    ahead[#ahead + 1] = { place = place, asked = core.hrtime(), box = box }
-    place = state.source.guess(place, state.count)
+    ahead[#ahead + 1] = { place = place, count = count, asked = core.hrtime(), box = box }
+    place = source.guess(place, count)
   end
 end
 
@@ -130,11 +132,15 @@ local function receive(state)
   local asked = state.ahead[1]
   local must_wait = not asked.box.done
   local page, err = request.receive(state.about, asked.box)
-  state.pace:took(must_wait and core.hrtime() - asked.asked)
   if not page then
     state.ahead = {}
     return nil, err
   end
+  local is_large = page:size() >= LARGE_PAGE
+  local seconds = is_large and math.huge or must_wait and core.hrtime() - asked.asked
+  state.source.events:took(seconds)
+  state.source.pages:took(seconds)
+  state.most = is_large and 1 or state.source.pages.size
   table.remove(state.ahead, 1)
   state.place = state.source.after(page, asked.place)
   local next_asked = state.ahead[1]
@@ -145,24 +151,23 @@ end
 -- Pages one after the other, as a function that returns the next one with events in it, or nil.
 -- It raises what goes wrong. Of the source, ask(place, count) asks for a page, after(page, place)
 -- is the place of the one behind it, nil at the end, and guess(place, count) is that before the
--- page has come, nil where it can't be told. As soon as a page has come the next is asked for, and
--- more of them where the reader has to wait for each. Where large events make a page larger than
--- the protocol allows, fewer are asked for from there on.
-local function pages(conn, about, given, first, source)
+-- page has come, nil where it can't be told; events and pages are the paces of both. As soon as a
+-- page has come the next is asked for. Where large events make a page larger than the protocol
+-- allows, fewer are asked for from there on.
+local function pages(conn, about, first, source)
   -- A table, as what an old closure's upvalue refers to is old for the collector.
-  local state = {
-    about = about, source = source, place = first, count = given.batch_size or 500, ahead = {},
-    pace = paces.new(1, MOST_AHEAD, given.timeout or conn.settings.timeout), waiters = {},
-  }
+  local state = { about = about, source = source, place = first, ahead = {}, waiters = {} }
   local function fetch()
     while state.place do
       if #state.ahead == 0 then ask_ahead(state, 1) end
       local page, err = receive(state)
+      local count = source.events.size
       if page then
-        if state.place then ask_ahead(state, page:size() < LARGE_PAGE and state.pace.size or 1) end
+        if state.place then ask_ahead(state, state.most) end
         if page:count() > 0 then return dress(conn, page) end
-      elseif err.code == "too_large" and state.count > 1 then
-        state.count = math.max(1, state.count // 8)
+      elseif err.code == "too_large" and count > 1 then
+        count = math.max(1, count // 8)
+        source.events = paces.new(count, count)
       else
         error(err, 0)
       end
@@ -204,6 +209,10 @@ local function check_moved(moved, about)
   end
 end
 
+local function timeout_of(conn, given)
+  return given.timeout or conn.settings.timeout
+end
+
 -- for event in conn:iter(stream) do … end. It owns nothing on the server: break is free.
 function M.iter(conn, stream, given)
   options.stream_argument(stream, "iter")
@@ -216,7 +225,11 @@ function M.iter(conn, stream, given)
   local resolve = resolve_links(given)
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
   local last = -1 -- event of the stream, as the last page said
-  local source = {}
+  local batch_size = given.batch_size or EVENTS
+  local source = {
+    events = paces.new(batch_size, batch_size),
+    pages = paces.new(1, MOST_AHEAD, timeout_of(conn, given)),
+  }
   function source.ask(place, count)
     return (request.send(conn, "read_stream", stream, place, count, backward, resolve, timeout,
       username, password, require_leader))
@@ -233,7 +246,7 @@ function M.iter(conn, stream, given)
     local next_number = backward and place - count or place + count
     return next_number >= 0 and next_number <= last and next_number or nil
   end
-  local events = core.iterator(pages(conn, about, given, from, source))
+  local events = core.iterator(pages(conn, about, from, source))
   return M.limited(events, given.max_count)
 end
 
@@ -246,7 +259,11 @@ function M.iter_all(conn, given)
   local commit, prepare = M.first_position(given.from_position, backward)
   local resolve, filter = resolve_links(given), filters.of(given, "iter_all")
   local timeout, username, password, require_leader = request.call_arguments(conn, given)
-  local source = {}
+  local source = {
+    events = paces.new(given.batch_size or EVENTS, given.batch_size or MOST_EVENTS,
+      timeout_of(conn, given)),
+    pages = paces.new(1, 1),
+  }
   function source.ask(place, count)
     return (request.send(conn, "read_all", place.commit, place.prepare, count, backward, resolve,
       filter, timeout, username, password, require_leader))
@@ -260,8 +277,8 @@ function M.iter_all(conn, given)
   function source.guess()
     return nil -- a position is where the event before it ended
   end
-  local events = core.iterator(
-    pages(conn, about, given, { commit = commit, prepare = prepare }, source))
+  local events =
+    core.iterator(pages(conn, about, { commit = commit, prepare = prepare }, source))
   return M.limited(events, given.max_count)
 end
 
