@@ -12,7 +12,7 @@ local M = {}
 -- Events a page, pages on their way at most: so many only where events are taken faster than they
 -- come, and no page has so many bytes. Where it can't be told where the page after the next begins,
 -- there is one, and it becomes larger.
-local EVENTS, MOST_EVENTS = 500, 2000
+local EVENTS, MOST_EVENTS = 500, 1000
 local MOST_AHEAD = 4
 local LARGE_PAGE = 1024 * 1024
 
