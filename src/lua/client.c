@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "lua/options.h"
 #include "lua/stats.h"
+#include "lua/type.h"
 
 static void free_client(pump_lua_child *child) {
   pump_lua_client *self = (pump_lua_client *)(void *)child; /* its first member */
@@ -214,19 +215,15 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"state", client_state},
       {"endpoint", client_endpoint},
       {"close", client_close},
-      {"__gc", client_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", client_gc}, {NULL, NULL}};
   lua_pushvalue(L, index);
   lua_pushcclosure(L, core_client, 1);
   lua_setfield(L, -2, "client");
   lua_pushcfunction(L, core_stats);
   lua_setfield(L, -2, "stats");
-  if (luaL_newmetatable(L, PUMP_LUA_CLIENT)) {
-    luaL_setfuncs(L, methods, 0);
-    pump_lua_add_requests(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, PUMP_LUA_CLIENT, metamethods, methods);
+  pump_lua_add_requests(L);
   lua_pop(L, 1);
 }

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "lua/json.h"
 #include "lua/page.h"
+#include "lua/type.h"
 
 /* How much of its data an event shows as text, and how much of a stream's name. */
 #define SHOWN_DATA 120
@@ -282,12 +283,12 @@ void pump_lua_open_event(lua_State *L) {
       {"is_event", core_is_event},
       {NULL, NULL},
   };
-  static const luaL_Reg event_methods[] = {
+  static const luaL_Reg metamethods[] = {
       {"__tostring", event_tostring},
       {"__eq", event_eq},
       {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);
-  if (luaL_newmetatable(L, PUMP_LUA_EVENT)) luaL_setfuncs(L, event_methods, 0);
+  pump_lua_push_type(L, PUMP_LUA_EVENT, metamethods, NULL);
   lua_pop(L, 1);
 }

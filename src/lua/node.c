@@ -4,6 +4,7 @@
 
 #include "lua/node.h"
 #include "lua/options.h"
+#include "lua/type.h"
 
 static int open_socket(void *ud, int *fd) {
   const pump_lua_node *self = ud;
@@ -121,15 +122,11 @@ int luaopen_pump_core_node(lua_State *L) {
       {"http_address", node_http_address},
       {"version", node_version},
       {"set_faults", pump_lua_node_set_faults},
-      {"__gc", node_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", node_gc}, {NULL, NULL}};
   luaL_checkversion(L);
-  if (luaL_newmetatable(L, PUMP_LUA_NODE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, PUMP_LUA_NODE, metamethods, methods);
   lua_pop(L, 1);
   if (lua_getfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP) != LUA_TUSERDATA)
     return luaL_error(L, "pump.core must be loaded before");

@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "lua/client.h"
 #include "lua/options.h"
+#include "lua/type.h"
 
 #define SEQUENCE "pump.sequence"
 
@@ -102,12 +103,10 @@ static int sequence_gc(lua_State *L) {
 }
 
 void pump_lua_open_sequence(lua_State *L) {
+  static const luaL_Reg metamethods[] = {{"__gc", sequence_gc}, {NULL, NULL}};
   lua_pushcfunction(L, core_sequence);
   lua_setfield(L, -2, "sequence");
-  if (luaL_newmetatable(L, SEQUENCE)) {
-    lua_pushcfunction(L, sequence_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  pump_lua_push_type(L, SEQUENCE, metamethods, NULL);
   lua_pop(L, 1);
 }
 
