@@ -31,7 +31,8 @@ static int node_gc(lua_State *L) {
   return 0;
 }
 
-/* options.users = { name = password }, as an array in memory that Lua collects. */
+/* options.users = { name = password }, as an array in memory that Lua collects. What are no strings is
+ * left out: nobody would keep their texts. */
 static void read_users(lua_State *L, pump_node_options *options) {
   if (lua_getfield(L, 1, "users") != LUA_TTABLE) return;
   size_t count = 0;
@@ -41,6 +42,7 @@ static void read_users(lua_State *L, pump_node_options *options) {
   options->users = users;
   lua_insert(L, -2);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) continue;
     users[options->user_count].name = lua_tostring(L, -2);
     users[options->user_count++].password = lua_tostring(L, -1);
   }

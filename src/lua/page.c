@@ -190,7 +190,10 @@ static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
   (void)context;
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
   pump_lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
-  if (lua_isboolean(L, -1)) return iterator_next(L);
+  if (lua_isboolean(L, -1)) {
+    lua_pop(L, 1); /* who always comes too late must not use up the stack */
+    return iterator_next(L);
+  }
   if (!owner || !owner->page || owner->page->count == 0) {
     lua_pushnil(L);
     return 1;
