@@ -391,6 +391,9 @@ end
 
 -- One turn: lets the tasks run that can, and waits for at most that many seconds if none can.
 function loop.step(_, seconds)
+  if seconds ~= nil and type(seconds) ~= "number" then
+    errors.misuse("bad argument #1 to 'step' (seconds expected, got %s)", type(seconds))
+  end
   run_ready()
   core.step(ready_first <= ready_last and 0 or seconds or SLICE)
   while deliver(core.take()) do end

@@ -242,9 +242,11 @@ static int core_decoder(lua_State *L) {
 }
 
 /* core.decode(event, of_metadata) -> the value of its JSON, straight from the page; nil, message,
- * offset; or nothing where there is no text, or another decoder is to be used */
+ * offset; or nothing where there is no text, another decoder is to be used, or it is no event */
 static int core_decode(lua_State *L) {
-  const pump_lua_event *event = check_event(L);
+  const pump_lua_event *event = luaL_testudata(L, 1, PUMP_LUA_EVENT);
+  if (!event) return 0;
+  if (!event->owner->page) return luaL_error(L, "the event is gone");
   const pump_record *record = record_of(event);
   pump_bytes text = lua_toboolean(L, 2) ? record->metadata : record->data;
   lua_getiuservalue(L, 1, 1);
