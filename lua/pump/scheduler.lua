@@ -210,13 +210,7 @@ end
 function M.before_waits(fn)
   local co = coroutine.running()
   if M.host and not of_host[co] then of_host[co] = { before_wait = false } end
-  local owner = owner_of_waits()
-  local outer = owner.before_wait
-  owner.before_wait = outer and function()
-    outer()
-    fn()
-  end or fn
-  return setmetatable({}, { __close = function() owner.before_wait = outer end })
+  return require "pump.guard".new(owner_of_waits(), fn)
 end
 
 -- Waits for the box in what is no task. Returns what pcall does.

@@ -16,6 +16,9 @@ local PATIENCE, FOREVER = 0.02, 10 * helper.slow
 -- How many objects of a class are kept.
 local KEPT = 5
 
+-- Until when waits may last, by the coroutine that turns the loop for them.
+local deadlines = setmetatable({}, { __mode = "k" })
+
 ---- What there is to call -------------------------------------------------------------------------
 
 local function upvalue(fn, wanted)
@@ -240,24 +243,25 @@ local function take(self, where, ok, ...)
   return ...
 end
 
-local function attempt(self, fn, arguments, where)
-  return take(self, where, pcall(fn, table.unpack(arguments, 1, arguments.n)))
+-- Does what pcall does; no wait in this coroutine is longer than the patience.
+local function hastily(fn, ...)
+  local co = coroutine.running()
+  local outer = deadlines[co]
+  deadlines[co] = math.min(outer or math.huge, core.hrtime() + PATIENCE)
+  local results = table.pack(pcall(fn, ...))
+  deadlines[co] = outer
+  return table.unpack(results, 1, results.n)
 end
 
--- Calls fn, in which no wait outside of tasks is longer than the patience.
-local function hastily(fn, ...)
-  local outer = M.deadline
-  M.deadline = math.min(outer or math.huge, core.hrtime() + PATIENCE)
-  local results = table.pack(pcall(fn, ...))
-  M.deadline = outer
-  return table.unpack(results, 1, results.n)
+local function attempt(self, fn, arguments, where)
+  return take(self, where, hastily(fn, table.unpack(arguments, 1, arguments.n)))
 end
 
 -- From inside of another call.
 function world_class:call_something()
   if self.depth > 2 then return end
   self.depth = self.depth + 1
-  local ok, err = hastily(function() attempt(self, a_call(self)) end)
+  local ok, err = pcall(function() attempt(self, a_call(self)) end)
   self.depth = self.depth - 1
   if not ok then error(err, 0) end
 end
@@ -321,9 +325,10 @@ end
 local real_step = core.step
 
 function core.step(seconds)
-  if not M.deadline then return real_step(seconds) end
-  real_step(type(seconds) == "number" and math.min(seconds, PATIENCE) or seconds)
-  if core.hrtime() > M.deadline then error(MARK, 0) end
+  local deadline = deadlines[coroutine.running()]
+  if not deadline then return real_step(seconds) end
+  real_step(math.min(seconds, PATIENCE))
+  if core.hrtime() > deadline then error(MARK, 0) end
 end
 
 function M.new(seed)
@@ -356,7 +361,6 @@ end
 
 -- Closes what there is, and ends every task.
 function world_class:close()
-  M.deadline = core.hrtime() + FOREVER
   for one in pairs(require "pump.scheduler".live) do one:cancel(MARK) end
   for _, pool in pairs(self.pools) do
     for _, object in pairs(pool) do
@@ -370,7 +374,6 @@ function world_class:close()
     pump.loop:step(0.01)
     local left = core.handles() + core.pending() + task.count()
   until left == 0 or core.hrtime() > deadline
-  M.deadline = nil
   if core.handles() + core.pending() + task.count() > 0 then
     self.wrong[#self.wrong + 1] = ("left behind: %d handles, %d tickets, %d tasks")
       :format(core.handles(), core.pending(), task.count())
