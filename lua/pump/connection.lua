@@ -252,7 +252,7 @@ local settings_class = { __tostring = function() return "pump.settings" end }
 local function new(settings)
   setmetatable(settings, settings_class)
   local codec = settings.json
-  if codec == json then codec = nil end
+  if rawequal(codec, json) then codec = nil end
   local conn = setmetatable({
     settings = settings,
     closed = false,

@@ -15,7 +15,8 @@ local errors = require "pump.error"
 
 -- What a coroutine yields to wait, to be closed as it was cancelled and does not end, and, in a
 -- generator of pump.wrap, to have the coroutine of the host that it is used in wait for a box.
-local WAIT, KILL, HOLD = {}, {}, {}
+-- Functions, as these are equal to nothing else: a table could be, to one with __eq.
+local WAIT, KILL, HOLD = function() end, function() end, function() end
 
 -- How often a cancelled task may catch the error and go on to wait before it is closed.
 local PATIENCE = 100

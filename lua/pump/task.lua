@@ -58,7 +58,7 @@ local function finish(task, ok, ...)
   else
     local value = ...
     task.failure = { task = task, value = value, traceback = task.traceback or "" }
-    task.status = task.cancelled and value == task.cancelled and "cancelled" or "failed"
+    task.status = task.cancelled and rawequal(value, task.cancelled) and "cancelled" or "failed"
   end
   local joined = next(task.joiners) ~= nil
   for joiner in pairs(task.joiners) do

@@ -1,6 +1,7 @@
 -- A world for hostile calls: objects of every kind, every function of the live module, and ways to
 -- call them. What is wrong with an answer goes to world.wrong.
 local core = require "pump.core"
+local fault_of = require "hostile.judge"
 local helper = require "helper"
 local meta = require "hostile.meta"
 local new_random = require "hostile.random"
@@ -128,43 +129,8 @@ function world_class:close_something()
   if object and is_closable(object) then object:close() end
 end
 
----- Judging ---------------------------------------------------------------------------------------
-
--- Errors that tell of a situation, which no argument made.
-local situations = {
-  "would wait for ever", "waits are nested too deeply", "coroutine.yield in a task",
-  "attempt to yield across a C%-call boundary", "attempt to yield from outside a coroutine",
-  "cannot resume dead coroutine", "C stack overflow", "connection was closed", "not connected yet",
-  "bad body of an event", "a binary body must be", "hostile/[%w_]+%.lua:%d+: attempt to ",
-}
-
-local function is_about(text, known)
-  for _, situation in ipairs(situations) do
-    if text:find(situation) then return true end
-  end
-  for name in text:gmatch "'([%w_.]+)'" do
-    if known[name:match "[%w_]+$"] then return true end
-  end
-  return false
-end
-
--- What is wrong with an error, or nil.
-function world_class:fault_of(err)
-  local class = getmetatable(err)
-  if type(class) == "table" and rawget(class, "__name") == "pump.error" then
-    if not core.sentences[err.code] then return "an unknown code" end
-    if type(err.message) ~= "string" or err.message:find "\n" then return "no one-line message" end
-    return nil
-  end
-  if type(err) ~= "string" or err:find(MARK, 1, true) then return nil end
-  local line = err:match "^(.-)\n%(" or err
-  if line:find "\n" then return "more than one line" end
-  if line:find "lua/pump/[%w_/]+%.lua:%d+:" then return "it was raised in pump" end
-  if not is_about(line, self.known) then return "it tells of no function" end
-end
-
 function world_class:judge(where, err)
-  local fault = self:fault_of(err)
+  local fault = fault_of(err, self.known)
   if fault then self.wrong[#self.wrong + 1] = ("%s: %s: %s"):format(where, fault, tostring(err)) end
 end
 
@@ -316,6 +282,30 @@ function world_class:step()
   if random.one_in(20) then self:close_something() end
   if random.one_in(40) then self:populate() end
   if random.one_in(10) then collectgarbage(random.pick { "collect", "step" }) end
+end
+
+-- A call of the binding itself, which checks little: whatever it does, it must not crash.
+function world_class:step_in_core()
+  local random, pools, list = self.random, self.pools, { n = 0 }
+  local classes = { "pump.Connection", "pump.Subscription", "pump.Consumer", "pump.Node" }
+  local class = random.pick(classes)
+  local object = random.pick(pools[class])
+  local part = random.one_in(8) and object.place or object.core
+  if not part then return end
+  self.wrong_one_in = 3
+  local methods = debug.getmetatable(part).__index
+  local names = part == object.place and { "reached", "leave" } or names_of(methods)
+  local name = random.pick(names)
+  for i = 2, random.below(14) do
+    list[i] = random.one_in(3) and self.values.any() or random.pick { 0, 1, "ponies", false }
+    list.n = i
+  end
+  list[1], list.n = part, math.max(list.n, 1)
+  self.log[#self.log + 1] = class .. ".core." .. name
+  pcall((part == object.place and core or methods)[name], table.unpack(list, 1, list.n))
+  if random.one_in(5) then pump.loop:step(0) end
+  if random.one_in(10) then collectgarbage(random.pick { "collect", "step" }) end
+  if random.one_in(40) then self:populate() end
 end
 
 ---- A world's life --------------------------------------------------------------------------------

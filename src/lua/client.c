@@ -1,6 +1,7 @@
 #include "lua/client.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -192,7 +193,9 @@ static int client_server_version(lua_State *L) {
 /* client:choose(number of a member[, why]): 0 for none. Nobody may be asking any more. */
 static int client_choose(lua_State *L) {
   pump_lua_client *self = pump_lua_check_client(L);
-  int index = (int)luaL_checkinteger(L, 2) - 1;
+  lua_Integer number = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, number >= 0 && number <= INT_MAX, 2, "no member's number");
+  int index = (int)number - 1;
   const char *why = luaL_optstring(L, 3, NULL);
   if (self && self->client) pump_client_choose(self->client, index, why);
   return 0;
