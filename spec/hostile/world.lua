@@ -93,6 +93,7 @@ function world_class:keep(value)
   if #pool < KEPT then pool[#pool + 1] = value else pool[self.random.below(KEPT) + 1] = value end
 end
 
+-- Once hostile functions are about they may close what is being made.
 function world_class:populate()
   local keep = function(value) self:keep(value) return value end
   local conn = keep(assert(pump.connect("memory:?like=23.10", { timeout = 0.5 })))
@@ -280,7 +281,7 @@ function world_class:step()
   end, where)
   if not ok then self:judge(("%s, place %d"):format(where, place), err) end
   if random.one_in(20) then self:close_something() end
-  if random.one_in(40) then self:populate() end
+  if random.one_in(40) then pcall(self.populate, self) end
   if random.one_in(10) then collectgarbage(random.pick { "collect", "step" }) end
 end
 
@@ -305,7 +306,7 @@ function world_class:step_in_core()
   pcall((part == object.place and core or methods)[name], table.unpack(list, 1, list.n))
   if random.one_in(5) then pump.loop:step(0) end
   if random.one_in(10) then collectgarbage(random.pick { "collect", "step" }) end
-  if random.one_in(40) then self:populate() end
+  if random.one_in(40) then pcall(self.populate, self) end
 end
 
 ---- A world's life --------------------------------------------------------------------------------
