@@ -195,7 +195,7 @@ function methods.nack(sub, events, action, why)
   action = action == nil and "retry" or action
   if not actions[action] then
     errors.misuse("bad argument #2 to 'nack' (\"park\", \"retry\", \"skip\" or \"stop\" expected, "
-      .. "got %s)", type(action) == "string" and ("%q"):format(action) or type(action))
+      .. "got %s)", options.shown(action))
   end
   if why ~= nil then options.string_argument(why, 3, "nack") end
   return say(sub, "nack", events, action, why)

@@ -103,7 +103,8 @@ M.kinds = {
   any = function() return true end,
 }
 
-local function shown(value)
+-- A value for an error, which is one line.
+function M.shown(value)
   if type(value) == "string" then
     return (("%q"):format(value:sub(1, 40)):gsub("\\\n", "\\n"))
   end
@@ -135,7 +136,7 @@ local function plain(options, known)
 end
 
 function M.unknown(name, known, where)
-  errors.misuse("unknown option %s to '%s'; %s", shown(name), where, near_names(name, known))
+  errors.misuse("unknown option %s to '%s'; %s", M.shown(name), where, near_names(name, known))
 end
 
 -- options as given, checked; an empty table for nil. where: "get"
@@ -151,7 +152,7 @@ function M.check(options, known, where)
     local right, wanted = M.kinds[kind](value)
     if not right then
       errors.misuse("bad option '%s' to '%s' (%s expected, got %s)", name, where, wanted,
-        shown(value))
+        M.shown(value))
     end
   end
   return options

@@ -8,6 +8,7 @@ local new_random = require "hostile.random"
 local new_values = require "hostile.values".new
 local MARK = require "hostile.values".MARK
 local pump = require "pump"
+local scheduler = require "pump.scheduler"
 local task = require "pump.task"
 
 local M = {}
@@ -90,6 +91,7 @@ world_class.__index = world_class
 function world_class:keep(value)
   local pool = self.pools[class_of(value)]
   if not pool then return end
+  if is_closable(value) then self.to_close[value] = true end
   if #pool < KEPT then pool[#pool + 1] = value else pool[self.random.below(KEPT) + 1] = value end
 end
 
@@ -325,7 +327,7 @@ end
 function M.new(seed)
   local self = setmetatable({
     random = new_random(seed), pools = { ["function"] = {} }, classes = { "function" }, wrong = {},
-    log = {}, known = { faults = true }, depth = 0,
+    log = {}, to_close = setmetatable({}, { __mode = "k" }), known = { faults = true }, depth = 0,
   }, world_class)
   for _, class in pairs(class_names) do self.pools[class] = {} end
   self.pools["pump.Consumer"] = {}
@@ -350,17 +352,15 @@ function M.new(seed)
   return self
 end
 
--- Closes what there is, and ends every task.
+-- Closes what there is, and ends every task, also those that are begun meanwhile.
 function world_class:close()
-  for one in pairs(require "pump.scheduler".live) do one:cancel(MARK) end
-  for _, pool in pairs(self.pools) do
-    for _, object in pairs(pool) do
-      if is_closable(object) then object:close() end
-    end
-  end
-  self.pools = nil
   local deadline = core.hrtime() + 2 * helper.slow
+  for object in pairs(self.to_close) do object:close() end
+  for _, pool in pairs(self.pools) do
+    for key in pairs(pool) do pool[key] = nil end
+  end
   repeat
+    for one in pairs(scheduler.live) do one:cancel(MARK) end
     collectgarbage()
     pump.loop:step(0.01)
     local left = core.handles() + core.pending() + task.count()
