@@ -244,3 +244,45 @@ describe("the module", function()
     assert.matches("module 'pump.core_node' not found", node, 1, true)
   end)
 end)
+
+describe("a userdata", function()
+  it("shows the name of its type, and nothing that could be called with another one", function()
+    local conn <close> = assert(pump.connect "memory:")
+    assert(conn:publish_event("s", "t", "x"))
+    local sub <close> = assert(conn:subscribe_to("s", { from_event = 0 }))
+    local _, timer = core.after(0)
+    for name, value in pairs {
+      ["pump.event"] = sub:next(1), ["pump.client"] = conn.core, ["pump.node"] = conn.node,
+      ["pump.core.subscription"] = sub.core, ["pump.core.iterator"] = sub.place,
+      ["pump.timer"] = timer, ["pump.batch"] = core.batch(false),
+      ["pump.sequence"] = core.sequence(),
+    } do
+      assert.are.same({ __name = name }, getmetatable(value))
+      assert.is_nil(value.__gc)
+      assert.is_nil(value.__index)
+    end
+    timer:cancel()
+  end)
+
+  it("takes no text that would not be kept for it", function()
+    local conn <close> = assert(pump.connect "memory:")
+    local filter = setmetatable({}, { __len = function() return math.maxinteger end })
+    local function read(texts)
+      return conn.core:read_all(0, 0, 1, false, false, texts, nil, nil, nil, nil)
+    end
+    assert.has_error(function() read { 5 } end)
+    assert.is_true(require "pump.scheduler".await(read(filter)))
+  end)
+end)
+
+describe("an iterator", function()
+  it("may come too late as often as it likes", function()
+    local left = 2000000
+    local next_event = core.iterator(function()
+      left = left - 1
+      return left > 0 or nil
+    end)
+    assert.is_nil(next_event())
+    assert.equal(0, left)
+  end)
+end)

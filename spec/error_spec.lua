@@ -77,3 +77,46 @@ describe("a misuse", function()
     assert.matches("error_spec.lua:%d+: bad argument #1 to 'sleep'", err)
   end)
 end)
+
+describe("a method", function()
+  it("says when it is called without what it belongs to", function()
+    local pump = require "pump"
+    local conn <close> = helper.connect()
+    local stream = helper.stream_of(conn, 1)
+    local sub <close> = assert(conn:subscribe_to(stream, { from_event = 0 }))
+    local event = assert(sub:next(1))
+    local one = pump.spawn(function() end)
+    one:join()
+    for _, name in ipairs { "connect", "close", "ping", "members", "stats", "get_all", "iter_all",
+      "get", "get_event", "iter", "publish", "publish_event", "delete", "get_metadata",
+      "set_metadata", "subscribe_to", "stream", "watch", "create_subscription",
+      "connect_subscription", "delete_subscription" } do
+      local pattern = ("calling '%s' on bad self %%(a connection expected, got "):format(name)
+      helper.misuses(pattern .. "nil", conn[name])
+      helper.misuses(pattern .. "table", conn[name], sub)
+    end
+    for object, names in pairs {
+      [sub] = { "next", "events", "close" }, [one] = { "join", "cancel" },
+      [event] = { "json", "metadata_json" }, [conn.on_closed] = { "append", "remove" },
+    } do
+      for _, name in ipairs(names) do
+        helper.misuses(("calling '%s' on bad self"):format(name), object[name], 5)
+        helper.misuses(("calling '%s' on bad self"):format(name), object[name], conn)
+      end
+    end
+  end)
+end)
+
+describe("what a program raises", function()
+  it("is shown, also where its own text fails", function()
+    local pump = require "pump"
+    local odd = setmetatable({}, { __tostring = function() return {} end })
+    local one = pump.spawn(pump.sleep, 1)
+    pump.sleep(0)
+    one:cancel(odd)
+    assert.equal("cancelled: table", tostring(select(2, one:join())))
+    local codec = { encode = function() error(odd) end, decode = function() error(odd) end }
+    local conn <close> = helper.connect { json = codec }
+    helper.fails("json_error", conn:publish_event(helper.stream(), "t", {}))
+  end)
+end)

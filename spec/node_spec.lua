@@ -113,5 +113,8 @@ describe("a node", function()
     helper.misuses("a string expected", pump.node, { listen = 1113 })
     helper.misuses("say http, too", pump.node, { faults = true })
     helper.misuses("names and passwords", pump.node, { users = { "admin" } })
+    helper.misuses("names and passwords", pump.node,
+      { users = setmetatable({ 5 }, { __pairs = function() return next, {} end }) })
+    helper.misuses("a string without zero bytes", pump.node, { file = "a\0b" })
   end)
 end)

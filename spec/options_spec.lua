@@ -26,6 +26,7 @@ describe("options", function()
   -- Values of each kind, right and wrong.
   local cases = {
     string = { { "", "x" }, { 1, true } },
+    text = { { "", "x" }, { "x\0y", 1 } },
     boolean = { { true, false }, { 0, "true" } },
     port = { { 1, 1113, 65535, 80.0 }, { 0, 65536, 1.5, "80" } },
     natural = { { 0, 1, 5.0 }, { -1, 0.5, "1" } },
@@ -62,5 +63,25 @@ describe("options", function()
     assert.is_false(options.from_text("0", "boolean"))
     assert.is_nil(options.from_text("yes", "boolean"))
     assert.equal("5", options.from_text("5", "string"))
+  end)
+end)
+
+describe("a table of options with a metatable", function()
+  it("counts with what it inherits", function()
+    local given = setmetatable({ timeout = 1 }, { __index = { direction = "backward" } })
+    assert.are.same({ timeout = 1, direction = "backward" }, options.check(given, known, "f"))
+    helper.misuses("bad option 'direction' to 'f'", options.check,
+      setmetatable({}, { __index = { direction = 5 } }), known, "f")
+    helper.misuses("unknown option \"x\"", options.check,
+      setmetatable({ x = 1 }, { __pairs = function() return next, {} end }), known, "f")
+  end)
+end)
+
+describe("an error about options", function()
+  it("is one line", function()
+    local ok, err = pcall(options.check, { ["a\nb"] = 1 }, known, "f")
+    assert.is_false(ok)
+    assert.matches('unknown option "a\\nb" to', err)
+    assert.is_nil(err:find "\n")
   end)
 end)

@@ -422,6 +422,33 @@ describe("publish", function()
   end)
 end)
 
+describe("a generator in a coroutine", function()
+  local function writer(conn, stream)
+    return coroutine.wrap(function()
+      return conn:publish(stream, function() return coroutine.yield() end)
+    end)
+  end
+
+  it("may be left, and keeps nothing", function()
+    writer(assert(pump.connect "memory:"), "s")()
+    -- What is left behind is looked for after each test.
+  end)
+
+  it("may end before another one that began later", function()
+    local conn <close> = helper.connect()
+    local streams = { helper.stream(), helper.stream() }
+    local one, other = writer(conn, streams[1]), writer(conn, streams[2])
+    one()
+    other()
+    one(pump.new_event "first")
+    other(pump.new_event "second")
+    assert.equal(1, assert(one(nil)).count)
+    assert.is_true(conn:ping() < 5)
+    assert.equal("second", assert(conn:get_event(streams[2], 0)).type)
+    assert.equal(1, assert(other(nil)).count)
+  end)
+end)
+
 describe("another codec", function()
   it("encodes and decodes instead", function()
     local json = require "cjson"

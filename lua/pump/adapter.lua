@@ -25,7 +25,7 @@ function M.use(adapter)
       errors.misuse("bad argument #1 to 'use' (an adapter has a function %s)", name)
     end
   end
-  if scheduler.host == adapter then return end
+  if rawequal(scheduler.host, adapter) then return end
   if scheduler.held > 0 then
     errors.misuse("bad moment for 'use': calls wait in coroutines of the host")
   end

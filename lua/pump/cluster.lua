@@ -1,5 +1,6 @@
 -- Clusters: where the search for a member starts, which one is chosen, and what leads to it.
 local core = require "pump.core"
+local errors = require "pump.error"
 local options = require "pump.options"
 local task = require "pump.task"
 
@@ -19,12 +20,12 @@ local function in_brackets(host)
 end
 
 function options.kinds.discovery_host(value)
-  return type(value) == "string" and parse(in_brackets(value) .. ":1") ~= nil, "a host"
+  return options.kinds.text(value) and parse(in_brackets(value) .. ":1") ~= nil, "a host"
 end
 
 function options.kinds.seeds(value)
-  local fine = type(value) == "table" and #value > 0
-  for _, seed in ipairs(fine and value or {}) do fine = fine and parse(seed) ~= nil end
+  local fine = type(value) == "table" and rawlen(value) > 0
+  for i = 1, fine and rawlen(value) or 0 do fine = fine and parse(rawget(value, i)) ~= nil end
   return fine, 'a list of "HOST:PORT"'
 end
 
@@ -42,7 +43,8 @@ end
 
 -- All that the settings name to start from, as the C part takes it; nil for nothing.
 function M.seeds(settings)
-  local seeds = table.move(settings.seeds or {}, 1, #(settings.seeds or {}), 1, {})
+  local seeds = {}
+  for i = 1, settings.seeds and rawlen(settings.seeds) or 0 do seeds[i] = settings.seeds[i] end
   if settings.discovery_host then
     seeds[#seeds + 1] = ("%s:%d"):format(in_brackets(settings.discovery_host),
       settings.discovery_port or 2113)
@@ -71,7 +73,7 @@ local function choose(conn, members)
   local number = ok and number_of(members, chosen) or 0
   local why
   if not ok then
-    why = "the selector failed: " .. tostring(chosen)
+    why = "the selector failed: " .. errors.text(chosen)
   elseif chosen ~= nil and number == 0 then
     why = ("the selector returned a %s, and none of the members"):format(type(chosen))
   end

@@ -15,7 +15,7 @@ local M = {}
 local CONNECT_TIMEOUT = 5
 
 local connection_options = {
-  host = "string", port = "port", username = "string", password = "string", name = "string",
+  host = "text", port = "port", username = "text", password = "text", name = "text",
   discovery_host = "discovery_host", discovery_port = "port", seeds = "seeds",
   selector = "selector", gossip_tls = "tls",
   tls = "tls", timeout = "seconds", connect_timeout = "seconds", heartbeat = "table",
@@ -24,12 +24,12 @@ local connection_options = {
   log = "callback", log_level = "log_level", json = "codec",
 }
 -- Of memory: and file: alone, in their URLs.
-local node_options = { like = "string", sync = "string" }
+local node_options = { like = "text", sync = "text" }
 local heartbeat_options = { interval = "pause", timeout = "seconds" }
 local reconnect_options = { delay = "pause", max_delay = "pause", attempts = "natural" }
 
 local tls_options = {
-  ca = "string", cert = "string", key = "string", server_name = "string", verify = "boolean",
+  ca = "text", cert = "text", key = "text", server_name = "text", verify = "boolean",
 }
 
 -- ms that a server may take to tell its version.
@@ -137,8 +137,7 @@ end
 
 ---- The class -------------------------------------------------------------------------------------
 
-local connection_class = {}
-connection_class.__name = "pump.connection"
+local connection_class = request.connection_class
 
 -- What a connection is asked, by the file where it stands. Each file is loaded when it is wanted:
 -- reading them all would be half of the time that `require "pump"` takes.
@@ -253,7 +252,7 @@ local settings_class = { __tostring = function() return "pump.settings" end }
 local function new(settings)
   setmetatable(settings, settings_class)
   local codec = settings.json
-  if codec == json then codec = nil end
+  if rawequal(codec, json) then codec = nil end
   local conn = setmetatable({
     settings = settings,
     closed = false,
@@ -322,6 +321,7 @@ end
 
 -- Returns the connection itself once it is connected and identified.
 function methods.connect(conn)
+  request.check_self(conn, "connect")
   if conn.closed then errors.raise_at_user("closed", "the connection was closed") end
   local state = conn.state
   if state == "connected" then return conn end
@@ -343,6 +343,7 @@ end
 
 -- Seconds that the server took to answer.
 function methods.ping(conn, given)
+  request.check_self(conn, "ping")
   given = options.check(given, options.call, "ping")
   return request.call(conn, { endpoint = conn.endpoint }, "ping",
     request.call_arguments(conn, given))
@@ -350,6 +351,7 @@ end
 
 -- The members of the cluster, as the first seed that answers shows them. No connection is needed.
 function methods.members(conn, given)
+  request.check_self(conn, "members")
   given = options.check(given, { timeout = "seconds" }, "members")
   if not conn.core and not conn.closed then
     local ok, err = make_client(conn)
@@ -364,6 +366,7 @@ end
 
 -- Every call that waits gets "closed". May be called again.
 function methods.close(conn)
+  request.check_self(conn, "close")
   if conn.closed then return true end
   conn.last_stats = conn:stats()
   conn.closed = true

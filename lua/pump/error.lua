@@ -51,6 +51,17 @@ function M.misuse(format, ...)
   error(select("#", ...) > 0 and format:format(...) or format, level_of_user())
 end
 
+-- Raises: a method was called without what it is a method of, as in conn.ping().
+function M.bad_self(where, wanted, got)
+  M.misuse("calling '%s' on bad self (%s expected, got %s)", where, wanted, type(got))
+end
+
+-- The text of what a program raised, whatever it is.
+function M.text(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or type(value)
+end
+
 -- Raises an error object, with the place of the call in its message.
 function M.raise_at_user(code, message, fields)
   local info = debug.getinfo(level_of_user(), "Sl")

@@ -64,10 +64,11 @@ local function accept(event)
     })
   end
   if type(event) ~= "table" then
-    errors.misuse("an event expected (see pump.new_event), got %s", type(event))
+    errors.misuse("bad event to 'publish' (an event expected, as of pump.new_event, got %s)",
+      type(event))
   end
   local given = {}
-  for name, value in pairs(event) do
+  for name, value in next, event do
     if name ~= "type" and name ~= "data" then given[name] = value end
   end
   return M.new(event.type, event.data, given)
@@ -76,7 +77,7 @@ end
 local function encode_by(codec, value)
   local ok, text, err = pcall(codec.encode, value)
   if ok and type(text) == "string" then return text end
-  return nil, errors.new("json_error", tostring(ok and err or text))
+  return nil, errors.new("json_error", errors.text(ok and err or text))
 end
 
 -- What a user hands over, as the C part takes it, or nil and an error: what another codec has to
@@ -107,13 +108,14 @@ function M.prepare(event, codec)
   return ready
 end
 
-local function decode(event, field)
+local function decode(event, field, where)
   local value, message, offset = core.decode(event, field == "metadata")
   if value ~= nil then
     return value
   elseif message then
     return nil, errors.new("json_error", message, { offset = offset })
   end
+  if not core.is_event(event) then errors.bad_self(where, "an event", event) end
   local text = event[field]
   if not text or text == "" then
     return nil, errors.new("json_error", ("the event has no %s"):format(field))
@@ -121,11 +123,11 @@ local function decode(event, field)
   local ok, err
   ok, value, err = pcall(core.decoder(event), text)
   if ok and value ~= nil then return value end
-  return nil, errors.new("json_error", tostring(ok and err or value))
+  return nil, errors.new("json_error", errors.text(ok and err or value))
 end
 
 core.event_methods(
-  function(event) return decode(event, "data") end,
-  function(event) return decode(event, "metadata") end)
+  function(event) return decode(event, "data", "json") end,
+  function(event) return decode(event, "metadata", "metadata_json") end)
 
 return M

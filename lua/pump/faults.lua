@@ -45,19 +45,27 @@ local class = { __name = "pump.Faults" }
 -- A proxy's node stands in here, so that every name of the proxy is a fault's.
 local cores = setmetatable({}, { __mode = "k" })
 
-local function apply(faults, settings)
+local function node_of(faults, where)
+  return cores[faults] or errors.bad_self(where, "faults", faults)
+end
+
+local function apply(node, settings)
   local given = {}
   for name, value in pairs(settings) do given[name] = value end
-  if type(given.gossip) == "table" then given.gossip = assert(json.encode(given.gossip)) end
+  if type(given.gossip) == "table" then
+    local text, err = json.encode(given.gossip)
+    if not text then errors.misuse("bad option 'gossip' to 'faults' (%s)", err.message) end
+    given.gossip = text
+  end
   for _, name in ipairs { "delay", "duration" } do
     if given[name] then given[name] = math.min(given[name], 1e9) end
   end
-  local ok, code, message = cores[faults]:set_faults(given)
+  local ok, code, message = node:set_faults(given)
   if not ok then errors.raise_at_user(code, message or core.sentences[code]) end
 end
 
 local function current(faults, name)
-  if not kinds[name] then options.check({ [name] = true }, kinds, "faults") end
+  if not kinds[name] then options.unknown(name, kinds, "faults") end
   return cores[faults]:faults() or {}
 end
 
@@ -68,22 +76,22 @@ end
 function class.__newindex(faults, name, value)
   local settings = current(faults, name)
   settings[name] = value
-  apply(faults, options.check(settings, kinds, "faults"))
+  apply(node_of(faults, "faults"), options.check(settings, kinds, "faults"))
 end
 
 -- These faults and no others.
 function methods.set(faults, settings)
-  apply(faults, options.check(settings, kinds, "faults"))
+  apply(node_of(faults, "set"), options.check(settings, kinds, "faults"))
 end
 
 -- No faults.
 function methods.clear(faults)
-  apply(faults, {})
+  apply(node_of(faults, "clear"), {})
 end
 
 -- Ends every connection that there is now.
 function methods.drop(faults)
-  cores[faults]:drop()
+  node_of(faults, "drop"):drop()
 end
 
 function M.new(node_core)

@@ -22,7 +22,7 @@ local group_settings = {
   record_statistics = "boolean", live_buffer_size = "count", read_batch_size = "count",
   buffer_size = "count", max_retry_count = "natural", checkpoint_after = "group_seconds",
   checkpoint_max_count = "natural", checkpoint_min_count = "natural",
-  subscriber_max_count = "natural", consumer_strategy = "string",
+  subscriber_max_count = "natural", consumer_strategy = "text",
 }
 -- What a group on $all may have beside those.
 local of_all = options.list(filters.options, { from_position = "position" })
@@ -71,6 +71,7 @@ end
 
 -- What all four functions begin with: the client, and what their errors tell; or why it cannot be.
 local function begin(conn, group, stream, given, where)
+  request.check_self(conn, where)
   options.string_argument(group, 1, where)
   options.string_argument(stream, 2, where)
   if group == "" then errors.misuse("bad argument #1 to '%s' (a group needs a name)", where) end
@@ -124,10 +125,16 @@ end
 ---- Consumers -------------------------------------------------------------------------------------
 
 local methods = {}
+local class -- that has them
+
+local function check_self(sub, where)
+  if getmetatable(sub) ~= class then errors.bad_self(where, "a consumer of a group", sub) end
+end
 
 -- With auto_ack an event is done with when the loop asks for the next one. One that the loop was
 -- left with, by break or by an error, is not: it comes again.
 function methods.events(sub)
+  check_self(sub, "events")
   local iterator = sub.iterator
   if not sub.auto_ack then return iterator end
   return function(_, done)
@@ -138,6 +145,7 @@ end
 
 -- The same for sub:next, each task by itself.
 function methods.next(sub, seconds)
+  check_self(sub, "next")
   if not sub.auto_ack then return subscription.next(sub, seconds) end
   local reader = coroutine.running()
   local done = sub.readers[reader]
@@ -174,6 +182,7 @@ end
 
 -- These events are done with.
 function methods.ack(sub, events)
+  check_self(sub, "ack")
   check_events(events, "ack")
   return say(sub, "ack", events)
 end
@@ -181,17 +190,18 @@ end
 -- They are not: "retry" (the default), "park", "skip" or "stop"; and why, for who looks at those
 -- that were parked.
 function methods.nack(sub, events, action, why)
+  check_self(sub, "nack")
   check_events(events, "nack")
   action = action == nil and "retry" or action
   if not actions[action] then
     errors.misuse("bad argument #2 to 'nack' (\"park\", \"retry\", \"skip\" or \"stop\" expected, "
-      .. "got %s)", type(action) == "string" and ("%q"):format(action) or type(action))
+      .. "got %s)", options.shown(action))
   end
   if why ~= nil then options.string_argument(why, 3, "nack") end
   return say(sub, "nack", events, action, why)
 end
 
-local class = subscription.class(methods)
+class = subscription.class(methods)
 
 -- A consumer of a group, once it is connected.
 function M.connect_subscription(conn, group, stream, given)

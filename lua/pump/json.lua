@@ -6,6 +6,7 @@ local M = { null = codec.null, array = codec.array, array_mt = codec.array_mt }
 
 -- The text of a value, or nil and an error.
 function M.encode(...)
+  if select("#", ...) == 0 then errors.misuse("bad argument #1 to 'encode' (value expected)") end
   local text, message = codec.encode(...)
   if text then return text end
   return nil, errors.new("json_error", message)

@@ -21,6 +21,7 @@ end
 
 -- Ends every connection to it and closes the store.
 function methods.close(node)
+  if getmetatable(node) ~= node_class then errors.bad_self("close", "a node", node) end
   local ticket = node.core:close()
   if ticket then scheduler.settle(ticket) end
   return true
@@ -36,17 +37,21 @@ local function core_node(given)
 end
 
 local node_options = {
-  file = "string", listen = "string", http = "string", users = "table", like = "string",
-  insecure_listen = "boolean", faults = "boolean", tls = "table", sync = "string",
+  file = "text", listen = "text", http = "text", users = "table", like = "text",
+  insecure_listen = "boolean", faults = "boolean", tls = "table", sync = "text",
 }
-local tls_options = { cert = "string", key = "string", ca = "string" }
+local tls_options = { cert = "text", key = "text", ca = "text" }
 
+-- A copy of the table, in which there is nothing but texts.
 local function check_users(users)
-  for name, password in pairs(users or {}) do
-    if type(name) ~= "string" or type(password) ~= "string" then
+  local copy, is_text = {}, options.kinds.text
+  for name, password in next, users or {} do
+    if not is_text(name) or not is_text(password) then
       errors.misuse("bad option 'users' to 'node' (a table of names and passwords expected)")
     end
+    copy[name] = password
   end
+  return copy
 end
 
 -- The core's node; given.sync "normal": commits do not wait for the disk.
@@ -68,7 +73,7 @@ end
 -- A node that other programs reach at node.address.
 function M.new(given)
   given = options.check(given, node_options, "node")
-  check_users(given.users)
+  local users = check_users(given.users)
   if given.faults and not given.http then
     errors.misuse("bad option 'faults' to 'node' (they are set over HTTP: say http, too)")
   end
@@ -81,7 +86,7 @@ function M.new(given)
     listen = given.listen or "127.0.0.1:1113",
     http = given.http,
     http_faults = given.faults,
-    users = given.users,
+    users = users,
     like = given.like,
     tls_cert = tls.cert, tls_key = tls.key, tls_ca = tls.ca,
     insecure_listen = given.insecure_listen,

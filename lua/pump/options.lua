@@ -8,7 +8,7 @@ local M = {}
 
 local function near_names(name, known)
   local near = {}
-  for candidate in pairs(known) do
+  for candidate in pairs(type(name) == "string" and known or {}) do
     if distance(name, candidate) <= 2 or candidate:find(name, 1, true) and #name > 2 then
       near[#near + 1] = candidate
     end
@@ -38,14 +38,21 @@ local function whole(low, high, text)
   end
 end
 
+-- What the protocol can say.
+local MOST = (1 << 31) - 1
+
 -- The kinds of values: functions that say whether a value is one, and what would be.
 M.kinds = {
   string = is_type "string",
+  text = function(value) -- which the C part takes up to the first zero
+    if type(value) ~= "string" then return false, "a string" end
+    return not value:find("\0", 1, true), "a string without zero bytes"
+  end,
   boolean = is_type "boolean",
   table = is_type "table",
   port = whole(1, 65535, "a port, 1 to 65535"),
-  natural = whole(0, 1 << 31, "a whole number, 0 or more"),
-  count = whole(1, 1 << 31, "a whole number above 0"),
+  natural = whole(0, MOST, "a whole number, 0 or more, at most " .. MOST),
+  count = whole(1, MOST, "a whole number above 0, at most " .. MOST),
   page = whole(1, core.MAX_PAGE, "a whole number from 1 to " .. core.MAX_PAGE),
   seconds = function(value)
     return type(value) == "number" and value > 0 and value < math.huge, "seconds, above 0"
@@ -96,8 +103,11 @@ M.kinds = {
   any = function() return true end,
 }
 
-local function shown(value)
-  if type(value) == "string" then return ("%q"):format(value:sub(1, 40)) end
+-- A value for an error, which is one line.
+function M.shown(value)
+  if type(value) == "string" then
+    return (("%q"):format(value:sub(1, 40)):gsub("\\\n", "\\n"))
+  end
   return type(value) == "number" and tostring(value) or type(value)
 end
 
@@ -117,22 +127,32 @@ M.call = {
 
 local none = {}
 
--- options as given, checked; an empty table for nil. where: "'get'"
+-- What a table with a metatable inherits counts, too, and is what it is from here on.
+local function plain(options, known)
+  local copy = {}
+  for name, value in next, options do copy[name] = value end
+  for name in pairs(known) do copy[name] = options[name] end
+  return copy
+end
+
+function M.unknown(name, known, where)
+  errors.misuse("unknown option %s to '%s'; %s", M.shown(name), where, near_names(name, known))
+end
+
+-- options as given, checked; an empty table for nil. where: "get"
 function M.check(options, known, where)
   if options == nil then return none end
   if type(options) ~= "table" then
     errors.misuse("bad options to '%s' (table expected, got %s)", where, type(options))
   end
-  for name, value in pairs(options) do
+  if getmetatable(options) ~= nil then options = plain(options, known) end
+  for name, value in next, options do
     local kind = known[name]
-    if not kind then
-      errors.misuse("unknown option %s to '%s'; %s", shown(name), where,
-        near_names(tostring(name), known))
-    end
+    if not kind then M.unknown(name, known, where) end
     local right, wanted = M.kinds[kind](value)
     if not right then
       errors.misuse("bad option '%s' to '%s' (%s expected, got %s)", name, where, wanted,
-        shown(value))
+        M.shown(value))
     end
   end
   return options
@@ -140,7 +160,7 @@ end
 
 -- The value of a text that stands in a URL, by its kind; nil if it is none.
 function M.from_text(text, kind)
-  if kind == "string" then return text end
+  if kind == "string" or kind == "text" then return text end
   if kind == "seeds" then
     local list = {}
     for part in text:gmatch "[^,]+" do list[#list + 1] = part end
@@ -161,11 +181,6 @@ function M.string_argument(value, number, where)
   if type(value) ~= "string" then
     errors.misuse("bad argument #%d to '%s' (string expected, got %s)", number, where, type(value))
   end
-end
-
-function M.stream_argument(value, where)
-  M.string_argument(value, 1, where)
-  if value == "" then errors.misuse("bad argument #1 to '%s' (a stream needs a name)", where) end
 end
 
 -- A list must be whole: what stands behind a hole would be left out without a word.

@@ -46,7 +46,7 @@ end
 
 -- Writes one event.
 function M.publish_event(conn, stream, event_type, body, given)
-  options.stream_argument(stream, "publish_event")
+  request.check_stream(conn, stream, "publish_event")
   given = options.check(given, publish_event_options, "publish_event")
   options.string_argument(event_type, 2, "publish_event")
   local event, err = events.prepare(events.new(event_type, body, {
@@ -226,7 +226,7 @@ end
 -- Writes a list of events, all of them or none; or what a function returns, call by call, until it
 -- returns nil: those in batches, in their order.
 function M.publish(conn, stream, given_events, given)
-  options.stream_argument(stream, "publish")
+  request.check_stream(conn, stream, "publish")
   given = options.check(given, publish_options, "publish")
   local metatable = getmetatable(given_events)
   if type(given_events) == "function" or type(metatable) == "table" and metatable.__call then

@@ -40,7 +40,7 @@ end
 
 -- One event, by its number or "last".
 function M.get_event(conn, stream, number, given)
-  options.stream_argument(stream, "get_event")
+  request.check_stream(conn, stream, "get_event")
   local wanted = number == "last" and core.END or number == "start" and 0 or number
   if math.type(wanted) ~= "integer" and not (type(wanted) == "number" and math.tointeger(wanted))
     or wanted < 0 and number ~= "last" then
@@ -75,7 +75,7 @@ end
 
 -- Some events: an array, with next_event_number, last_event_number and is_end_of_stream.
 function M.get(conn, stream, given)
-  options.stream_argument(stream, "get")
+  request.check_stream(conn, stream, "get")
   given = options.check(given, get_options, "get")
   local backward = given.direction == "backward"
   local from = first_event(given.from_event, backward)
@@ -98,6 +98,7 @@ end
 
 -- Some events of $all: an array, with position, next_position and is_end_of_stream.
 function M.get_all(conn, given)
+  request.check_self(conn, "get_all")
   given = options.check(given, get_all_options, "get_all")
   local backward = given.direction == "backward"
   local commit, prepare = M.first_position(given.from_position, backward)
@@ -215,7 +216,7 @@ end
 
 -- for event in conn:iter(stream) do … end. It owns nothing on the server: break is free.
 function M.iter(conn, stream, given)
-  options.stream_argument(stream, "iter")
+  request.check_stream(conn, stream, "iter")
   given = options.check(given, iter_options, "iter")
   request.client(conn)
   local about = { stream = stream }
@@ -252,6 +253,7 @@ end
 
 -- for event in conn:iter_all() do … end
 function M.iter_all(conn, given)
+  request.check_self(conn, "iter_all")
   given = options.check(given, iter_all_options, "iter_all")
   request.client(conn)
   local about = { stream = "$all" }

@@ -6,6 +6,21 @@ local scheduler = require "pump.scheduler"
 
 local M = {}
 
+-- The metatable of connections.
+M.connection_class = { __name = "pump.connection" }
+
+-- Raises for what is no connection.
+function M.check_self(conn, where)
+  if getmetatable(conn) ~= M.connection_class then errors.bad_self(where, "a connection", conn) end
+end
+
+-- What the methods that are about a stream begin with.
+function M.check_stream(conn, stream, where)
+  M.check_self(conn, where)
+  options.string_argument(stream, 1, where)
+  if stream == "" then errors.misuse("bad argument #1 to '%s' (a stream needs a name)", where) end
+end
+
 local expected_versions = {
   any = core.ANY, no_stream = core.NO_STREAM, stream_exists = core.STREAM_EXISTS,
 }

@@ -15,7 +15,8 @@ local errors = require "pump.error"
 
 -- What a coroutine yields to wait, to be closed as it was cancelled and does not end, and, in a
 -- generator of pump.wrap, to have the coroutine of the host that it is used in wait for a box.
-local WAIT, KILL, HOLD = {}, {}, {}
+-- Functions, as these are equal to nothing else: a table could be, to one with __eq.
+local WAIT, KILL, HOLD = function() end, function() end, function() end
 
 -- How often a cancelled task may catch the error and go on to wait before it is closed.
 local PATIENCE = 100
@@ -210,13 +211,7 @@ end
 function M.before_waits(fn)
   local co = coroutine.running()
   if M.host and not of_host[co] then of_host[co] = { before_wait = false } end
-  local owner = owner_of_waits()
-  local outer = owner.before_wait
-  owner.before_wait = outer and function()
-    outer()
-    fn()
-  end or fn
-  return setmetatable({}, { __close = function() owner.before_wait = outer end })
+  return require "pump.guard".new(owner_of_waits(), fn)
 end
 
 -- Waits for the box in what is no task. Returns what pcall does.
@@ -391,6 +386,9 @@ end
 
 -- One turn: lets the tasks run that can, and waits for at most that many seconds if none can.
 function loop.step(_, seconds)
+  if seconds ~= nil and type(seconds) ~= "number" then
+    errors.misuse("bad argument #1 to 'step' (seconds expected, got %s)", type(seconds))
+  end
   run_ready()
   core.step(ready_first <= ready_last and 0 or seconds or SLICE)
   while deliver(core.take()) do end

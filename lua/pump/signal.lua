@@ -13,6 +13,7 @@ function M.new()
 end
 
 function signal_class:append(fn)
+  if getmetatable(self) ~= signal_class then errors.bad_self("append", "a signal", self) end
   if type(fn) ~= "function" then
     errors.misuse("bad argument #1 to 'append' (function expected, got %s)", type(fn))
   end
@@ -22,6 +23,7 @@ end
 
 -- Returns whether the function was there.
 function signal_class:remove(fn)
+  if getmetatable(self) ~= signal_class then errors.bad_self("remove", "a signal", self) end
   for index, handler in ipairs(self.handlers) do
     if handler == fn then
       table.remove(self.handlers, index)

@@ -1,11 +1,13 @@
 -- What connections have counted, and the same as Prometheus reads it.
 local core = require "pump.core"
 local errors = require "pump.error"
+local request = require "pump.request"
 
 local M = {}
 
 -- What was counted since the connection was made, or until it was closed.
 function M.stats(conn)
+  request.check_self(conn, "stats")
   return conn.last_stats or core.stats(conn.core)
 end
 
@@ -53,7 +55,7 @@ function M.metrics(...)
   local all, lines = {}, {}
   for i = 1, select("#", ...) do
     local conn = (select(i, ...))
-    if (getmetatable(conn) or {}).__name ~= "pump.connection" then
+    if getmetatable(conn) ~= request.connection_class then
       errors.misuse("bad argument #%d to 'metrics' (a connection expected, got %s)", i, type(conn))
     end
     all[i] = { label = escaped(conn.settings.name or tostring(i)), stats = conn:stats() }

@@ -13,7 +13,7 @@ local delete_options =
 
 -- Its events are gone; with hard = true so is its name, for ever.
 function M.delete(conn, stream, given)
-  options.stream_argument(stream, "delete")
+  request.check_stream(conn, stream, "delete")
   given = options.check(given, delete_options, "delete")
   local expected = request.expected_version(given.expected_version)
   local commit, prepare = request.call(conn, { stream = stream, expected = expected }, "delete",
@@ -31,7 +31,7 @@ local is_absent = { stream_not_found = true, event_not_found = true }
 
 -- Returns the metadata, its version and the event that it stands in; {} and -1 where there is none.
 function M.get_metadata(conn, stream, given)
-  options.stream_argument(stream, "get_metadata")
+  request.check_stream(conn, stream, "get_metadata")
   given = options.check(given, options.call, "get_metadata")
   local event, err = read.get_event(conn, metastream(stream), "last", given)
   if event then
@@ -49,7 +49,7 @@ local set_options = options.list(options.call, { expected_version = "expected_ve
 
 -- Replaces all of it, by a table or JSON text. expected_version is the metadata's own.
 function M.set_metadata(conn, stream, metadata, given)
-  options.stream_argument(stream, "set_metadata")
+  request.check_stream(conn, stream, "set_metadata")
   if type(metadata) ~= "table" and type(metadata) ~= "string" then
     errors.misuse("bad argument #2 to 'set_metadata' (a table or JSON text expected, got %s)",
       type(metadata))

@@ -40,7 +40,7 @@ end
 
 -- A subscription that has begun. Without from_event (for $all from_position) it is volatile.
 function M.subscribe_to(conn, stream, given)
-  options.stream_argument(stream, "subscribe_to")
+  request.check_stream(conn, stream, "subscribe_to")
   given = options.check(given, subscribe_options, "subscribe_to")
   local client = request.client(conn)
   scheduler.check_cancelled()
@@ -78,7 +78,7 @@ local stream_options = options.list(subscribe_options,
 
 -- for event in conn:stream(name, { forever = true }) do … end: conn:iter that goes on live.
 function M.stream(conn, stream, given)
-  options.stream_argument(stream, "stream")
+  request.check_stream(conn, stream, "stream")
   local rest = options.list(options.check(given, stream_options, "stream"))
   local is_forever, direction, max_count = rest.forever, rest.direction, rest.max_count
   rest.forever = nil
@@ -130,6 +130,7 @@ end
 -- Calls fn(event) for each event of a subscription, or without a function what was appended to
 -- conn.on_event. Options are those of subscribe_to. Returns the subscription.
 function M.watch(conn, stream, fn, given)
+  request.check_stream(conn, stream, "watch")
   if given == nil and type(fn) == "table" then fn, given = nil, fn end
   if fn ~= nil and type(fn) ~= "function" then
     errors.misuse("bad argument #2 to 'watch' (function expected, got %s)", type(fn))

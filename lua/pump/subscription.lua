@@ -94,6 +94,14 @@ function class.__notice(sub, what, ...)
   if is_first then task.spawn(notices.live, sub) end
 end
 
+-- Raises for what is no subscription.
+function M.check_self(sub, where)
+  local metatable = getmetatable(sub)
+  if type(metatable) ~= "table" or metatable.__notice ~= class.__notice then
+    errors.bad_self(where, "a subscription", sub)
+  end
+end
+
 ---- Waiting for events ----------------------------------------------------------------------------
 
 function M.closed_error(sub)
@@ -158,11 +166,13 @@ end
 -- for event in sub:events() do … end: ends when the subscription is closed, raises when it is
 -- lost for good. After break another loop goes on behind the last event.
 function common.events(sub)
+  M.check_self(sub, "events")
   return sub.iterator
 end
 
 -- The next event; nil and an error: "timeout" after so many seconds, "closed", or why it is lost.
 function common.next(sub, seconds)
+  M.check_self(sub, "next")
   if seconds ~= nil and (type(seconds) ~= "number" or seconds ~= seconds or seconds < 0) then
     errors.misuse("bad argument #1 to 'next' (seconds expected, got %s)", type(seconds))
   end
@@ -175,6 +185,7 @@ end
 
 -- Ends it at once, with what waits in line. May be called again.
 function common.close(sub)
+  M.check_self(sub, "close")
   if sub.closed then return true end
   core.leave(sub.place)
   sub.closed = true

@@ -58,7 +58,7 @@ local function finish(task, ok, ...)
   else
     local value = ...
     task.failure = { task = task, value = value, traceback = task.traceback or "" }
-    task.status = task.cancelled and value == task.cancelled and "cancelled" or "failed"
+    task.status = task.cancelled and rawequal(value, task.cancelled) and "cancelled" or "failed"
   end
   local joined = next(task.joiners) ~= nil
   for joiner in pairs(task.joiners) do
@@ -102,9 +102,9 @@ function task_class.__stopped(task, ok, first, ...)
   end
 end
 
-local function new_task(group, fn)
+local function new_task(group, fn, where)
   if type(fn) ~= "function" then
-    errors.misuse("a function expected to run as a task, got %s", type(fn))
+    errors.misuse("bad argument #1 to '%s' (a function expected, got %s)", where, type(fn))
   end
   names = names + 1
   local task = setmetatable({
@@ -130,7 +130,7 @@ end
 
 local function cancel(task, why)
   if not live[task] or task.cancelled then return false end
-  local message = why and tostring(why) or task.name .. " was cancelled"
+  local message = why and errors.text(why) or task.name .. " was cancelled"
   task.cancelled = errors.new("cancelled", message)
   if task.status == "ready" then
     finish(task, false, task.cancelled)
@@ -143,16 +143,20 @@ end
 -- Makes the task's wait, and every later one, raise an error with the code "cancelled".
 -- Returns whether there was anything left to cancel.
 function task_class:cancel(why)
+  if getmetatable(self) ~= task_class then errors.bad_self("cancel", "a task", self) end
   return cancel(self, why)
 end
 
 -- What the task returned; nil and its error if it failed. After timeout seconds nil and an error
 -- with the code "timeout"; the task goes on.
 function task_class:join(timeout)
+  if getmetatable(self) ~= task_class then errors.bad_self("join", "a task", self) end
   if timeout ~= nil and type(timeout) ~= "number" then
     errors.misuse("bad argument #1 to 'join' (seconds expected, got %s)", type(timeout))
   end
-  if self == scheduler.running() then errors.misuse("a task cannot join itself") end
+  if self == scheduler.running() then
+    errors.misuse("bad call of 'join' (a task cannot join itself)")
+  end
   scheduler.check_cancelled()
   if live[self] then scheduler.wait_among(self.joiners, timeout) end
   if live[self] then
@@ -169,14 +173,14 @@ end
 -- Starts a task; it runs when its starter waits for the first time.
 function M.spawn(fn, ...)
   local running = scheduler.running()
-  local task = new_task(running and running.group or root, fn)
+  local task = new_task(running and running.group or root, fn, "spawn")
   scheduler.push_ready(task, fn, ...)
   return task
 end
 
 -- Starts a task that belongs to nobody and runs it at once, up to its first wait.
 function M.fire(fn, ...)
-  local task = new_task(root, fn)
+  local task = new_task(root, fn, "fire")
   scheduler.resume(task, fn, ...)
   return task
 end
@@ -231,7 +235,7 @@ function M.run(fn, ...)
   local main
   if fn ~= nil then
     group = new_group(true)
-    main = new_task(group, fn)
+    main = new_task(group, fn, "run")
     main.name = "main task"
     scheduler.push_ready(main, fn, ...)
   end
@@ -286,7 +290,7 @@ end
 
 -- What becomes of an error in a task that nobody joins and no pump.run waits for.
 function M.on_error(task, err, traceback)
-  io.stderr:write(("pump: %s failed: %s\n%s\n"):format(task.name, tostring(err), traceback))
+  io.stderr:write(("pump: %s failed: %s\n%s\n"):format(task.name, errors.text(err), traceback))
 end
 
 return M

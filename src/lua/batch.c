@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "lua/client.h"
 #include "lua/json.h"
+#include "lua/type.h"
 
 #define BATCH_TYPE "pump.batch"
 /* Above this the buffer's memory is given back after use. */
@@ -257,15 +258,11 @@ const pump_new_event *pump_lua_batch_part(lua_State *L, int index, size_t from, 
 void pump_lua_open_batch(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"clear", batch_clear},
-      {"__gc", batch_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", batch_gc}, {NULL, NULL}};
   lua_pushcfunction(L, core_batch);
   lua_setfield(L, -2, "batch");
-  if (luaL_newmetatable(L, BATCH_TYPE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, BATCH_TYPE, metamethods, methods);
   lua_pop(L, 1);
 }

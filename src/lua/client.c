@@ -1,11 +1,13 @@
 #include "lua/client.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "lua/options.h"
 #include "lua/stats.h"
+#include "lua/type.h"
 
 static void free_client(pump_lua_child *child) {
   pump_lua_client *self = (pump_lua_client *)(void *)child; /* its first member */
@@ -191,7 +193,9 @@ static int client_server_version(lua_State *L) {
 /* client:choose(number of a member[, why]): 0 for none. Nobody may be asking any more. */
 static int client_choose(lua_State *L) {
   pump_lua_client *self = pump_lua_check_client(L);
-  int index = (int)luaL_checkinteger(L, 2) - 1;
+  lua_Integer number = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, number >= 0 && number <= INT_MAX, 2, "no member's number");
+  int index = (int)number - 1;
   const char *why = luaL_optstring(L, 3, NULL);
   if (self && self->client) pump_client_choose(self->client, index, why);
   return 0;
@@ -214,19 +218,15 @@ void pump_lua_open_client(lua_State *L, int index) {
       {"state", client_state},
       {"endpoint", client_endpoint},
       {"close", client_close},
-      {"__gc", client_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", client_gc}, {NULL, NULL}};
   lua_pushvalue(L, index);
   lua_pushcclosure(L, core_client, 1);
   lua_setfield(L, -2, "client");
   lua_pushcfunction(L, core_stats);
   lua_setfield(L, -2, "stats");
-  if (luaL_newmetatable(L, PUMP_LUA_CLIENT)) {
-    luaL_setfuncs(L, methods, 0);
-    pump_lua_add_requests(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, PUMP_LUA_CLIENT, metamethods, methods);
+  pump_lua_add_requests(L);
   lua_pop(L, 1);
 }

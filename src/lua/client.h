@@ -24,7 +24,7 @@ static inline pump_lua_client *pump_lua_check_client(lua_State *L) {
   return *box;
 }
 
-/* Adds the methods that ask something to the metatable on the top. */
+/* Adds the methods that ask something to the table on the top. */
 void pump_lua_add_requests(lua_State *L);
 
 /* Adds core.sequence to the table on the top. */

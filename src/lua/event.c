@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "lua/json.h"
 #include "lua/page.h"
+#include "lua/type.h"
 
 /* How much of its data an event shows as text, and how much of a stream's name. */
 #define SHOWN_DATA 120
@@ -241,9 +242,11 @@ static int core_decoder(lua_State *L) {
 }
 
 /* core.decode(event, of_metadata) -> the value of its JSON, straight from the page; nil, message,
- * offset; or nothing where there is no text, or another decoder is to be used */
+ * offset; or nothing where there is no text, another decoder is to be used, or it is no event */
 static int core_decode(lua_State *L) {
-  const pump_lua_event *event = check_event(L);
+  const pump_lua_event *event = luaL_testudata(L, 1, PUMP_LUA_EVENT);
+  if (!event) return 0;
+  if (!event->owner->page) return luaL_error(L, "the event is gone");
   const pump_record *record = record_of(event);
   pump_bytes text = lua_toboolean(L, 2) ? record->metadata : record->data;
   lua_getiuservalue(L, 1, 1);
@@ -282,12 +285,12 @@ void pump_lua_open_event(lua_State *L) {
       {"is_event", core_is_event},
       {NULL, NULL},
   };
-  static const luaL_Reg event_methods[] = {
+  static const luaL_Reg metamethods[] = {
       {"__tostring", event_tostring},
       {"__eq", event_eq},
       {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);
-  if (luaL_newmetatable(L, PUMP_LUA_EVENT)) luaL_setfuncs(L, event_methods, 0);
+  pump_lua_push_type(L, PUMP_LUA_EVENT, metamethods, NULL);
   lua_pop(L, 1);
 }

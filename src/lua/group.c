@@ -3,6 +3,7 @@
 
 #include "lua/client.h"
 #include "lua/event.h"
+#include "lua/type.h"
 
 #define CONSUMER_TYPE "pump.core.consumer"
 
@@ -145,18 +146,10 @@ static int consumer_close(lua_State *L) {
 
 void pump_lua_open_consumer(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"took", consumer_took},
-      {"ack", consumer_ack},
-      {"nack", consumer_nack},
-      {"state", consumer_state},
-      {"close", consumer_close},
-      {"__gc", consumer_close},
-      {NULL, NULL},
+      {"took", consumer_took},   {"ack", consumer_ack},     {"nack", consumer_nack},
+      {"state", consumer_state}, {"close", consumer_close}, {NULL, NULL},
   };
-  if (luaL_newmetatable(L, CONSUMER_TYPE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  static const luaL_Reg metamethods[] = {{"__gc", consumer_close}, {NULL, NULL}};
+  pump_lua_push_type(L, CONSUMER_TYPE, metamethods, methods);
   lua_pop(L, 1);
 }

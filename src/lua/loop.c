@@ -11,6 +11,7 @@
 
 #include "lua/members.h"
 #include "lua/page.h"
+#include "lua/type.h"
 
 #define LOOP_TYPE  "pump.loop"
 #define TIMER_TYPE "pump.timer"
@@ -371,22 +372,21 @@ static int loop_gc(lua_State *L) {
 }
 
 pump_lua_loop *pump_lua_push_loop(lua_State *L) {
+  static const luaL_Reg metamethods[] = {{"__gc", loop_gc}, {NULL, NULL}};
   if (lua_getfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP) == LUA_TUSERDATA)
     return lua_touserdata(L, -1);
   lua_pop(L, 1);
   pump_lua_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
   *loop = (pump_lua_loop){0};
-  if (luaL_newmetatable(L, LOOP_TYPE)) {
-    lua_pushcfunction(L, loop_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  pump_lua_push_type(L, LOOP_TYPE, metamethods, NULL);
+  lua_pop(L, 1);
   pump_heap_init(&loop->timers);
   int status = uv_loop_init(&loop->uv);
   if (status < 0) luaL_error(L, "no event loop: %s", uv_strerror(status));
   uv_timer_init(&loop->uv, &loop->timer);
   loop->page_limit = PUMP_LUA_PAGE_LIMIT;
   loop->open = true;
-  lua_setmetatable(L, -2);
+  luaL_setmetatable(L, LOOP_TYPE);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP);
   return loop;
@@ -402,16 +402,15 @@ void pump_lua_open_loop(lua_State *L, int index) {
   };
   static const luaL_Reg timer_methods[] = {
       {"cancel", timer_cancel},
+      {NULL, NULL},
+  };
+  static const luaL_Reg timer_metamethods[] = {
       {"__gc", timer_cancel},
       {NULL, NULL},
   };
   index = lua_absindex(L, index);
   lua_pushvalue(L, index);
   luaL_setfuncs(L, functions, 1);
-  if (luaL_newmetatable(L, TIMER_TYPE)) {
-    luaL_setfuncs(L, timer_methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, TIMER_TYPE, timer_metamethods, timer_methods);
   lua_pop(L, 1);
 }

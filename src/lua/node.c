@@ -4,6 +4,7 @@
 
 #include "lua/node.h"
 #include "lua/options.h"
+#include "lua/type.h"
 
 static int open_socket(void *ud, int *fd) {
   const pump_lua_node *self = ud;
@@ -30,7 +31,8 @@ static int node_gc(lua_State *L) {
   return 0;
 }
 
-/* options.users = { name = password }, as an array in memory that Lua collects. */
+/* options.users = { name = password }, as an array in memory that Lua collects. What are no strings is
+ * left out: nobody would keep their texts. */
 static void read_users(lua_State *L, pump_node_options *options) {
   if (lua_getfield(L, 1, "users") != LUA_TTABLE) return;
   size_t count = 0;
@@ -40,6 +42,7 @@ static void read_users(lua_State *L, pump_node_options *options) {
   options->users = users;
   lua_insert(L, -2);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) continue;
     users[options->user_count].name = lua_tostring(L, -2);
     users[options->user_count++].password = lua_tostring(L, -1);
   }
@@ -121,15 +124,11 @@ int luaopen_pump_core_node(lua_State *L) {
       {"http_address", node_http_address},
       {"version", node_version},
       {"set_faults", pump_lua_node_set_faults},
-      {"__gc", node_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", node_gc}, {NULL, NULL}};
   luaL_checkversion(L);
-  if (luaL_newmetatable(L, PUMP_LUA_NODE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  pump_lua_push_type(L, PUMP_LUA_NODE, metamethods, methods);
   lua_pop(L, 1);
   if (lua_getfield(L, LUA_REGISTRYINDEX, PUMP_LUA_LOOP) != LUA_TUSERDATA)
     return luaL_error(L, "pump.core must be loaded before");

@@ -5,10 +5,11 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* NULL for nil. The table keeps the text alive. */
+/* NULL for what is no string. The table keeps the text alive: so it is taken raw, and a number, whose
+ * text nobody would keep, is none. */
 static inline const char *pump_lua_text_option(lua_State *L, int table, const char *name) {
-  lua_getfield(L, table, name);
-  const char *text = lua_tostring(L, -1);
+  lua_pushstring(L, name);
+  const char *text = lua_rawget(L, table) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   lua_pop(L, 1);
   return text;
 }

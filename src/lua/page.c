@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "base/page.h"
+#include "lua/type.h"
 
 #define PAGE_TYPE     "pump.page"
 #define ITERATOR_TYPE "pump.core.iterator"
@@ -189,7 +190,10 @@ static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
   (void)context;
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
   pump_lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
-  if (lua_isboolean(L, -1)) return iterator_next(L);
+  if (lua_isboolean(L, -1)) {
+    lua_pop(L, 1); /* who always comes too late must not use up the stack */
+    return iterator_next(L);
+  }
   if (!owner || !owner->page || owner->page->count == 0) {
     lua_pushnil(L);
     return 1;
@@ -326,18 +330,15 @@ void pump_lua_open_page(lua_State *L, int index) {
       {"bounds", page_bounds},
       {"positions", page_positions},
       {"set_decode", page_set_decode},
-      {"__gc", page_gc},
       {NULL, NULL},
   };
+  static const luaL_Reg page_metamethods[] = {{"__gc", page_gc}, {NULL, NULL}};
+  static const luaL_Reg no_metamethods[] = {{NULL, NULL}};
   lua_pushvalue(L, index);
   lua_pushcclosure(L, core_page_bytes, 1);
   lua_setfield(L, -2, "page_bytes");
   luaL_setfuncs(L, functions, 0);
-  if (luaL_newmetatable(L, PAGE_TYPE)) {
-    luaL_setfuncs(L, page_methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
-  luaL_newmetatable(L, ITERATOR_TYPE);
+  pump_lua_push_type(L, PAGE_TYPE, page_metamethods, page_methods);
+  pump_lua_push_type(L, ITERATOR_TYPE, no_metamethods, NULL);
   lua_pop(L, 2);
 }

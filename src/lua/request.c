@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "lua/client.h"
 #include "lua/options.h"
+#include "lua/type.h"
 
 #define SEQUENCE "pump.sequence"
 
@@ -102,12 +103,10 @@ static int sequence_gc(lua_State *L) {
 }
 
 void pump_lua_open_sequence(lua_State *L) {
+  static const luaL_Reg metamethods[] = {{"__gc", sequence_gc}, {NULL, NULL}};
   lua_pushcfunction(L, core_sequence);
   lua_setfield(L, -2, "sequence");
-  if (luaL_newmetatable(L, SEQUENCE)) {
-    lua_pushcfunction(L, sequence_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  pump_lua_push_type(L, SEQUENCE, metamethods, NULL);
   lua_pop(L, 1);
 }
 
@@ -215,7 +214,7 @@ static pump_filter filter_at(lua_State *L, int index) {
   pump_filter filter = {0};
   if (lua_isnoneornil(L, index)) return filter;
   luaL_checktype(L, index, LUA_TTABLE);
-  filter.count = (size_t)luaL_len(L, index);
+  filter.count = (size_t)lua_rawlen(L, index);
   lua_getfield(L, index, "by_type");
   filter.by_type = lua_toboolean(L, -1);
   lua_getfield(L, index, "is_regex");
@@ -223,7 +222,7 @@ static pump_filter filter_at(lua_State *L, int index) {
   pump_bytes *texts = lua_newuserdatauv(L, filter.count * sizeof *texts, 0);
   filter.texts = texts;
   for (size_t i = 0; i < filter.count; i++) {
-    lua_rawgeti(L, index, (lua_Integer)i + 1);
+    luaL_argcheck(L, lua_rawgeti(L, index, (lua_Integer)i + 1) == LUA_TSTRING, index, "no text");
     texts[i] = bytes_at(L, -1); /* which the table keeps */
     lua_pop(L, 1);
   }

@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 
 #include "lua/client.h"
+#include "lua/type.h"
 
 #define SUBSCRIPTION_TYPE "pump.core.subscription"
 
@@ -114,13 +115,9 @@ void pump_lua_open_subscription(lua_State *L) {
       {"took", subscription_took},
       {"state", subscription_state},
       {"close", subscription_close},
-      {"__gc", subscription_close},
       {NULL, NULL},
   };
-  if (luaL_newmetatable(L, SUBSCRIPTION_TYPE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  static const luaL_Reg metamethods[] = {{"__gc", subscription_close}, {NULL, NULL}};
+  pump_lua_push_type(L, SUBSCRIPTION_TYPE, metamethods, methods);
   lua_pop(L, 1);
 }

@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 
 #include "base/url.h"
+#include "lua/type.h"
 #include "lua/url.h"
 
 #define URL_TYPE "pump.url"
@@ -93,10 +94,8 @@ void pump_lua_open_url(lua_State *L) {
       {"redact", core_redact},
       {NULL, NULL},
   };
+  static const luaL_Reg metamethods[] = {{"__gc", url_gc}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
-  if (luaL_newmetatable(L, URL_TYPE)) {
-    lua_pushcfunction(L, url_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  pump_lua_push_type(L, URL_TYPE, metamethods, NULL);
   lua_pop(L, 1);
 }
