@@ -125,7 +125,7 @@ static void all_are_silent(void) {
   start();
   int mute = mute_at("127.0.0.2"), other = mute_at("127.0.0.3");
   set_names("127.0.0.2", "127.0.0.3", NULL);
-  pump_client *client = begin(&connected, 400);
+  pump_client *client = begin(&connected, 1000);
   tap_ok(connected.status == (is_secure ? PUMP_ETLS : PUMP_ETIMEOUT) && came(mute) == 1 &&
              came(other) == 1,
          "where all say nothing each was asked when the time is over (%s)", connected.message);
