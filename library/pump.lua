@@ -407,7 +407,7 @@ function Event:metadata_json() end
 ---@field from_event? integer|"start"|"end" the first event wanted; without it only what comes
 ---@field from_position? pump.Position|"start"|"end" of $all: the last event not wanted
 ---@field resolve_links? boolean true
----@field batch_size? integer events a page of history at most, 500; twice as many may wait to be taken
+---@field batch_size? integer events a page of history at most, 500; twice as many may wait
 ---@field live_buffer_size? integer events that wait behind those, 1000
 ---@field filter? pump.Filter of $all
 ---@field exclude_system? boolean of $all: leaves out what has a type with "$" in front

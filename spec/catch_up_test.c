@@ -324,7 +324,7 @@ static void hear(run *self) {
     page->next_event_number = said.number;
     page->next_position = said.position;
     page->is_end = said.is_end;
-    pump_catch_up_read(self->machine, page);
+    pump_catch_up_read(self->machine, page, (unsigned)up_to(self, 100));
     break;
   case NO_PAGE: pump_catch_up_not_read(self->machine, said.code, said.code == PUMP_ETIMEOUT); break;
   case YES:
@@ -538,6 +538,8 @@ static pump_catch_up *new_reader(size_t page_size) {
   return pump_catch_up_new(&machine, &options) == 0 ? machine : NULL;
 }
 
+static unsigned took; /* of their time, in per cent */
+
 /* What is asked for; and so many pages that come, after which something is asked for again. */
 static size_t pages_come(pump_catch_up *machine, int count) {
   static int64_t next;
@@ -545,7 +547,7 @@ static size_t pages_come(pump_catch_up *machine, int count) {
     pump_catch_up_next(machine);
     pump_page *page = pump_page_new(NULL, 0, 0);
     page->next_event_number = ++next;
-    pump_catch_up_read(machine, page);
+    pump_catch_up_read(machine, page, took);
   }
   return pump_catch_up_next(machine).count;
 }
@@ -596,6 +598,24 @@ static void a_page_that_comes_too_late(void) {
   pump_catch_up_free(machine);
 }
 
+/* Before they come too late they are smaller. */
+static void a_page_that_takes_long(void) {
+  pump_catch_up *machine = new_reader(500);
+  size_t larger = pages_come(machine, 2);
+  took = 25;
+  size_t same = pages_come(machine, 10);
+  took = 51;
+  size_t half = pages_come(machine, 1);
+  took = 24;
+  size_t steady = pages_come(machine, 7);
+  tap_ok(
+      larger == 256 && same == 256 && half == 128 && steady == 128 && pages_come(machine, 1) == 256,
+      "pages of 256 that take a quarter of their time, one that takes more than half of it, 8 of "
+      "128 that do not, and 256");
+  took = 0;
+  pump_catch_up_free(machine);
+}
+
 /* Large events are in some places of a stream. */
 static void a_page_that_is_too_large(void) {
   pump_catch_up *machine = new_reader(500);
@@ -626,6 +646,7 @@ int main(int argc, char **argv) {
   pages_begin_small();
   a_page_that_no_connection_lives_for();
   a_page_that_comes_too_late();
+  a_page_that_takes_long();
   a_page_that_is_too_large();
   return tap_done();
 }

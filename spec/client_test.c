@@ -481,6 +481,65 @@ static void busy_is_waited_out(void) {
   close_all(client);
 }
 
+/* More comes than is read at once, all the time: frames that say nothing, and between two of them
+ * the answer to a ping. */
+static struct {
+  pump_buffer frames;
+  size_t sent;
+  pump_tcp_frame ping;
+} flood;
+
+static void floods(fake_server *to, const pump_tcp_frame *frame) {
+  if (frame->command == PUMP_TCP_IDENTIFY_CLIENT) fake_handshake(to, frame);
+  if (frame->command == PUMP_TCP_PING) flood.ping = *frame;
+}
+
+static void on_flood(uv_idle_t *idle) {
+  (void)idle;
+  int sent = 0;
+  while (server.has_peer && server.frames > 1 && sent >= 0) {
+    if (flood.sent == 0 && flood.ping.command != 0) {
+      fake_reply(&server, &flood.ping, PUMP_TCP_PONG, NULL, 0);
+      flood.ping.command = 0;
+      fake_flush(&server);
+    }
+    uv_buf_t rest = uv_buf_init((char *)flood.frames.data + flood.sent,
+                                (unsigned)(flood.frames.size - flood.sent));
+    sent = uv_try_write((uv_stream_t *)server.peer, &rest, 1);
+    if (sent > 0) flood.sent = (flood.sent + (size_t)sent) % flood.frames.size;
+  }
+}
+
+/* Pages are asked for a few at a time while more comes than can be read; what stands behind them in
+ * line has to be asked, too, where none of them comes. */
+static void slow_pages_hold_up_nobody(void) {
+  static char zeros[4000];
+  answer connected, pages = {0}, ponged = {0};
+  pump_read read = {.max_count = 4000};
+  pump_tcp_frame silence = {.command = PUMP_TCP_HEARTBEAT_RESPONSE};
+  uv_idle_t idle;
+  fake_start(&server, &loop);
+  for (int i = 0; i < 16; i++)
+    pump_tcp_frame_write(&flood.frames, silence.command, &silence.correlation, (pump_bytes){0},
+                         (pump_bytes){0}, (pump_bytes){zeros, sizeof zeros});
+  server.on_frame = floods;
+  uv_idle_init(&loop, &idle);
+  uv_idle_start(&idle, on_flood);
+  pump_options made = options();
+  made.timeout = 60000;
+  pump_client *client = connect_with(&made, &connected);
+  for (int i = 0; i < 30; i++)
+    pump_client_read_stream(client, (pump_bytes){"s", 1}, &read, NULL, take, &pages);
+  pump_call call = {.timeout = 5000 * (uint64_t)slowness()};
+  pump_client_ping(client, &call, take, &ponged);
+  wait_for(&ponged);
+  tap_ok(ponged.status == 0 && pages.count == 0,
+         "pages that do not come hold up nobody, though much else comes (%s)", ponged.message);
+  uv_close((uv_handle_t *)&idle, NULL);
+  close_all(client);
+  pump_buffer_free(&flood.frames);
+}
+
 static void a_silent_server_is_dead(void) {
   answer connected;
   ping_answer = 0;
@@ -613,6 +672,7 @@ int main(void) {
   many_are_in_flight();
   closing_answers_everybody();
   busy_is_waited_out();
+  slow_pages_hold_up_nobody();
   a_silent_server_is_dead();
   a_server_that_trickles_is_dead();
   one_byte_at_a_time();

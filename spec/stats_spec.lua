@@ -27,12 +27,13 @@ describe("stats", function()
     local node <close> = helper.node()
     local conn <close> = assert(pump.connect("tcp://" .. node.address))
     assert(conn:publish_event("s", "t", "x"))
-    node.faults = { silent = true, only = "reads" }
+    node.faults:set { silent = true, only = "reads" }
     pump.run(function()
       local readers = {}
       for i = 1, 100 do
         readers[i] = pump.spawn(conn.get, conn, "s", { max_count = 4000 })
       end
+      repeat pump.sleep(0) until conn:stats().in_flight + conn:stats().waiting == 100
       assert(conn:publish_event("s", "t", "y", { timeout = 5 * helper.slow }))
       assert.equal(100, conn:stats().in_flight + conn:stats().waiting)
       for _, reader in ipairs(readers) do reader:cancel() end

@@ -18,7 +18,8 @@
 /* With as many events on their way in pages further requests stay in the line: a thousand readers of
  * one connection would else fill the system's buffers with a thousand pages, which are in no cache
  * any more when their turn comes. Where that holds for a millisecond it is the way that is long or
- * the server that is slow, and as many again may go out, until more comes than is read at once. */
+ * the server that is slow, and as many again may go out. Where more comes than is read at once no
+ * more than are on their way: each that comes is one less. */
 #define LEAST_TO_READ ((size_t)2000)
 #define MOST_TO_READ  ((size_t)1024 * 1024)
 #define FIRST_PAUSE   50 /* ms before a request is asked again, doubling */
@@ -245,6 +246,11 @@ static void hold_back(pump_client *client) {
   pump_client_set_timer(client);
 }
 
+/* No more than now are on their way. */
+static void hold_on(pump_client *client) {
+  client->read_most = client->reading > LEAST_TO_READ ? client->reading : LEAST_TO_READ;
+}
+
 static void let_go(pump_client *client) {
   client->held_until = 0;
   client->read_most += LEAST_TO_READ;
@@ -367,7 +373,6 @@ static int on_space(void *ud, uint8_t **to, size_t *size) {
 static void on_filled(void *ud, size_t size) {
   pump_client *client = ud;
   client->stats.bytes_in += size;
-  if (!pump_stream_is_drained(client->stream)) client->read_most = LEAST_TO_READ;
   int code = pump_session_filled(client->session, size, pump_client_now());
   pump_conversation *conversation;
   while (client->session && (conversation = pump_session_next(client->session)))
@@ -375,6 +380,7 @@ static void on_filled(void *ud, size_t size) {
   if (client->is_closing || !client->session) return;
   pump_redirect_go_on(client);
   if (client->is_closing || !client->session) return;
+  if (!pump_stream_is_drained(client->stream)) hold_on(client);
   if (code != 0) {
     lose_session(client, code);
     return;

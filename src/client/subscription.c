@@ -23,14 +23,22 @@ static pump_subscription *of(pump_follower *follower) {
 
 /* ---- What comes of what was asked --------------------------------------------------------- */
 
+/* How much of its time an answer took, in per cent. */
+static unsigned share_of_time(const pump_client *client, const pump_follower *follower,
+                              const pump_result *result) {
+  uint64_t timeout = follower->timeout ? follower->timeout : client->options.timeout;
+  uint64_t share = result->elapsed_ns / 10000 / timeout;
+  return share < 100 ? (unsigned)share : 100;
+}
+
 static void on_page(pump_client *client, const pump_result *result, void *ud) {
   pump_subscription *self = of(ud);
-  (void)client;
   self->reading = NULL;
   pump_follower_begin(&self->follower);
   self->follower.why = result;
   if (result->status == 0)
-    pump_catch_up_read(self->machine, pump_page_ref(result->page));
+    pump_catch_up_read(self->machine, pump_page_ref(result->page),
+                       share_of_time(client, &self->follower, result));
   else
     pump_catch_up_not_read(self->machine, result->status, result->retryable);
   pump_follower_end(&self->follower);

@@ -12,8 +12,11 @@
 /* Events that the first page asks for at most: slow lines bring so many in time. Then it doubles. */
 #define FIRST_PAGE ((size_t)64)
 /* Where pages did not come, so many of the smaller ones do before larger ones are tried again: each
- * that fails costs what it holds, and on a slow line those behind it their time. */
+ * that fails costs what it holds, and on a slow line those behind it their time. So they are larger
+ * only while they come in less than a part of their time (in per cent), and smaller in time. */
 #define STEADY 8
+#define QUICK  25
+#define SLOW   50
 /* The number of the event that a hard deletion writes. */
 #define TOMBSTONE INT64_MAX
 
@@ -217,12 +220,15 @@ static void ask_for_more(pump_catch_up *machine) {
   machine->came = 0;
 }
 
-void pump_catch_up_read(pump_catch_up *machine, pump_page *page) {
+void pump_catch_up_read(pump_catch_up *machine, pump_page *page, unsigned took) {
   if (!takes_pages(machine)) {
     pump_page_unref(page);
     return;
   }
-  ask_for_more(machine);
+  if (took < QUICK)
+    ask_for_more(machine);
+  else if (took > SLOW)
+    ask_for_less(machine, 2);
   machine->is_asked = false;
   machine->has_started = true;
   machine->tries = 0;

@@ -38,9 +38,9 @@ void pump_catch_up_free(pump_catch_up *machine); /* NULL is fine */
 
 pump_step pump_catch_up_next(pump_catch_up *machine);
 
-/* The answer to a READ: a page, whose reference it takes over, or why there is none. PUMP_ENOSTREAM
- * is no failure. */
-void pump_catch_up_read(pump_catch_up *machine, pump_page *page);
+/* The answer to a READ: a page, whose reference it takes over, and how much of its time it took, in
+ * per cent; or why there is none. PUMP_ENOSTREAM is no failure. */
+void pump_catch_up_read(pump_catch_up *machine, pump_page *page, unsigned took);
 void pump_catch_up_not_read(pump_catch_up *machine, int code, bool retryable);
 /* The answers to a SUBSCRIBE. last_number: the stream's newest event, -1 for none; last_commit:
  * everything up to there is in pages. Dropped may come instead of confirmed, and any time after. */
