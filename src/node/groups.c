@@ -105,6 +105,12 @@ static int follow(pump_node *node) {
 
 /* ---- Changing what is kept ---------------------------------------------------------------- */
 
+/* Up to 4.1 that is up to who may write to $settings. */
+bool pump_groups_may_change(pump_node *node, const pump_account *who) {
+  if (node->like > PUMP_LIKE_4) return pump_account_may_operate(who);
+  return pump_node_allows(node, who, pump_bytes_of("$settings"), PUMP_STORE_WRITE);
+}
+
 static int64_t begin_at(pump_node *node, pump_bytes stream, int64_t start_from) {
   if (start_from >= 0) return start_from;
   int64_t last = pump_store_last_number(node->store, stream);
