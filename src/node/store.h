@@ -98,6 +98,10 @@ typedef struct pump_store_page {
   bool is_end;
 } pump_store_page;
 
+/* A page of a stream that goes forward, and in which all is hidden by age, leads on to the first
+ * event that is not, as newer servers do it, instead of to the next page. */
+void pump_store_pass_aged(pump_store *store);
+
 /* read->from and read->position (commit counts) as pump.h says; both ends are checked by whoever
  * calls: max_count > 0, from >= 0 but for PUMP_END backward, commit >= 0. */
 int pump_store_read_stream(pump_store *store, pump_bytes stream, const pump_read *read, int64_t now,
