@@ -192,11 +192,39 @@ static double cost_of_joining(int count) {
   return cost;
 }
 
+/* Each time a group is made the text of all is written anew. */
+static void test_texts(node_peer *peer) {
+  enum { GROUPS = 40 };
+  char name[16];
+  int made = 0, texts = 0;
+  pump_tcp_frame frame;
+  pump_tcp_correlation id = id_of(6, 0);
+  PumpTcp__ReadAllEvents body = PUMP_TCP__READ_ALL_EVENTS__INIT;
+  for (int i = 0; i < GROUPS; i++) {
+    snprintf(name, sizeof name, "g%d", i);
+    made += create(peer, "many", name, &usual);
+  }
+  body.has_max_count = true;
+  body.max_count = 1000;
+  pump_tcp_pack(&peer->out, PUMP_TCP_READ_ALL_FORWARD, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &body.base);
+  bool is_read = node_peer_flush(peer) && node_peer_receive(peer, &frame);
+  ProtobufCMessage *message = is_read ? pump_tcp_unpack(frame.command, frame.payload) : NULL;
+  const PumpTcp__ReadAllEventsCompleted *page = (const void *)message;
+  for (size_t i = 0; page && i < page->n_events; i++)
+    texts += pump_bytes_is(pump_tcp_view(page->events[i]->event->event_stream_id),
+                           "$persistentSubscriptionConfig");
+  if (message) pump_tcp_unpack_free(message);
+  tap_ok(made == GROUPS && texts > 0 && texts < 5, "of %d groups no more than %d texts are left",
+         made, texts);
+}
+
 static void test_node(void) {
   node_peer peer;
   node = start(NULL, NULL);
   node_peer_connect(&peer, node.port);
   tap_ok(create(&peer, "s", "g", &usual), "a group");
+  test_texts(&peer);
   node_peer_close(&peer);
   check(cost_of_joining, MANY, "a consumer of it that comes and goes on one connection");
   tap_ok(node_child_stop(&node), "the node ends with nothing open");

@@ -128,7 +128,7 @@ static bool is_text(pump_bytes name) {
 
 static int save(pump_node *node, pump_group_config *config, pump_bytes by) {
   node->groups.is_changed = true;
-  return pump_group_keep_save(node->store, config, by, pump_node_time());
+  return pump_group_keep_save(node->store, config, by, pump_feed_needs(node), pump_node_time());
 }
 
 int pump_groups_create(pump_node *node, pump_bytes stream, pump_bytes name,

@@ -77,6 +77,8 @@ int pump_store_commit_transaction(pump_store *store, int64_t id,
  * there. Like a write it is to be committed. */
 int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t needed, int64_t now,
                         bool *is_done);
+/* The same for one stream, whose old events take too much to wait for that. */
+int pump_store_trim(pump_store *store, pump_bytes stream, int64_t needed, int64_t now);
 /* The bytes that it takes, less those that a scavenge has freed. */
 int64_t pump_store_used(pump_store *store);
 /* Hands some of the space that a scavenge has freed back to the file system. */
