@@ -58,7 +58,6 @@ static void on_connect(pump_client *client, const pump_result *result, void *ud)
 int main(int count, char **arguments) {
   signal(SIGPIPE, SIG_IGN); /* as every program on libuv: a peer may hang up */
   uv_loop_t *loop = uv_default_loop();
-  signal(SIGPIPE, SIG_IGN); /* who hangs up is no reason to die */
   pump_client *client;
   pump_options options;
   pump_options_init(&options);
