@@ -88,11 +88,51 @@ static void test_rights(const char *like) {
   tap_ok(node_child_stop(&node), "%s: the node ends with nothing open", like);
 }
 
+/* The text that a page of so many events from there on is refused with. */
+static const char *why_not(node_peer *peer, int64_t from, int32_t count) {
+  static char text[200];
+  PumpTcp__ReadStreamEvents body = PUMP_TCP__READ_STREAM_EVENTS__INIT;
+  pump_tcp_correlation id = id_of(1, 1);
+  pump_tcp_frame frame;
+  body.has_event_stream_id = body.has_from_event_number = body.has_max_count = true;
+  body.event_stream_id = pump_tcp_binary(pump_bytes_of("s"));
+  body.from_event_number = from;
+  body.max_count = count;
+  pump_tcp_pack(&peer->out, PUMP_TCP_READ_STREAM_FORWARD, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &body.base);
+  bool is_read = node_peer_flush(peer) && node_peer_receive(peer, &frame);
+  ProtobufCMessage *message = is_read ? pump_tcp_unpack(frame.command, frame.payload) : NULL;
+  const PumpTcp__ReadStreamEventsCompleted *said = (const void *)message;
+  snprintf(text, sizeof text, "%.*s", said ? (int)said->error.len : 0,
+           said ? (const char *)said->error.data : "");
+  if (message) pump_tcp_unpack_free(message);
+  return text;
+}
+
+/* As .NET says what is wrong with an argument, then and now. */
+static void test_texts(const char *like, const char *behind) {
+  node_child node = start(NULL, like);
+  node_peer peer;
+  char wanted[200];
+  node_peer_connect(&peer, node.port);
+  snprintf(wanted, sizeof wanted, behind, "maxCount should be positive.", "maxCount");
+  const char *why = why_not(&peer, 0, 0);
+  tap_ok(strcmp(why, wanted) == 0, "%s: no events are no page (%zu bytes)", like, strlen(why));
+  snprintf(wanted, sizeof wanted, behind, "fromEventNumber should be non negative.",
+           "fromEventNumber");
+  why = why_not(&peer, -1, 10);
+  tap_ok(strcmp(why, wanted) == 0, "%s: nor are those before the first (%zu)", like, strlen(why));
+  node_peer_close(&peer);
+  tap_ok(node_child_stop(&node), "%s: the node ends with nothing open", like);
+}
+
 int main(void) {
   test_logins("4.1");
   test_logins("5.0");
   test_logins("23.10");
   test_rights("4.1");
   test_rights("5.0");
+  test_texts("5.0", "%s\nParameter name: %s");
+  test_texts("23.10", "%s (Parameter '%s')");
   return tap_done();
 }
