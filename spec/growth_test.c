@@ -192,11 +192,39 @@ static double cost_of_joining(int count) {
   return cost;
 }
 
+/* Each time a group is made the text of all is written anew. */
+static void test_texts(node_peer *peer) {
+  enum { GROUPS = 40 };
+  char name[16];
+  int made = 0, texts = 0;
+  pump_tcp_frame frame;
+  pump_tcp_correlation id = id_of(6, 0);
+  PumpTcp__ReadAllEvents body = PUMP_TCP__READ_ALL_EVENTS__INIT;
+  for (int i = 0; i < GROUPS; i++) {
+    snprintf(name, sizeof name, "g%d", i);
+    made += create(peer, "many", name, &usual);
+  }
+  body.has_max_count = true;
+  body.max_count = 1000;
+  pump_tcp_pack(&peer->out, PUMP_TCP_READ_ALL_FORWARD, &id, pump_bytes_of("admin"),
+                pump_bytes_of("changeit"), &body.base);
+  bool is_read = node_peer_flush(peer) && node_peer_receive(peer, &frame);
+  ProtobufCMessage *message = is_read ? pump_tcp_unpack(frame.command, frame.payload) : NULL;
+  const PumpTcp__ReadAllEventsCompleted *page = (const void *)message;
+  for (size_t i = 0; page && i < page->n_events; i++)
+    texts += pump_bytes_is(pump_tcp_view(page->events[i]->event->event_stream_id),
+                           "$persistentSubscriptionConfig");
+  if (message) pump_tcp_unpack_free(message);
+  tap_ok(made == GROUPS && texts > 0 && texts < 5, "of %d groups no more than %d texts are left",
+         made, texts);
+}
+
 static void test_node(void) {
   node_peer peer;
   node = start(NULL, NULL);
   node_peer_connect(&peer, node.port);
   tap_ok(create(&peer, "s", "g", &usual), "a group");
+  test_texts(&peer);
   node_peer_close(&peer);
   check(cost_of_joining, MANY, "a consumer of it that comes and goes on one connection");
   tap_ok(node_child_stop(&node), "the node ends with nothing open");
@@ -241,9 +269,68 @@ static void test_transactions(void) {
   pump_store_close(store);
 }
 
+static bool count_event(void *ud, const pump_event *event) {
+  ++*(int *)ud;
+  return event != NULL;
+}
+
+/* The pages that a stream is read in from the start, and its events. */
+static int count_pages(pump_store *store, const char *stream, int64_t time, int *events) {
+  pump_read read = {.max_count = 20};
+  pump_store_page page = {.is_end = false};
+  int pages = 0;
+  *events = 0;
+  for (; !page.is_end && pages < MANY; pages++, read.from = page.next)
+    if (pump_store_read_stream(store, pump_bytes_of(stream), &read, time, count_event, events,
+                               &page) != 0)
+      break;
+  return pages;
+}
+
+static void append(pump_store *store, const char *stream, int count, const char *data,
+                   int64_t time) {
+  static int64_t counter;
+  pump_store_written written;
+  pump_new_event event = {
+      .type = pump_bytes_of("t"), .data = pump_bytes_of(data), .is_json = data[0] == '{'};
+  for (int i = 0; i < count; i++) {
+    event.id = guid_of(++counter);
+    pump_store_append(store, pump_bytes_of(stream), PUMP_ANY, &event, 1, time, &written);
+  }
+}
+
+/* What age hides of a stream is passed over as by 23.10; older servers go through it page by page. */
+static void test_aged(void) {
+  enum { OLD = 2000, SECOND = 1000000 };
+  static const struct {
+    int64_t time;
+    int old, pages, events;
+  } cases[] = {{11 * SECOND, OLD / 20 + 1, 2, 5}, {30 * SECOND, OLD / 20 + 1, 1, 0}};
+  pump_store *store;
+  char error[200];
+  int events;
+  pump_store_open(&store, NULL, false, error, sizeof error);
+  append(store, "$$aged", 1, "{\"$maxAge\":5}", 1);
+  append(store, "aged", OLD, "x", 1);
+  append(store, "aged", 5, "x", 10 * SECOND);
+  for (size_t i = 0; i < 2; i++) {
+    int pages = count_pages(store, "aged", cases[i].time, &events);
+    tap_ok(pages == cases[i].old && events == cases[i].events,
+           "%d events of a stream that age left are found in %d pages", events, pages);
+  }
+  pump_store_pass_aged(store);
+  for (size_t i = 0; i < 2; i++) {
+    int pages = count_pages(store, "aged", cases[i].time, &events);
+    tap_ok(pages == cases[i].pages && events == cases[i].events, "or in %d of them (%d events)",
+           pages, events);
+  }
+  pump_store_close(store);
+}
+
 int main(void) {
   test_machine();
   test_node();
   test_transactions();
+  test_aged();
   return tap_done();
 }

@@ -186,14 +186,30 @@ void pump_accounts_free(pump_accounts *accounts) {
     free_account(account);
   }
   accounts->list = NULL;
+  pump_table_free(&accounts->by_name);
+}
+
+static uint64_t hash_of(pump_bytes name) {
+  return pump_table_hash(0, name.data, name.size);
+}
+
+static pump_account *find(const pump_accounts *accounts, pump_bytes name) {
+  pump_table_link *link = pump_table_first(&accounts->by_name, hash_of(name));
+  for (; link; link = pump_table_next(link)) {
+    pump_account *found = (pump_account *)(void *)link;
+    if (pump_bytes_is(name, found->name)) return found;
+  }
+  return NULL;
 }
 
 /* Only of users that are there, so a stranger can't make the list grow. */
 static pump_account *add(pump_accounts *accounts, pump_bytes name) {
   pump_account *account = calloc(1, sizeof *account);
   if (!account) return NULL;
+  account->by_name.hash = hash_of(name);
   account->name = strndup(name.data, name.size);
-  if (!account->name) {
+  if (!account->name || pump_table_add(&accounts->by_name, &account->by_name) != 0) {
+    free(account->name);
     free(account);
     return NULL;
   }
@@ -204,10 +220,8 @@ static pump_account *add(pump_accounts *accounts, pump_bytes name) {
 
 static pump_account *look(pump_accounts *accounts, pump_bytes name) {
   int64_t end = pump_store_end_position(accounts->store);
-  pump_account *account = accounts->list;
   if (name.size == 0 || name.size > MAX_NAME || memchr(name.data, 0, name.size)) return NULL;
-  while (account && !pump_bytes_is(name, account->name))
-    account = account->next;
+  pump_account *account = find(accounts, name);
   if (account && account->read_at == end) return account;
   details of = {0};
   int code = read_user(accounts->store, name, &of);

@@ -7,12 +7,14 @@
 #include <pump.h>
 #include "node/password.h"
 #include "node/store.h"
+#include "node/table.h"
 
 #define PUMP_ADMINS "$admins"
 #define PUMP_OPS    "$ops"
 
 /* Lives as long as the node, whatever becomes of the user. */
 typedef struct pump_account {
+  pump_table_link by_name; /* first */
   struct pump_account *next;
   char *name;
   char *full_name;
@@ -27,6 +29,7 @@ typedef struct pump_account {
 typedef struct pump_accounts {
   pump_store *store;
   pump_account *list;
+  pump_table by_name;
 } pump_accounts;
 
 /* Who acts as admin without a password: connections of the process that owns the node. */

@@ -198,9 +198,11 @@ static const char *denial(const pump_peer *peer) {
 }
 
 /* Why a page can't be had; NULL: it can. The words are a server's. */
-static const char *check_count(int32_t max_count) {
+static const char *check_count(const pump_peer *peer, int32_t max_count) {
   if (max_count > PUMP_MAX_PAGE) return "Read size too big, should be less than 4096 items";
-  return max_count > 0 ? NULL : "maxCount should be positive.\nParameter name: maxCount";
+  if (max_count > 0) return NULL;
+  return peer->node->is_23 ? "maxCount should be positive. (Parameter 'maxCount')"
+                           : "maxCount should be positive.\nParameter name: maxCount";
 }
 
 /* Who may not read is told so whatever is wrong with what they ask for, but that older servers
@@ -290,10 +292,12 @@ static void read_stream(page *at, pump_bytes stream, const pump_read *read, char
   end->is_end = found.is_end;
 }
 
-static const char *check_range(const pump_read *read) {
-  if (read->max_count <= PUMP_MAX_PAGE && !read->backward && read->from < 0)
-    return "fromEventNumber should be non negative.\nParameter name: fromEventNumber";
-  return check_count(read->max_count);
+static const char *check_range(const pump_peer *peer, const pump_read *read) {
+  if (read->max_count > PUMP_MAX_PAGE || read->backward || read->from >= 0)
+    return check_count(peer, read->max_count);
+  return peer->node->is_23
+             ? "fromEventNumber should be non negative. (Parameter 'fromEventNumber')"
+             : "fromEventNumber should be non negative.\nParameter name: fromEventNumber";
 }
 
 static void answer_read_stream(pump_peer *peer, const pump_request *request,
@@ -318,7 +322,7 @@ static void answer_read_stream(pump_peer *peer, const pump_request *request,
   stream_end end = {PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ERROR, -1, -1, true, NULL};
   if (is_denied(peer, request, stream, read.max_count))
     end.result = PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_ACCESS_DENIED;
-  else if (!(end.error = check_range(&read)))
+  else if (!(end.error = check_range(peer, &read)))
     read_stream(&at, stream, &read, text, &end);
   if (end.result != PUMP_TCP__READ_STREAM_RESULT__READ_STREAM_SUCCESS)
     pump_buffer_truncate(at.out, at.body);
@@ -400,7 +404,7 @@ static void answer_all(pump_peer *peer, const pump_request *request, all_read *a
     refuse_all(peer, request, asked);
     return;
   }
-  const char *error = check_count(asked->max_count);
+  const char *error = check_count(peer, asked->max_count);
   if (!error && (asked->from.commit < 0 || asked->from.prepare < 0)) error = "Invalid position.";
   page at;
   begin_page(&at, peer, request, command_of(asked, false));

@@ -80,7 +80,7 @@ static void execute_change(pump_node *node, pump_request *request) {
   request->status = PUMP_EACCESS;
   if (asked->subscription_group_name.len == 0)
     request->status = PUMP_EBADREQUEST;
-  else if (pump_account_may_operate(request->who))
+  else if (pump_groups_may_change(node, request->who))
     request->status = change(node, request, asked);
   pump_tcp_unpack_free(&asked->base);
 }
@@ -91,7 +91,7 @@ static void execute_delete(pump_node *node, pump_request *request) {
                                                                        request->payload);
   if (!asked) return;
   request->status = PUMP_EACCESS;
-  if (pump_account_may_operate(request->who))
+  if (pump_groups_may_change(node, request->who))
     request->status =
         pump_groups_delete(node, pump_tcp_view(asked->event_stream_id),
                            pump_tcp_view(asked->subscription_group_name), name_of(request->who));
@@ -178,10 +178,13 @@ static void put_name(pump_buffer *to, const char *before, ProtobufCBinaryData na
 static void put_reason(pump_buffer *to, const pump_peer *peer, const pump_request *request,
                        const PumpTcp__CreatePersistentSubscription *asked) {
   bool is_23 = peer->node->is_23;
+  bool is_update = request->command == PUMP_TCP_UPDATE_PERSISTENT_SUBSCRIPTION;
   switch (request->status) {
   case 0: break;
   case PUMP_EACCESS:
-    pump_buffer_text(to, is_23 ? "Access Denied" : "You do not have permissions to create streams");
+    pump_buffer_text(to, is_23       ? "Access Denied"
+                         : is_update ? "You do not have permissions to update the subscription"
+                                     : "You do not have permissions to create streams");
     break;
   case PUMP_EEXISTS:
     put_name(to, "Group '", asked->subscription_group_name, "' already exists.");

@@ -79,7 +79,7 @@ int64_t pump_group_keep_revision(pump_store *store) {
 }
 
 int pump_group_keep_save(pump_store *store, const pump_group_config *config, pump_bytes by,
-                         int64_t now) {
+                         int64_t needed, int64_t now) {
   pump_bytes stream = pump_bytes_of(CONFIG_STREAM);
   int code = 0;
   if (pump_group_keep_revision(store) < 0)
@@ -94,7 +94,8 @@ int pump_group_keep_save(pump_store *store, const pump_group_config *config, pum
   code = text.failed ? PUMP_ENOMEM : text.size > PUMP_MAX_EVENT / 2 ? PUMP_ETOOLARGE : 0;
   if (code == 0) code = append(store, stream, &event, now);
   pump_buffer_free(&text);
-  return code;
+  /* Each text holds all groups: thousands of them would take gigabytes before they are cleaned. */
+  return code == 0 ? pump_store_trim(store, stream, needed, now) : code;
 }
 
 /* ---- Checkpoints -------------------------------------------------------------------------- */

@@ -10,9 +10,10 @@
 /* revision: which text it is; -1: there is none. */
 int pump_group_keep_load(pump_store *store, pump_group_config *config, int64_t *revision,
                          int64_t now);
-/* by: whose doing it is. PUMP_ETOOLARGE: these are too many groups. */
+/* by: whose doing it is; needed: what stands in $all from there on somebody has still to be told of.
+ * PUMP_ETOOLARGE: these are too many groups. */
 int pump_group_keep_save(pump_store *store, const pump_group_config *config, pump_bytes by,
-                         int64_t now);
+                         int64_t needed, int64_t now);
 /* The number of the last text that was saved, committed or not; -1: none. */
 int64_t pump_group_keep_revision(pump_store *store);
 

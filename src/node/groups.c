@@ -105,6 +105,12 @@ static int follow(pump_node *node) {
 
 /* ---- Changing what is kept ---------------------------------------------------------------- */
 
+/* Up to 4.1 that is up to who may write to $settings. */
+bool pump_groups_may_change(pump_node *node, const pump_account *who) {
+  if (node->like > PUMP_LIKE_4) return pump_account_may_operate(who);
+  return pump_node_allows(node, who, pump_bytes_of("$settings"), PUMP_STORE_WRITE);
+}
+
 static int64_t begin_at(pump_node *node, pump_bytes stream, int64_t start_from) {
   if (start_from >= 0) return start_from;
   int64_t last = pump_store_last_number(node->store, stream);
@@ -122,7 +128,7 @@ static bool is_text(pump_bytes name) {
 
 static int save(pump_node *node, pump_group_config *config, pump_bytes by) {
   node->groups.is_changed = true;
-  return pump_group_keep_save(node->store, config, by, pump_node_time());
+  return pump_group_keep_save(node->store, config, by, pump_feed_needs(node), pump_node_time());
 }
 
 int pump_groups_create(pump_node *node, pump_bytes stream, pump_bytes name,

@@ -23,6 +23,9 @@ int pump_groups_open(pump_node *node);
 void pump_groups_end(pump_node *node);
 void pump_groups_close(pump_node *node);
 
+/* Whether they may make, change and delete groups and have parked events come again. */
+bool pump_groups_may_change(pump_node *node, const pump_account *who);
+
 /* Writes, to be committed. by: whose doing it is. PUMP_EEXISTS, PUMP_ENOGROUP, PUMP_EINVALID (names
  * that are no text, or too long), PUMP_ETOOLARGE (too many groups), PUMP_ESTORE, PUMP_ENOMEM. */
 int pump_groups_create(pump_node *node, pump_bytes stream, pump_bytes name,

@@ -217,7 +217,7 @@ typedef struct page {
   const char *suffix; /* NULL: the path is all; else something stands between them */
   const char *method;
   unsigned (*answer)(exchange *it);
-  enum { ANYBODY, SOMEBODY, OPERATOR, ADMIN } who;
+  enum { ANYBODY, SOMEBODY, MANAGER, ADMIN } who; /* MANAGER: of groups */
   bool is_fault;
 } page;
 
@@ -227,7 +227,7 @@ static const page pages[] = {
     {"/ping", NULL, "GET", get_ping, ANYBODY, false},
     {GROUPS, NULL, "GET", get_groups, SOMEBODY, false},
     {GROUPS "/", "/info", "GET", get_group, SOMEBODY, false},
-    {GROUPS "/", "/replayParked", "POST", post_replay, OPERATOR, false},
+    {GROUPS "/", "/replayParked", "POST", post_replay, MANAGER, false},
     {GROUPS "/", "", "GET", get_stream, SOMEBODY, false},
     {"/faults", NULL, "GET", get_faults, ADMIN, true},
     {"/faults", NULL, "POST", post_faults, ADMIN, true},
@@ -283,10 +283,10 @@ static bool identify(exchange *it, const pump_account **who) {
                                               MHD_HTTP_HEADER_AUTHORIZATION);
 }
 
-static bool is_for(const page *found, const pump_account *who) {
+static bool is_for(const exchange *it, const page *found, const pump_account *who) {
   switch (found->who) {
   case ADMIN: return pump_account_is_admin(who);
-  case OPERATOR: return pump_account_may_operate(who);
+  case MANAGER: return pump_groups_may_change(it->http->node, who);
   default: return true;
   }
 }
@@ -303,7 +303,7 @@ static unsigned answer(exchange *it, const char *path, const char *method) {
                "Not Found: faults were not allowed when the node was opened");
   if (!is_method(found, method)) return say(it, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed");
   if (found->who != ANYBODY && !who) return say(it, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
-  if (!is_for(found, who)) return say(it, MHD_HTTP_FORBIDDEN, "Forbidden");
+  if (!is_for(it, found, who)) return say(it, MHD_HTTP_FORBIDDEN, "Forbidden");
   it->path = path;
   return found->answer(it);
 }

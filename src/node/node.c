@@ -314,6 +314,7 @@ static int open_store(pump_node *node, const pump_node_options *options, char *e
   int code = pump_store_open(&node->store, options->file, options->sync_normal, error, error_size);
   if (code != 0) return code;
   node->accounts.store = node->store;
+  if (node->is_23) pump_store_pass_aged(node->store);
   code = pump_system_begin(&node->accounts, options, node->like, pump_node_time());
   if (code == 0) code = pump_groups_open(node);
   if (code == 0) return 0;

@@ -25,6 +25,8 @@
 #define STRANGER_UNTIL (5000 / PUMP_NODE_TICK)
 /* What is kept of how a peer calls itself. */
 #define MAX_NAME 256
+/* Longer logins and passwords newer servers do not take. */
+#define MAX_LOGIN 127
 /* A buffer that one large answer blew up is not kept. */
 #define KEEP_CAPACITY (256 * 1024)
 
@@ -261,10 +263,7 @@ static void take_name(pump_peer *peer, const PumpTcp__IdentifyClient *said) {
 static void identify(pump_peer *peer, const pump_tcp_frame *frame) {
   PumpTcp__IdentifyClient *client =
       (PumpTcp__IdentifyClient *)(void *)pump_tcp_unpack(frame->command, frame->payload);
-  if (!client) {
-    pump_answer_not_understood(peer, frame->command, &frame->correlation);
-    return;
-  }
+  if (!client) return; /* servers say nothing to that */
   take_name(peer, client);
   peer->version = (uint8_t)client->version;
   peer->is_old = peer->version == 0 && !peer->node->is_23;
@@ -340,11 +339,27 @@ static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   if (code == 0) *buf = uv_buf_init((char *)to, (unsigned)(size > INT32_MAX ? INT32_MAX : size));
 }
 
-static void handle_broken(pump_peer *peer, const char *format) {
+static void handle_broken(pump_peer *peer, const char *format, const char *why) {
   char text[256];
-  snprintf(text, sizeof text, "%s%s.", format, peer->reader.error);
+  snprintf(text, sizeof text, "%s%s.", format, why);
   pump_peer_bad_request(peer, &nobody, text);
   pump_peer_end(peer);
+}
+
+/* What a server has against a login that can be read; NULL: nothing. */
+static const char *odd_login(const pump_peer *peer, const pump_tcp_frame *frame) {
+  if (!(frame->flags & PUMP_TCP_FLAG_AUTHENTICATED)) return NULL;
+  if (!peer->node->is_23)
+    return frame->password.size + frame->payload.size > 0
+               ? NULL
+               : "Login length is too big, it does not fit into TcpPackage";
+  if (frame->login.size > MAX_LOGIN) return "Login length must be less than 127 bytes";
+  return frame->password.size > MAX_LOGIN ? "Password length must be less than 127 bytes" : NULL;
+}
+
+/* Newer servers take a login that does not begin with ASCII for a token, and do not answer. */
+static bool is_token(const pump_peer *peer, const pump_tcp_frame *frame) {
+  return peer->node->is_23 && frame->login.size > 0 && frame->login.data[0] & 0x80;
 }
 
 /* Before there is room for it: a large frame may be one too many. */
@@ -361,14 +376,15 @@ static void weigh(pump_peer *peer) {
 static void hear(pump_peer *peer, size_t size) {
   pump_tcp_reader_filled(&peer->reader, size);
   pump_tcp_frame frame;
+  const char *why;
   int code;
   while (!peer->is_ending && (code = pump_tcp_reader_next(&peer->reader, &frame)) != 0) {
     peer->frame_ticks = 0;
     if (code == PUMP_EPROTOCOL)
-      handle_broken(peer, "Invalid TCP frame received. Error: ");
-    else if (code < 0)
-      handle_broken(peer, "Received bad network package. Error: ");
-    else
+      handle_broken(peer, "Invalid TCP frame received. Error: ", peer->reader.error);
+    else if ((why = code < 0 ? peer->reader.error : odd_login(peer, &frame)))
+      handle_broken(peer, "Received bad network package. Error: ", why);
+    else if (!is_token(peer, &frame))
       handle_and_spoil(peer, &frame);
   }
   weigh(peer);

@@ -207,6 +207,48 @@ static int64_t max(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
+/* The first event from *number on, and when it was created; there is none: *number is then -1. */
+static int age_from(pump_store *store, int64_t stream, int64_t *number, int64_t *created) {
+  sqlite3_stmt *row = pump_store_statement(store, STATEMENT_AGE_FROM);
+  if (!row) return PUMP_ESTORE;
+  sqlite3_bind_int64(row, 1, stream);
+  sqlite3_bind_int64(row, 2, *number);
+  int step = sqlite3_step(row);
+  *number = step == SQLITE_ROW ? sqlite3_column_int64(row, 0) : -1;
+  *created = step == SQLITE_ROW ? sqlite3_column_int64(row, 1) : INT64_MIN;
+  int code = step == SQLITE_ROW || step == SQLITE_DONE ? 0 : pump_store_fail(store);
+  sqlite3_reset(row);
+  return code;
+}
+
+void pump_store_pass_aged(pump_store *store) {
+  store->passes_aged = true;
+}
+
+/* Halves what may be hidden until the first that is not is found: events grow younger. */
+static int pass_aged(const reading *at, const pump_store_stream *stream, int64_t from,
+                     pump_store_page *page) {
+  int64_t number = stream->last, created, high = stream->last;
+  int code = age_from(at->store, stream->id, &number, &created);
+  if (code == 0 && created < at->oldest) {
+    page->next = stream->last + 1;
+    page->is_end = true;
+    return 0;
+  }
+  while (code == 0 && from < high) {
+    int64_t middle = number = from + (high - from) / 2;
+    code = age_from(at->store, stream->id, &number, &created);
+    if (code == 0 && created < at->oldest)
+      from = number + 1;
+    else
+      high = middle;
+  }
+  page->next = from;
+  if (code == 0) code = age_from(at->store, stream->id, &page->next, &created);
+  page->is_end = false;
+  return code;
+}
+
 /* The arithmetic of next and is_end is a server's, odd corners included: clients know them. */
 static int read_forward(reading *at, const pump_store_stream *stream, pump_bytes name,
                         pump_store_page *page) {
@@ -222,6 +264,9 @@ static int read_forward(reading *at, const pump_store_stream *stream, pump_bytes
     page->next = at->refused;
     page->is_end = false;
   }
+  bool is_aged = stream->max_age >= 0 && at->last_given < 0 && at->refused < 0;
+  if (code == 0 && is_aged && at->store->passes_aged && max(from, least) <= stream->last)
+    code = pass_aged(at, stream, max(from, least), page);
   return code;
 }
 

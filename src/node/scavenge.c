@@ -5,6 +5,8 @@
 
 /* Pages of the file that are handed back at once, about 2 MiB. */
 #define FREE_PAGES 500
+/* Events of a stream that go at once, where more come than one at a time. */
+#define TRIM_BUDGET 10
 /* How long what became of a transaction is known, and an open one may go on. */
 #define TRANSACTION_AGE (24 * INT64_C(3600) * 1000000)
 
@@ -125,6 +127,19 @@ int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t 
   }
   if (code != 0) pump_store_rollback(store);
   return code;
+}
+
+int pump_store_trim(pump_store *store, pump_bytes stream, int64_t needed, int64_t now) {
+  pump_store_stream found;
+  pump_store_mark mark;
+  int budget = TRIM_BUDGET;
+  int code = pump_store_begin(store);
+  if (code == 0) code = pump_store_find(store, stream, &found);
+  if (code == 0) code = pump_store_set_mark(store, &mark);
+  if (code != 0) return code;
+  limits may_go = limits_of(&found, now);
+  code = clean_stream(store, found.id, &may_go, needed, &budget);
+  return pump_store_finish(store, code, &mark);
 }
 
 static int64_t number_of(pump_store *store, int which) {

@@ -77,6 +77,8 @@ int pump_store_commit_transaction(pump_store *store, int64_t id,
  * there. Like a write it is to be committed. */
 int pump_store_scavenge(pump_store *store, int64_t *stream, int budget, int64_t needed, int64_t now,
                         bool *is_done);
+/* The same for one stream, whose old events take too much to wait for that. */
+int pump_store_trim(pump_store *store, pump_bytes stream, int64_t needed, int64_t now);
 /* The bytes that it takes, less those that a scavenge has freed. */
 int64_t pump_store_used(pump_store *store);
 /* Hands some of the space that a scavenge has freed back to the file system. */
@@ -97,6 +99,10 @@ typedef struct pump_store_page {
   int64_t last; /* the stream's last event number, -1: none */
   bool is_end;
 } pump_store_page;
+
+/* A page of a stream that goes forward, and in which all is hidden by age, leads on to the first
+ * event that is not, as newer servers do it, instead of to the next page. */
+void pump_store_pass_aged(pump_store *store);
 
 /* read->from and read->position (commit counts) as pump.h says; both ends are checked by whoever
  * calls: max_count > 0, from >= 0 but for PUMP_END backward, commit >= 0. */

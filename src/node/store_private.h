@@ -57,6 +57,8 @@
   XX(PAGE_SIZE, "PRAGMA page_size")                                                                \
   XX(FRONT, "SELECT position, number, created FROM events WHERE stream = ?1 "                      \
             "ORDER BY number LIMIT 1")                                                             \
+  XX(AGE_FROM, "SELECT number, created FROM events WHERE stream = ?1 AND number >= ?2 "            \
+               "ORDER BY number LIMIT 1")                                                          \
   XX(DROP_EVENT, "DELETE FROM events WHERE position = ?1")                                         \
   XX(OLD_TRANSACTION, "SELECT id FROM transactions WHERE id = (SELECT min(id) FROM transactions) " \
                       "AND started < ?1 AND "                                                      \
@@ -100,7 +102,8 @@ struct pump_store {
   int64_t end_before; /* both as they were when the transaction began */
   int64_t last_before;
   bool has_defaults; /* $settings may say who may do what */
-  bool broken;       /* SQLite gave up the transaction that writes gathered in */
+  bool passes_aged;
+  bool broken; /* SQLite gave up the transaction that writes gathered in */
   char error[256];
 };
 
