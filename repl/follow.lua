@@ -11,10 +11,6 @@ local pump = require "pump"
 
 local follow = {}
 
--- In the shell a tail shows what has come at most so often, and works at most so long before keys
--- and other tasks get their turn.
-local frame, turn = 0.03, 0.008
-
 -- The subscription, and the event that stands right where it is to begin: a stream begins with
 -- the event it is told, $all behind a position.
 local function subscribe(conn, stream, from)
@@ -64,27 +60,19 @@ local function foreground(session, sub, writer, first, wanted)
   return closing
 end
 
--- Sleeps so that the screen changes no more often than people see.
-local function paced()
-  local shown, began = -math.huge, system.clock()
-  return function(is_drained)
-    local now = system.clock()
-    if not is_drained and now - began < turn then return end
-    pump.sleep(math.max(0, shown + frame - now))
-    shown, began = now, system.clock()
-  end
-end
-
 -- A task of the shell that shows a subscription's events, under a name of its own.
 local function background(session, name, sub, writer, first)
   local tail = { sub = sub }
   session.tails[name] = tail
   tail.task = pump.spawn(function()
     local closing <close> = sub
-    local ok, err = pcall(pump_events, sub, first, writer, paced())
+    local out = session.out
+    local ok, err = pcall(pump_events, sub, first, writer, function(is_drained)
+      out:pause(is_drained)
+    end)
     if session.tails[name] == tail then session.tails[name] = nil end
     if not ok and not tail.ended then
-      session.out:error(string.format("%s: %s", text.safe(name), status.line(err)))
+      out:error(string.format("%s: %s", text.safe(name), status.line(err)))
     end
     return closing
   end)
