@@ -3,6 +3,7 @@
 
 local driver = require "repl.driver"
 local glyphs = require "repl.glyphs"
+local signals = require "repl.signals"
 local text = require "repl.text"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -244,8 +245,10 @@ end
 function output:drain(is_interrupted)
   self:settle()
   while self.held_back and not is_interrupted do
-    local _, caught = driver.turn(self)
+    system.wait(false, nil, nil, false, true)
+    local caught = signals.taken() or {}
     is_interrupted = caught.interrupt or caught.terminate
+    self:flush()
   end
   if self.held_back then system.close(1) end
   return not self.held_back
