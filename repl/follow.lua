@@ -52,10 +52,16 @@ local function pump_events(sub, first, writer, pause, wanted)
   end
 end
 
--- Shows a subscription's events until this is cancelled, nobody reads, or there were enough.
+-- Shows a subscription's events until this is cancelled, nobody reads, or there were enough. A lost
+-- connection comes back by itself; that nothing comes meanwhile has to be said.
 local function foreground(session, sub, writer, first, wanted)
   local closing <close> = sub
   session.out.needs_reader = true
+  if not session.quiet and not session.out.interactive then
+    session:connection().on_disconnected:append(function(why)
+      session.out:error(string.format("connection lost: %s; connecting again", status.line(why)))
+    end)
+  end
   pump_events(sub, first, writer, function() end, wanted)
   return closing
 end

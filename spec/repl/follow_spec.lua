@@ -87,6 +87,16 @@ describe("tail", function()
     assert.matches("^pumpsh: connect_failed: .*\nstatus 2\n$", result.out)
   end)
 
+  it("says that the connection is lost", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" tail news --from 0 >"$SCRATCH.out" 2>"$SCRATCH.err" & tail=$!
+      wait_for t2 "$SCRATCH.out"
+      kill $server; wait_for lost "$SCRATCH.err"
+      kill -INT $tail; wait $tail; echo "status $?"; cat "$SCRATCH.err"
+      rm "$SCRATCH.out" "$SCRATCH.err"]]
+    assert.matches("^status 130\npumpsh: connection lost: .*; connecting again\n$", result.out)
+  end)
+
   it("wants a stream", function()
     local result = run { "tail" }
     assert.matches("^pumpsh: tail: STREAM is missing %(pumpsh tail STREAM %[%-%-from N%]%)\n$",
