@@ -83,6 +83,7 @@ local function background(session, name, sub, writer, first)
     return closing
   end)
   tail.task.name = name
+  tail.task.gives_way = true -- Ctrl-C need not find it computing: see repl/driver.lua
 end
 
 -- Shows what a subscription brings: in the shell beside what the person does, elsewhere instead of
