@@ -83,8 +83,11 @@ local function find_option(spec, word)
   end
   local near = text.near(word, names)
   return nil, string.format("there is no option %s%s", text.safe(word),
-    near and "; did you mean " .. near .. "?" or "")
+    near and "; did you mean " .. near .. "?"
+      or word:find("^%-[^%-]") and "; -- stands before arguments that begin with -" or "")
 end
+
+local most = (1 << 31) - 1 -- of a number whose option does not say so: what servers keep
 
 local function check(option, value)
   if option.integer then
@@ -94,6 +97,8 @@ local function check(option, value)
         text.safe(value))
     elseif number < option.integer then
       return nil, string.format("--%s must be %d or more", option[1], option.integer)
+    elseif number > (option.most or most) then
+      return nil, string.format("--%s must be %d or less", option[1], option.most or most)
     end
     return number
   elseif option.number then

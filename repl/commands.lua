@@ -174,7 +174,8 @@ local expected = { "expected", "VERSION", help = "only at this version: an event
 commands.list = {
   { name = "read", arguments = { "STREAM" }, help = "the events of a stream, or of $all",
     options = {
-      { "from", "N", integer = 0, help = "the first event number (in $all: position)" },
+      { "from", "N", integer = 0, most = math.maxinteger,
+        help = "the first event number (in $all: position)" },
       count "at most so many",
       { "backward", help = "newest first" },
       { "follow", help = "go on with what is written later" },
@@ -191,7 +192,8 @@ commands.list = {
     end },
   { name = "tail", arguments = { "STREAM" }, run = follow.tail,
     help = "follow a stream, or $all; in the shell above the line you type",
-    options = { { "from", "N", integer = 0, help = "what is there from N on, too" } } },
+    options = { { "from", "N", integer = 0, most = math.maxinteger,
+      help = "what is there from N on, too" } } },
   { name = "untail", arguments = { "[STREAM]" }, only = "shell", run = follow.untail,
     help = "follow a stream no more, or none" },
   { name = "tails", only = "shell", run = follow.tails, help = "what is followed" },

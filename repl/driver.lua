@@ -2,6 +2,7 @@
 -- no task ever waits for another, and nothing waits for the person.
 
 local pump = require "pump"
+local scheduler = require "pump.scheduler"
 local signals = require "repl.signals"
 local system = require "repl.system"
 
@@ -63,7 +64,11 @@ function driver.start(fn)
     job.traceback = debug.traceback(nil, 2):gsub("^\n", "")
   end
   job.task = pump.spawn(function() xpcall(fn, note_failure) end)
-  signals.on_interrupt(function() return job:cancel() end)
+  signals.on_interrupt(function()
+    local running = scheduler.running()
+    if running and running.gives_way then return false end
+    return job:cancel()
+  end)
   return job
 end
 

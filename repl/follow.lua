@@ -11,10 +11,6 @@ local pump = require "pump"
 
 local follow = {}
 
--- In the shell a tail shows what has come at most so often, and works at most so long before keys
--- and other tasks get their turn.
-local frame, turn = 0.03, 0.008
-
 -- The subscription, and the event that stands right where it is to begin: a stream begins with
 -- the event it is told, $all behind a position.
 local function subscribe(conn, stream, from)
@@ -56,23 +52,18 @@ local function pump_events(sub, first, writer, pause, wanted)
   end
 end
 
--- Shows a subscription's events until this is cancelled, nobody reads, or there were enough.
+-- Shows a subscription's events until this is cancelled, nobody reads, or there were enough. A lost
+-- connection comes back by itself; that nothing comes meanwhile has to be said.
 local function foreground(session, sub, writer, first, wanted)
   local closing <close> = sub
   session.out.needs_reader = true
+  if not session.quiet and not session.out.interactive then
+    session:connection().on_disconnected:append(function(why)
+      session.out:error(string.format("connection lost: %s; connecting again", status.line(why)))
+    end)
+  end
   pump_events(sub, first, writer, function() end, wanted)
   return closing
-end
-
--- Sleeps so that the screen changes no more often than people see.
-local function paced()
-  local shown, began = -math.huge, system.clock()
-  return function(is_drained)
-    local now = system.clock()
-    if not is_drained and now - began < turn then return end
-    pump.sleep(math.max(0, shown + frame - now))
-    shown, began = now, system.clock()
-  end
 end
 
 -- A task of the shell that shows a subscription's events, under a name of its own.
@@ -81,14 +72,18 @@ local function background(session, name, sub, writer, first)
   session.tails[name] = tail
   tail.task = pump.spawn(function()
     local closing <close> = sub
-    local ok, err = pcall(pump_events, sub, first, writer, paced())
+    local out = session.out
+    local ok, err = pcall(pump_events, sub, first, writer, function(is_drained)
+      out:pause(is_drained)
+    end)
     if session.tails[name] == tail then session.tails[name] = nil end
     if not ok and not tail.ended then
-      session.out:error(string.format("%s: %s", text.safe(name), status.line(err)))
+      out:error(string.format("%s: %s", text.safe(name), status.line(err)))
     end
     return closing
   end)
   tail.task.name = name
+  tail.task.gives_way = true -- Ctrl-C need not find it computing: see repl/driver.lua
 end
 
 -- Shows what a subscription brings: in the shell beside what the person does, elsewhere instead of

@@ -27,10 +27,10 @@ local function body(name, bytes, is_json, exact)
   if bytes == "" and null_is_empty then return string.format('"%s":null', name) end
   local fits = is_json ~= false and bytes ~= "" and json_text.is_json(bytes)
     and not (null_is_empty and bytes == "null")
-  if fits and exact then fits = not bytes:find("[\r\n]") and not bytes:find("^%s") and
-    not bytes:find("%s$") end
-  if not fits then return string.format('"%s_base64":"%s"', name, base64.encode(bytes)) end
-  return string.format('"%s":%s', name, (bytes:gsub("[\r\n]", " ")))
+  if fits and exact then fits = json_text.line(bytes) == bytes and not bytes:find("^%s") and
+    not bytes:find("%s", #bytes) end
+  if not fits then return '"' .. name .. '_base64":"' .. base64.encode(bytes) .. '"' end
+  return '"' .. name .. '":' .. json_text.line(bytes)
 end
 
 local function position(of)
@@ -38,15 +38,16 @@ local function position(of)
   return string.format('{"commit":%d,"prepare":%d}', of.commit, of.prepare)
 end
 
--- One event as one line of JSON, without the line's end.
+-- One event as one line of JSON, without the line's end. Its bodies may be long, and format copies
+-- them bit by bit.
 local function event_json(event, exact)
   local is_json = event.is_json or false
-  return string.format(
-    '{"stream":%s,"type":%s,"id":%s,"event_number":%d,%s,%s,"created":%.6f,"is_json":%s,'
-      .. '"position":%s}',
-    quote(event.stream or ""), quote(event.type or ""), quote(event.id or ""),
-    event.event_number, body("data", event.data or "", is_json, exact),
-    body("metadata", event.metadata or "", nil, exact), event.created or 0, is_json,
+  local data = body("data", event.data or "", is_json, exact)
+  local metadata = body("metadata", event.metadata or "", nil, exact)
+  local head = string.format('{"stream":%s,"type":%s,"id":%s,"event_number":%d,',
+    quote(event.stream or ""), quote(event.type or ""), quote(event.id or ""), event.event_number)
+  return head .. data .. "," .. metadata .. string.format(
+    ',"created":%.6f,"is_json":%s,"position":%s}', event.created or 0, is_json,
     position(event.position))
 end
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "pumpsh.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <wchar.h>
@@ -128,9 +129,58 @@ static int is_text(lua_State *L) {
   return 1;
 }
 
+/* The bytes of a sequence that chooses a colour and that a text begins with, 0 where there is none. */
+static size_t colour(pump_bytes text) {
+  size_t at = 2;
+  if (text.size < 3 || text.data[0] != '\33' || text.data[1] != '[') return 0;
+  while (at < text.size && (isdigit((unsigned char)text.data[at]) || text.data[at] == ';'))
+    at++;
+  return at < text.size && text.data[at] == 'm' ? at + 1 : 0;
+}
+
+/* The column behind a character, or a colour, where a terminal has so many columns; more than that
+ * where it stands in the next row. */
+static size_t column_behind(size_t column, pump_bytes glyph, size_t columns) {
+  size_t tab = (column / 8 + 1) * 8;
+  if (*glyph.data == '\n') return 0;
+  if (*glyph.data == '\t') return tab < columns ? tab : columns - 1;
+  return *glyph.data == '\33' ? column : column + pumpsh_width(glyph);
+}
+
+/* rows(text, from, column, columns, most) -> where the last row ends that is full when a terminal
+ * of so many columns gets the text from there on in that column, and 0; or, where the text ends
+ * before so many bytes or they fill no row, where they end, and in which column */
+static int rows(lua_State *L) {
+  pump_bytes text;
+  text.data = luaL_checklstring(L, 1, &text.size);
+  size_t at = (size_t)luaL_checkinteger(L, 2) - 1, column = (size_t)luaL_checkinteger(L, 3);
+  size_t columns = (size_t)luaL_checkinteger(L, 4), most = (size_t)luaL_checkinteger(L, 5);
+  luaL_argcheck(L, at < text.size, 2, "out of range");
+  size_t end = text.size - at > most ? at + most : text.size, full = SIZE_MAX;
+  while (at < end) {
+    pump_bytes rest = {text.data + at, text.size - at};
+    uint32_t code;
+    size_t size = colour(rest);
+    if (size == 0) size = pumpsh_glyph(rest, &code);
+    if (size == 0) size = 1;
+    size_t behind = column_behind(column, (pump_bytes){rest.data, size}, columns);
+    if (behind > columns) {
+      full = at;
+      behind -= column;
+    }
+    at += size;
+    column = behind;
+    if (*rest.data == '\n') full = at;
+  }
+  bool is_cut = at < text.size && full != SIZE_MAX;
+  lua_pushinteger(L, (lua_Integer)(is_cut ? full : at));
+  lua_pushinteger(L, is_cut ? 0 : (lua_Integer)column);
+  return 2;
+}
+
 int luaopen_repl_glyphs(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"width", width}, {"safe", safe}, {"is_text", is_text}, {NULL, NULL}};
+      {"width", width}, {"safe", safe}, {"is_text", is_text}, {"rows", rows}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -89,6 +89,8 @@ local function seconds(value)
   return math.tointeger(value / 1000) or value / 1000
 end
 
+local most_seconds = 2147483 -- servers count them in thousandths
+
 -- Each setting: its option, its value's name if it has one, how it is told, and the server's key
 -- with what makes the module's value of the server's.
 local settings = {
@@ -96,8 +98,8 @@ local settings = {
     key = "startFrom", from = function(value) return value < 0 and "end" or value end },
   { "resolve-links", help = "send what links lead to", key = "resolveLinkTos" },
   { "record-statistics", help = "measure how long events take", key = "extraStatistics" },
-  { "message-timeout", "S", integer = 0, help = "seconds until an event is sent again; 0: never",
-    key = "messageTimeout", from = seconds },
+  { "message-timeout", "S", integer = 0, most = most_seconds, key = "messageTimeout",
+    from = seconds, help = "seconds until an event is sent again; 0: never" },
   { "max-retry-count", "N", integer = 0, help = "how often, before it is parked",
     key = "maxRetryCount" },
   { "buffer-size", "N", integer = 1, help = "events of history kept in memory",
@@ -105,8 +107,8 @@ local settings = {
   { "live-buffer-size", "N", integer = 1, help = "live events kept in memory",
     key = "liveBufferSize" },
   { "read-batch-size", "N", integer = 1, help = "events read at once", key = "readBatchSize" },
-  { "checkpoint-after", "S", integer = 0, help = "seconds between checkpoints",
-    key = "checkPointAfter", from = seconds },
+  { "checkpoint-after", "S", integer = 0, most = most_seconds, key = "checkPointAfter",
+    from = seconds, help = "seconds between checkpoints" },
   { "checkpoint-min-count", "N", integer = 0, help = "events between them, at least",
     key = "minCheckPointCount" },
   { "checkpoint-max-count", "N", integer = 0, help = "and at most", key = "maxCheckPointCount" },

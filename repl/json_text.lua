@@ -1,11 +1,11 @@
 -- JSON as text: looked into and laid out without being decoded, so that numbers, the order of
 -- keys and doubled keys stay as they were written. All of it wants text that is known to be JSON
--- (is_json took it).
+-- (is_json took it). line gives it without line ends.
 
 local layout = require "repl.layout"
 local text = require "repl.text"
 
-local json_text = { is_json = layout.is_json }
+local json_text = { is_json = layout.is_json, line = layout.line }
 
 -- The position behind the string that starts at `at`; nil where the text is cut before.
 local function string_end(s, at)
@@ -79,8 +79,9 @@ end
 
 -- Characters that act on a terminal, as JSON writes them: the text still means the same.
 function json_text.safe(s)
-  if not s:find("[\x7f-\xff]") then return s end
-  return (text.safe(s, true):gsub("\\u{(%x+)}", function(code)
+  local shown = text.safe(s, true)
+  if shown == s then return s end
+  return (shown:gsub("\\u{(%x+)}", function(code)
     return string.format("\\u%04x", tonumber(code, 16))
   end))
 end

@@ -197,8 +197,23 @@ static int is_json(lua_State *L) {
   return 1;
 }
 
+/* line(text) -> the same value without line ends: they stand between tokens only */
+static int line(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  luaL_Buffer result;
+  lua_settop(L, 1);
+  if (!memchr(text, '\n', size) && !memchr(text, '\r', size)) return 1;
+  char *to = luaL_buffinitsize(L, &result, size);
+  for (size_t i = 0; i < size; i++)
+    to[i] = text[i] == '\n' || text[i] == '\r' ? ' ' : text[i];
+  luaL_pushresultsize(&result, size);
+  return 1;
+}
+
 int luaopen_repl_layout(lua_State *L) {
-  static const luaL_Reg functions[] = {{"json", json}, {"is_json", is_json}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"json", json}, {"is_json", is_json}, {"line", line}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -2,6 +2,8 @@
 -- standard error; both above the prompt while one stands on the terminal.
 
 local driver = require "repl.driver"
+local glyphs = require "repl.glyphs"
+local signals = require "repl.signals"
 local text = require "repl.text"
 local status = require "repl.status"
 local system = require "repl.system"
@@ -21,7 +23,10 @@ local broken_pipe, interrupted_call = 32, 4 -- EPIPE and EINTR on Linux
 local page = 4096
 
 function output.new()
-  local self = setmetatable({ terminal = system.is_terminal(1), fresh = true, room = 0 }, output)
+  local self = setmetatable({
+    terminal = system.is_terminal(1), fresh = true, room = 0, column = 0, began = 0, paused = 0,
+  }, output)
+  self.not_busy = setmetatable({}, { __close = function() self.busy = nil end })
   self.notes_terminal = system.is_terminal(2)
   if not self.terminal then io.stdout:setvbuf("full", page) end
   self:set_colour(true)
@@ -79,9 +84,9 @@ local function check(self, ok, message, number)
 end
 
 -- Waits until the output can take some more: who reads it may be slow, and the connection does not
--- wait for that, nor does an interrupt. A terminal has room.
+-- wait for that, nor do keys or an interrupt.
 local function make_room(self, size)
-  while not self.terminal and self.room < size do
+  while self.room < size do
     local _, _, has_room = system.wait(false, nil, 0, false, true)
     if has_room then self.room = page else driver.wait_for_room() end
   end
@@ -112,6 +117,52 @@ local function hold(held, s, kind)
   end
 end
 
+-- Above the prompt the screen changes at most so often, and who writes works at most so long before
+-- keys and other tasks get their turn.
+local frame, turn = 0.03, 0.008
+
+-- Gives others their turn, if it is time to, or when nothing is left to be shown.
+function output:pause(is_drained)
+  local now = system.clock()
+  if not is_drained and now - self.began < turn then return end
+  pump.sleep(math.max(0, self.paused + frame - now))
+  self.paused, self.began = now, system.clock()
+end
+
+-- The next piece of a text: whole rows where a prompt may come to stand below them, before the rest
+-- of a line.
+local function piece_of(self, s, at)
+  if not self.interactive then return s:sub(at, at + page - 1) end
+  local _, columns = system.size()
+  local stop
+  stop, self.column = glyphs.rows(s, at, self.fresh and 0 or self.column, columns, page)
+  return s:sub(at, stop)
+end
+
+-- Waits until so many bytes may follow a piece. What others show meanwhile has no part in its
+-- colour.
+local function wait_behind(self, piece, size)
+  local colour = self.colour and piece:match("^.*(\27%[[%d;]*m)")
+  if colour then io.stdout:write("\27[0m") end
+  if self.editor and piece ~= "" and self.column == 0 then self:pause() end
+  while self.lent do pump.sleep(0.05) end
+  make_room(self, size)
+  if self.terminal then self:make_way() end
+  if colour then io.stdout:write(colour) end
+end
+
+-- Piece by piece: Ctrl-C is heard in between, however slow the terminal is.
+local function put(self, s)
+  local piece, at = "", 1
+  while at <= #s do
+    wait_behind(self, piece, math.min(page, #s - at + 1))
+    piece, self.fresh = piece_of(self, s, at), false
+    check(self, io.stdout:write(piece))
+    at = at + #piece
+  end
+  self.fresh = s:sub(-1) == "\n"
+end
+
 function output:write(s)
   if s == "" then return end
   if self.pager and scheduler.running() == self.pager.task then
@@ -120,16 +171,10 @@ function output:write(s)
     local ok, message = self.file:write(s)
     if not ok then error(self:give_up(message), 0) end
   else
-    while self.lent do pump.sleep(0.05) end
-    if self.terminal then self:make_way() end
-    -- Piece by piece: Ctrl-C is heard in between, however slow the terminal is.
-    for at = 1, #s, page do
-      local piece = s:sub(at, at + page - 1)
-      make_room(self, #piece)
-      self.fresh = false
-      check(self, io.stdout:write(piece))
-    end
-    self.fresh = s:sub(-1) == "\n"
+    while self.busy and coroutine.isyieldable() do pump.sleep(frame) end
+    self.busy = true -- what others write comes before or behind it
+    local _ <close> = self.not_busy
+    put(self, s)
   end
 end
 
@@ -200,8 +245,10 @@ end
 function output:drain(is_interrupted)
   self:settle()
   while self.held_back and not is_interrupted do
-    local _, caught = driver.turn(self)
+    system.wait(false, nil, nil, false, true)
+    local caught = signals.taken() or {}
     is_interrupted = caught.interrupt or caught.terminate
+    self:flush()
   end
   if self.held_back then system.close(1) end
   return not self.held_back

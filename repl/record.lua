@@ -18,7 +18,7 @@ local function json_of(members)
   for i, member in ipairs(members) do
     local value = member[2]
     if value == nil then value = "null"
-    elseif member.json then value = value:gsub("[\r\n]", " ")
+    elseif member.json then value = json_text.line(value)
     elseif type(value) == "string" then value = quoted(value)
     else value = json.encode(value) end
     pieces[i] = quoted(member[1]) .. ":" .. value

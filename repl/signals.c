@@ -53,7 +53,9 @@ static void stop(lua_State *L, lua_Debug *ar) {
     hooked = NULL;
     lua_sethook(L, NULL, 0, 0);
   }
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key) == LUA_TNIL) luaL_error(L, "interrupted");
+  bool goes_on = lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key) == LUA_TBOOLEAN;
+  if (goes_on && presses < 2) return;
+  if (!lua_toboolean(L, -1)) luaL_error(L, "interrupted");
   lua_error(L);
 }
 
@@ -147,7 +149,8 @@ static int handled(lua_State *L) {
   return 0;
 }
 
-/* on_interrupt(fn): called when Lua that computes is interrupted; may return the error for it. */
+/* on_interrupt(fn): called when Lua that computes is interrupted; may return the error for it, or
+ * false: it goes on, as it waits soon. */
 static int on_interrupt(lua_State *L) {
   lua_settop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &callback_key);

@@ -52,6 +52,8 @@ describe("a list", function()
     { { "a", "b" }, '"b" is one argument too many' },
     { { "a", "--cuont", "3" }, "there is no option --cuont; did you mean --count?" },
     { { "a", "--frobnicate" }, "there is no option --frobnicate" },
+    { { "-lead" }, "there is no option -lead; -- stands before arguments that begin with -" },
+    { { "a", "--count", "2147483648" }, "--count must be 2147483647 or less" },
     { { "a", "--count" }, "--count wants N after it" },
     { { "a", "--count", "x" }, '--count wants a whole number, not "x"' },
     { { "a", "--count", "1.5" }, '--count wants a whole number, not "1.5"' },

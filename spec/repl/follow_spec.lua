@@ -87,6 +87,16 @@ describe("tail", function()
     assert.matches("^pumpsh: connect_failed: .*\nstatus 2\n$", result.out)
   end)
 
+  it("says that the connection is lost", function()
+    local result = with_server [[
+      "$PUMPSH" -u "$url" tail news --from 0 >"$SCRATCH.out" 2>"$SCRATCH.err" & tail=$!
+      wait_for t2 "$SCRATCH.out"
+      kill $server; wait_for lost "$SCRATCH.err"
+      kill -INT $tail; wait $tail; echo "status $?"; cat "$SCRATCH.err"
+      rm "$SCRATCH.out" "$SCRATCH.err"]]
+    assert.matches("^status 130\npumpsh: connection lost: .*; connecting again\n$", result.out)
+  end)
+
   it("wants a stream", function()
     local result = run { "tail" }
     assert.matches("^pumpsh: tail: STREAM is missing %(pumpsh tail STREAM %[%-%-from N%]%)\n$",
@@ -147,6 +157,59 @@ terminal.describe(describe, pending)("tail in a terminal", function()
     shows "what was followed there is followed no more"
     assert.matches("nothing is followed", line "\\untail")
   end)
+end)
+
+-- pumpsh in a terminal that takes 2 MB a second, where an event of 10 MB comes. When it begins to be
+-- shown a key is pressed, then Ctrl-C, for the key, and once more, for the tail, which went on. Tells
+-- how much of the event came between the key and its echo, and behind the last Ctrl-C; and what a
+-- line gives then.
+local on_slow_terminal = [==[
+  perl -MPOSIX=setsid -MFcntl -e '
+    sysopen(T, "/dev/ptmx", O_RDWR | O_NOCTTY) or die; $number = pack "i", 0;
+    ioctl(T, 0x40045431, $number) or die; ioctl(T, 0x80045430, $number) or die;
+    unless ($pid = fork) {
+      setsid; sysopen(S, "/dev/pts/" . unpack("i", $number), O_RDWR) or die;
+      open STDIN, "<&S"; open STDOUT, ">&S"; open STDERR, ">&S"; exec @ARGV;
+    }
+    sub await { my ($wanted) = @_;
+      while ($got !~ $wanted) {
+        select undef, undef, undef, 0.001;
+        sysread(T, $got, 2048, length $got) or die "no $wanted in " . substr $got, -300;
+      }
+      $got =~ $wanted; $shown += $` =~ tr/x//; $got = substr $got, $+[0];
+    }
+    sub enter { syswrite T, "$_[0]\r"; await qr/\n.*memory:> /s }
+    await qr/memory:> /;
+    enter "\\format $ENV{FORMAT}"; enter "\\tail s";
+    enter "pump.spawn(function() pump.sleep(0.3) publish_body() end)";
+    await qr/xxxx/; syswrite T, "q";
+    $shown = 0; await qr/q/; print "$shown\n";
+    syswrite T, "\3"; await qr/\^C/; await qr/x{80}/;
+    syswrite T, "\3"; $shown = 0; await qr/no more/; print "$shown\n";
+    await qr/memory:> /; syswrite T, "6 * 7\r"; await qr/\n.*42/; print "the end\n";
+    kill 15, $pid; waitpid $pid, 0' "$PUMPSH" -q -i -e '
+      function publish_body()
+        local body = pump.json.encode { list = { 1, 2 }, text = ("x"):rep(1e7) }
+        conn:publish_event("s", "T", body, { content_type = "json" })
+      end']==]
+
+describe("what is large, above the prompt,", function()
+  teardown(support.clean)
+
+  for _, editor in ipairs { "own", "readline" } do
+    for _, name in ipairs { "jsonl", "json", "raw" } do
+      it("leaves keys and Ctrl-C their turn: " .. name .. ", " .. editor, function()
+        local result = run({}, { shell = on_slow_terminal, env = { "FORMAT=" .. name,
+          "PUMPSH_EDITOR=" .. editor, "TERM=xterm", "HOME=/dev/null" } })
+        assert.equal("", result.err)
+        local echo, stop = result.out:match("^(%d+)\n(%d+)\nthe end\n$")
+        -- A tenth of a second of it, and what the terminal's buffers hold.
+        local most = 2e5 + 2e5 * support.slow
+        assert.is_true(tonumber(echo) < most, echo)
+        assert.is_true(tonumber(stop) < most, stop)
+      end)
+    end
+  end
 end)
 
 terminal.describe(describe, pending)("the prompt", function()

@@ -3,6 +3,7 @@ local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 local base64 = require "repl.base64"
+local glyphs = require "repl.glyphs"
 local json_text = require "repl.json_text"
 local pretty = require "repl.pretty"
 local text = require "repl.text"
@@ -32,6 +33,25 @@ describe("text", function()
     assert.equal("éé…", text.clip("éééé", 3))
     assert.equal("é  ", text.pad("é", 3))
     assert.equal("  é", text.pad("é", 3, true))
+  end)
+
+  it("is cut where a row of the terminal is full", function()
+    local function cut(s, from, column, columns, most)
+      return { glyphs.rows(s, from, column, columns, most or 1000) }
+    end
+    assert.same({ 8, 0 }, cut(("x"):rep(20), 1, 0, 4, 10))
+    assert.same({ 12, 0 }, cut(("x"):rep(20), 9, 0, 4, 5))
+    assert.same({ 5, 0 }, cut(("x"):rep(20), 1, 3, 4, 8))
+    assert.same({ 0, 0 }, cut("xx", 1, 4, 4, 1))
+    assert.same({ 3, 3 }, cut(("x"):rep(20), 1, 0, 4, 3)) -- no row is full by then
+    assert.same({ 20, 4 }, cut(("x"):rep(20), 1, 0, 4)) -- the end
+    assert.same({ 3, 0 }, cut("xx\nyyy", 1, 0, 4, 5)) -- a line's end
+    assert.same({ 5, 0 }, cut("xxxx\nyyy", 1, 0, 4, 6)) -- is part of the row before it
+    assert.same({ 6, 0 }, cut("日本日本", 1, 0, 5, 9)) -- what has no room goes to the next row
+    assert.same({ 6, 0 }, cut("xxxe\u{301}xxx", 1, 0, 4, 7)) -- what has no width stays
+    assert.same({ 8, 0 }, cut("\27[31mxxxx\27[0mx", 1, 0, 3, 10))
+    assert.same({ 3, 0 }, cut("x\tyz", 1, 0, 10, 3))
+    assert.same({ 3, 9 }, cut("x\ty", 1, 0, 10))
   end)
 
   it("shows bytes as hex with their number", function()
@@ -180,6 +200,11 @@ describe("json_text", function()
     for _, bad in ipairs { "", "01", "[1", "1 2", "{1:2}", "nul", '"\xff"', "1e999" } do
       assert.is_false(json_text.is_json(bad), bad)
     end
+  end)
+
+  it("stands in a line", function()
+    assert.equal('[1,  2, "\\n"] ', json_text.line '[1,\r\n2,\n"\\n"]\n')
+    assert.equal("[1]", json_text.line "[1]")
   end)
 
   it("escapes as JSON does what acts on a terminal", function()

@@ -169,6 +169,18 @@ describe("a reader that is slow", function()
     assert.equal("", result.err)
     assert.equal("100000\nthe end", result.out:sub(-14))
   end)
+
+  it("gets each line whole, though several tasks write", function()
+    local result = run({}, { shell = [[
+      "$PUMPSH" -q -e 'local tasks = {}
+        for i = 0, 9 do
+          tasks[i] = pump.spawn(function() for _ = 1, 5 do print(tostring(i):rep(30000)) end end)
+        end
+        for i = 0, 9 do tasks[i]:join() end' |
+      { sleep 0.2; perl -ne '$whole += /^(\d)\1{29999}$/; END { print $whole }'; }]] })
+    assert.equal("", result.err)
+    assert.equal("50", result.out)
+  end)
 end)
 
 describe("arguments that make no sense", function()
