@@ -36,6 +36,7 @@ static int ack_frames, nack_frames;
 static int acked[MOST], nacked[MOST]; /* how often, by number */
 static int last_action;
 static char last_why[64], last_name[64];
+static uint64_t patience = 10000; /* ms that an answer may take, however busy the machine is */
 
 static inline pump_guid id_of(int number) {
   pump_guid id = {{1}};
@@ -226,7 +227,7 @@ static inline int start(program *self) {
   *self = (program){.takes = true};
   pump_options_init(&options);
   options.port = server.port;
-  options.timeout = 300;
+  options.timeout = patience;
   options.reconnect_delay = 20;
   options.reconnect_attempts = 1;
   int code = pump_client_new(&self->client, &loop, &options);
@@ -261,9 +262,9 @@ static inline void turn(uint64_t ms) {
   fake_turn(&loop, ms);
 }
 
-/* Turns until *what is that much, for two seconds at most. */
+/* Turns until *what is that much, for half a minute at most. */
 static inline bool until(const int *what, int wanted) {
-  uint64_t deadline = uv_hrtime() + UINT64_C(2000000000);
+  uint64_t deadline = uv_hrtime() + UINT64_C(30000000000);
   while (*what != wanted && uv_hrtime() < deadline)
     turn(1);
   return *what == wanted;
