@@ -29,7 +29,7 @@ static struct {
   unsigned sent_again; /* writes of before the last end are sent again up to here */
   unsigned next;       /* all writes from here on are new */
   unsigned in_flight_at_end;
-  unsigned refused;
+  unsigned answered, refused;
   unsigned recognised; /* were sent again, and had been stored */
   unsigned odd;        /* answers that can't be */
   uint64_t random;
@@ -103,6 +103,7 @@ static void take(int peer, const pump_tcp_frame *frame) {
                  written->result == PUMP_TCP__OPERATION_RESULT__OPERATION_SUCCESS;
   bool is_refused = frame->command == PUMP_TCP_BAD_REQUEST &&
                     pump_bytes_starts(frame->payload, "the store could not write: ");
+  at.answered += is_good;
   at.refused += is_refused;
   at.recognised += is_good && written->commit_position < 0;
   if (message) pump_tcp_unpack_free(message);
@@ -147,6 +148,15 @@ static void write_until(int64_t end) {
       if (polls[i].revents) drain(i, MSG_DONTWAIT);
     }
   }
+}
+
+/* And on, until one of the counts has grown; false: it never did. */
+static bool write_until_grown(const unsigned *count) {
+  unsigned before = *count;
+  for (int64_t patience = now() + PEER_PATIENCE * 1000 * slowness();
+       *count == before && now() < patience;)
+    write_until(now() + 5);
+  return *count > before;
 }
 
 static bool start(void) {
@@ -269,7 +279,8 @@ static void check_all(const char *after) {
 static void begin(const char *name) {
   snprintf(at.file, sizeof at.file, "%s/%s", at.folder, name);
   memset(at.writes, 0, sizeof at.writes);
-  at.next = at.sent_again = at.in_flight_at_end = at.refused = at.recognised = at.odd = 0;
+  at.next = at.sent_again = at.in_flight_at_end = at.answered = at.refused = at.recognised =
+      at.odd = 0;
 }
 
 static void test_killing(int kills) {
@@ -277,8 +288,10 @@ static void test_killing(int kills) {
   begin("kill.db");
   for (int i = 0; i < kills; i++) {
     started += start();
-    /* Now and then before it did anything. */
-    write_until(now() + slowness() * (i % 10 == 9 ? 0 : 5 + (int)dice(60)));
+    if (i % 10 != 9) { /* now and then before it did anything */
+      write_until_grown(&at.answered);
+      write_until(now() + slowness() * (int)dice(60));
+    }
     node_child_kill(&at.child);
     end();
     if (i % 10 == 0) unsound += !is_copy_sound();
@@ -309,14 +322,10 @@ static void test_full_disk(int rounds) {
   int started = 0, full = 0, unsound = 0;
   begin("full.db");
   for (int i = 0; i < rounds; i++) {
-    unsigned refused = at.refused;
     limit_files((rlim_t)(2 + i) << 20);
     started += start();
     limit_files(RLIM_INFINITY);
-    for (int64_t patience = now() + PEER_PATIENCE * 1000 * slowness();
-         at.refused == refused && now() < patience;)
-      write_until(now() + 20 * slowness());
-    full += at.refused > refused;
+    full += write_until_grown(&at.refused);
     write_until(now() + slowness() * (int)dice(100));
     node_child_kill(&at.child);
     end();
@@ -327,15 +336,13 @@ static void test_full_disk(int rounds) {
   tap_ok(full == rounds, "and refuses writes (%d times)", full);
   tap_ok(unsound == 0, "what it leaves behind is sound");
   bool is_good = start();
-  unsigned first = at.next, answered = 0;
+  unsigned first = at.next;
   write_until(now() + 100 * slowness());
-  for (int64_t patience = now() + PEER_PATIENCE * 1000 * slowness();
-       !answered && now() < patience;) {
-    write_until(now() + 20);
-    answered = count_answered(first);
-  }
+  while (count_answered(first) == 0 && write_until_grown(&at.answered))
+    continue;
   node_child_kill(&at.child);
   end();
+  unsigned answered = count_answered(first);
   tap_ok(is_good && answered > 0, "where there is room again it goes on (%u writes)", answered);
   check_all("full, and killed");
 }

@@ -4,11 +4,13 @@
 #ifndef SPEC_FAKE_SERVER_H
 #define SPEC_FAKE_SERVER_H
 
+#include <pump.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #include "slow.h"
+#include "tap.h"
 #include "wire/tcp/command.h"
 #include "wire/tcp/frame.h"
 
@@ -144,6 +146,18 @@ static inline void fake_stop(fake_server *server) {
   fake_refuse(server);
   pump_tcp_reader_free(&server->reader);
   pump_buffer_free(&server->out);
+}
+
+static inline void fake_client_closed(void *ud) {
+  *(bool *)ud = true;
+}
+
+/* Closes a client, which may be NULL, behind its servers: nothing is left open. */
+static inline void fake_finish(uv_loop_t *loop, pump_client *client) {
+  bool is_closed = !client;
+  if (client) pump_client_close(client, fake_client_closed, &is_closed);
+  uv_run(loop, UV_RUN_DEFAULT);
+  if (!is_closed || uv_loop_alive(loop)) tap_ok(false, "closing leaves nothing open");
 }
 
 /* Turns the loop until something was counted so often, or half a minute is over. */

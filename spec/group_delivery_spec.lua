@@ -81,26 +81,34 @@ local function dawdle(pace)
   if math.random() < pace then pump.sleep(math.random() * 0.01) end
 end
 
+-- Calls fn with each event that comes until it is over.
+local function each(sub, is_over, fn)
+  while not is_over() do
+    local event, err = sub:next(0.05)
+    if event then
+      fn(event)
+    elseif err.code ~= "timeout" then
+      error(err, 0)
+    end
+  end
+  return true
+end
+
 local function follow_stream(self, i, pace)
   local stream, next_number = stream_of(self, i), 0
   on_connections(self, function(conn)
     local options = sizes(40)
     options.from_event = next_number
     local sub <close> = must(conn:subscribe_to(stream, options))
-    while not (self.over and next_number == self.written[i]) do
-      local event, err = sub:next(0.05)
-      if event then
+    return each(sub, function() return self.over and next_number == self.written[i] end,
+      function(event)
         assert.equal(next_number, event.event_number)
         assert.equal(next_number, event:json().n)
         next_number = next_number + 1
         self.seen = self.seen + 1
         assert.equal(event.event_number, sub.position)
         dawdle(pace)
-      elseif err.code ~= "timeout" then
-        error(err, 0)
-      end
-    end
-    return true
+      end)
   end)
 end
 
@@ -116,21 +124,15 @@ local function follow_all(self, pace)
     local options = sizes(60)
     options.from_position = position
     local sub <close> = must(conn:subscribe_to("$all", options))
-    while not is_done() do
-      local event, err = sub:next(0.05)
-      if event then
-        position = sub.position
-        if numbers[event.stream] then
-          assert.equal(numbers[event.stream], event.event_number)
-          numbers[event.stream] = event.event_number + 1
-          self.seen = self.seen + 1
-        end
-        dawdle(pace)
-      elseif err.code ~= "timeout" then
-        error(err, 0)
+    return each(sub, is_done, function(event)
+      position = sub.position
+      if numbers[event.stream] then
+        assert.equal(numbers[event.stream], event.event_number)
+        numbers[event.stream] = event.event_number + 1
+        self.seen = self.seen + 1
       end
-    end
-    return true
+      dawdle(pace)
+    end)
   end)
 end
 
@@ -143,23 +145,17 @@ local function listen(self, i, pace)
       assert.is_true(err.code == "slow_consumer" or err.code == "closed")
       gaps, self.gaps = gaps + 1, self.gaps + 1
     end)
-    while not self.over do
-      local event, err = sub:next(0.02)
-      if event then
-        local number = event.event_number
-        if last and number ~= last + 1 then
-          jumps = jumps + 1
-          assert.is_true(number > last)
-          assert.is_true(jumps <= gaps, "a gap was not told")
-        end
-        last = number
-        self.seen = self.seen + 1
-        dawdle(pace)
-      elseif err.code ~= "timeout" then
-        error(err, 0)
+    return each(sub, function() return self.over end, function(event)
+      local number = event.event_number
+      if last and number ~= last + 1 then
+        jumps = jumps + 1
+        assert.is_true(number > last)
+        assert.is_true(jumps <= gaps, "a gap was not told")
       end
-    end
-    return true
+      last = number
+      self.seen = self.seen + 1
+      dawdle(pace)
+    end)
   end)
 end
 

@@ -202,7 +202,9 @@ static void drops(void) {
 
 static void meet(const refusal *is) {
   program self;
+  patience = 300; /* some are asked again until then */
   start(&self);
+  patience = 10000;
   confirms = false;
   answer_command = is->command;
   answer_body = is->body;

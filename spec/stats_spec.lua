@@ -64,13 +64,15 @@ describe("stats", function()
   it("know what is under way", function()
     local node <close> = helper.node()
     local conn <close> = assert(pump.connect("tcp://" .. node.address, { max_in_flight = 2 }))
-    node.faults.delay = 0.2
+    node.faults.silent = true
     pump.run(function()
-      for _ = 1, 5 do pump.spawn(conn.ping, conn) end
-      pump.sleep(0.1)
+      local tasks = {}
+      for i = 1, 5 do tasks[i] = pump.spawn(conn.ping, conn) end
+      helper.wait_until(function() return conn:stats().in_flight > 0 end)
       local stats = conn:stats()
       assert.equal(2, stats.in_flight)
       assert.equal(3, stats.waiting)
+      for _, task in ipairs(tasks) do task:cancel() end
     end)
   end)
 
@@ -78,9 +80,9 @@ describe("stats", function()
     local node <close> = helper.node()
     local conn <close> = assert(pump.connect("tcp://" .. node.address,
       { reconnect = { delay = 0.01, max_delay = 0.05 } }))
-    node.faults.delay = 0.2
+    node.faults.silent = true
     local task = pump.spawn(conn.get_event, conn, "s", 0)
-    pump.sleep(0.05)
+    helper.wait_until(function() return conn:stats().in_flight == 1 end)
     node.faults:drop()
     node.faults:clear()
     helper.fails("stream_not_found", task:join())

@@ -25,8 +25,9 @@ end)
 
 describe("a store that cannot be opened", function()
   it("is named, with the reason", function()
-    fails(2, "/nonexistent/x.db: cannot open the store: No such file or directory",
-      run { "-u", "file:/nonexistent/x.db", "ping" })
+    local nowhere = support.path() .. "/x.db"
+    fails(2, nowhere:gsub("%p", "%%%0") .. ": cannot open the store: No such file or directory",
+      run { "-u", "file:" .. nowhere, "ping" })
     fails(2, "/usr: this is a folder: name a file in it", run { "-u", "file:/usr", "ping" })
     fails(2, "/: this is a folder: name a file in it", run { "-u", "file:/", "ping" })
     local path = support.path(".db")
