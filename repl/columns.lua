@@ -5,7 +5,8 @@ local text = require "repl.text"
 
 local columns = {}
 
-local widest = 32 -- of all columns but the last
+local widest, narrowest = 32, 3 -- of all columns but the last
+local least_last = 8
 local measured = 100
 
 -- Makes widths fit a row, too.
@@ -15,15 +16,29 @@ function columns.widen(widths, row)
   end
 end
 
+-- Widths that leave the last column some room: the widest is made narrower, again and again.
+local function fitted(widths, width)
+  local list, used = { table.unpack(widths) }, least_last
+  for _, column in ipairs(list) do used = used + column + 2 end
+  while used > width do
+    local at = 1
+    for i, column in ipairs(list) do at = column > list[at] and i or at end
+    if list[at] <= narrowest then break end
+    list[at], used = list[at] - 1, used - 1
+  end
+  return list
+end
+
 -- A row as a line that fits width; right is the column that is flush right, if any.
 function columns.line(row, widths, width, right)
   local cells, fits = {}, width == math.huge
+  if not fits and #row > 1 then widths = fitted(widths, width) end
   for i = 1, #row - 1 do
     local cell = fits and row[i] or text.clip(row[i], widths[i])
     cells[i] = text.pad(cell, widths[i], i == right) .. "  "
   end
   local left, last = table.concat(cells), row[#row]
-  if not fits then last = text.clip(last, math.max(8, width - text.width(left))) end
+  if not fits then last = text.clip(last, math.max(least_last, width - text.width(left))) end
   return (left .. last):gsub("%s+$", "")
 end
 

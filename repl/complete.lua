@@ -4,6 +4,7 @@
 local commands = require "repl.commands"
 local format = require "repl.format"
 local names = require "repl.names"
+local settings = require "repl.settings"
 local system = require "repl.system"
 
 local complete = {}
@@ -72,6 +73,8 @@ local arguments = {
   GROUP = names.groups,
   ACTION = function() return set_of { "create", "update", "delete", "info" } end,
   HOW = function() return set_of { "park", "retry", "skip" } end,
+  NAME = function() return set_of(settings.names) end,
+  VALUE = function() return set_of { "on", "off" } end,
   COMMAND = command_names,
   FORMAT = function() return set_of(format.names) end,
   FILE = function(typed) return set_of(system.files(typed)) end,

@@ -10,7 +10,11 @@ local most = 10000 -- of each kind
 local pages = 100  -- events that are looked at for a refresh: they may be large
 local fresh = 5    -- seconds in which what was found is good enough
 
-local known = { streams = {}, types = {}, groups = {} }
+local function nothing()
+  return { streams = { ["$all"] = true }, types = {}, groups = {} }
+end
+
+local known = nothing()
 local count = { streams = 0, types = 0, groups = 0 }
 
 -- What does not stand in a line as it is would have to be quoted there.
@@ -73,7 +77,7 @@ end
 
 -- Another place has other names.
 function names.forget()
-  known = { streams = {}, types = {}, groups = {} }
+  known = nothing()
   count = { streams = 0, types = 0, groups = 0 }
   refreshed = -math.huge
   if task then task:cancel() end

@@ -3,9 +3,9 @@
 local format = require "repl.format"
 local text = require "repl.text"
 
-local settings = {}
+local settings = { names = { "pager", "traceback" } }
 
-local names = { "pager", "traceback" }
+local names = settings.names
 
 -- All of them, or one that is put on or off.
 function settings.set(session, given)

@@ -159,10 +159,10 @@ terminal.describe(describe, pending)("tail in a terminal", function()
   end)
 end)
 
--- pumpsh in a terminal that takes 2 MB a second, where an event of 10 MB comes. When it begins to be
--- shown a key is pressed, then Ctrl-C, for the key, and once more, for the tail, which went on. Tells
--- how much of the event came between the key and its echo, and behind the last Ctrl-C; and what a
--- line gives then.
+-- pumpsh in a terminal that takes 2 MB a second, where an event of 10 MB comes. When it begins to
+-- be shown a key is pressed, then Ctrl-C, for the key, and once more, for the tail, which went on.
+-- Tells how much of the event came between the key and its echo, and behind the last Ctrl-C; and
+-- that a line works then.
 local on_slow_terminal = [==[
   perl -MPOSIX=setsid -MFcntl -e '
     sysopen(T, "/dev/ptmx", O_RDWR | O_NOCTTY) or die; $number = pack "i", 0;

@@ -3,10 +3,13 @@ local support =
   dofile((debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/support.lua")
 
 local base64 = require "repl.base64"
+local columns = require "repl.columns"
 local glyphs = require "repl.glyphs"
 local json_text = require "repl.json_text"
 local pretty = require "repl.pretty"
 local text = require "repl.text"
+
+os.setlocale("C.UTF-8", "ctype") -- how wide a character is depends on it
 
 describe("text", function()
   it("writes out what could act on a terminal", function()
@@ -36,8 +39,8 @@ describe("text", function()
   end)
 
   it("is cut where a row of the terminal is full", function()
-    local function cut(s, from, column, columns, most)
-      return { glyphs.rows(s, from, column, columns, most or 1000) }
+    local function cut(s, from, column, width, most)
+      return { glyphs.rows(s, from, column, width, most or 1000) }
     end
     assert.same({ 8, 0 }, cut(("x"):rep(20), 1, 0, 4, 10))
     assert.same({ 12, 0 }, cut(("x"):rep(20), 9, 0, 4, 5))
@@ -50,8 +53,7 @@ describe("text", function()
     assert.same({ 6, 0 }, cut("日本日本", 1, 0, 5, 9)) -- what has no room goes to the next row
     assert.same({ 6, 0 }, cut("xxxe\u{301}xxx", 1, 0, 4, 7)) -- what has no width stays
     assert.same({ 8, 0 }, cut("\27[31mxxxx\27[0mx", 1, 0, 3, 10))
-    assert.same({ 3, 0 }, cut("x\tyz", 1, 0, 10, 3))
-    assert.same({ 3, 9 }, cut("x\ty", 1, 0, 10))
+    assert.same({ 3, 9 }, cut("x\tyz", 1, 0, 10, 3))
   end)
 
   it("shows bytes as hex with their number", function()
@@ -210,6 +212,20 @@ describe("json_text", function()
   it("escapes as JSON does what acts on a terminal", function()
     assert.equal('["\\u009b\\u007fé\\u202e"]', indent('["\u{9b}\127é\u{202e}"]', 80))
     assert.equal('"\\u009b\\u007f"', json_text.safe('"\u{9b}\127"'))
+  end)
+end)
+
+describe("a row", function()
+  it("fits, and its widest columns give way", function()
+    local long = ("long"):rep(20)
+    local row, widths = { "12345", long, long, long }, { 6, 32, 32 }
+    for _, width in ipairs { 80, 60, 40, 24 } do
+      assert.equal(width, text.width((columns.line(row, widths, width, 1))))
+    end
+    assert.equal(" 12345  " .. ("long"):rep(7) .. "lon…  " .. ("long"):rep(7) .. "lon…  longlon…",
+      columns.line(row, widths, 84, 1))
+    assert.equal(" 12345  " .. (long .. "  "):rep(2) .. long,
+      columns.line(row, widths, math.huge, 1))
   end)
 end)
 
