@@ -8,7 +8,7 @@
 #include "node/group.h"
 #include "node/store.h"
 
-enum { FEW = 200, MANY = 10000, ROUNDS = 5 };
+enum { FEW = 200, MANY = 10000, ROUNDS = 5, TURNS = 2000 };
 
 static double now(void) {
   struct timespec time;
@@ -60,7 +60,7 @@ static int refuse(void *ud, const pump_message *message, pump_parking why, pump_
 static pump_group_consumer *begin(pump_group *group, int consumers, int events,
                                   pump_strategy_kind strategy) {
   pump_group_rules rules = {
-      .buffer = 10000, .read_batch = 10000, .max_retries = 10, .strategy = strategy};
+      .buffer = 10000, .read_batch = 10000, .max_retries = TURNS, .strategy = strategy};
   pump_group_outside outside = {take, refuse, NULL};
   pump_group_consumer *all = calloc((size_t)consumers, sizeof *all);
   pump_group_init(group, &rules, &outside, false, 0, -1, 1);
@@ -76,7 +76,6 @@ static pump_group_consumer *begin(pump_group *group, int consumers, int events,
 
 /* Everybody has an event; one is done with his, and gets the next. */
 static double time_turns(int consumers, pump_strategy_kind strategy) {
-  enum { TURNS = 2000 };
   pump_group group;
   pump_group_consumer *all = begin(&group, consumers, consumers, strategy);
   double start = now();
@@ -139,11 +138,28 @@ static double cost_of_retry_here_and_there(int count) {
   return time_retries(count, 7919);
 }
 
+/* One that nobody else comes again with. */
+static double cost_of_retry_alone(int count) {
+  pump_group group;
+  pump_group_consumer *one = begin(&group, 1, count, PUMP_ROUND_ROBIN);
+  double start = now();
+  for (int i = 0; i < TURNS; i++) {
+    pump_guid id = guid_of(count / 2 + i % 50);
+    pump_group_nak(&group, &id, PUMP_NAK_RETRY, (pump_bytes){0}, 0);
+    pump_group_push(&group, 0);
+  }
+  double cost = (now() - start) / TURNS;
+  pump_group_free(&group);
+  free(one);
+  return cost;
+}
+
 static void test_machine(void) {
   check(cost_of_turn, MANY, "an event to one of the consumers, RoundRobin,");
   check(cost_of_turn_to_single, MANY, "an event to one of the consumers, DispatchToSingle,");
   check(cost_of_leaving, MANY, "to leave with an event in flight");
   check(cost_of_retry_backward, MANY, "an event that comes again, the last one first,");
+  check(cost_of_retry_alone, MANY, "an event that comes again by itself");
   check(cost_of_retry_here_and_there, MANY, "an event that comes again, one here and one there,");
 }
 

@@ -88,25 +88,37 @@ static bool is_again(const pump_message *message) {
   return message && message->state == PUMP_MESSAGE_RETRIES;
 }
 
-/* Before which of those that come again it has its place. The nearest of them is looked for among
- * its neighbours in the stream, to both sides: so thousands find theirs soon, in whatever order they
- * come. Replayed ones may stand between them, with newer servers anywhere. */
-static pump_message *place_again(const pump_group *group, const pump_message *message) {
-  pump_message *earlier = message->earlier, *later = message->later, *at;
-  while (earlier && !is_again(earlier) && !is_again(later)) {
-    earlier = earlier->earlier;
-    if (later) later = later->later;
-  }
-  if (is_again(later) && !is_again(earlier)) {
-    at = later;
-    while (!group->is_23 && at->previous && at->previous->rank > message->rank)
-      at = at->previous;
-  } else {
-    at = is_again(earlier) ? earlier->next : group->retrying.first;
-    while (at && at->is_replayed && (group->is_23 || at->rank <= message->rank))
-      at = at->next;
-  }
+/* Behind one that stands earlier in the stream; replayed ones may be between it and the next. */
+static pump_message *place_behind(const pump_group *group, const pump_message *message,
+                                  pump_message *at) {
+  while (at && at->is_replayed && (group->is_23 || at->rank <= message->rank))
+    at = at->next;
   return at;
+}
+
+static pump_message *place_before(const pump_group *group, const pump_message *message,
+                                  pump_message *later) {
+  while (!group->is_23 && later->previous && later->previous->rank > message->rank)
+    later = later->previous;
+  return later;
+}
+
+/* Before which of those that come again it has its place; NULL: behind them all. It is looked for
+ * from their end and, to both sides, among its neighbours in the stream: where many come again the
+ * next of them is near, and else the end is. */
+static pump_message *place_again(const pump_group *group, const pump_message *message) {
+  pump_message *earlier = message->earlier, *later = message->later, *before = NULL;
+  for (pump_message *at = group->retrying.last; at; at = at->previous) {
+    bool is_apart = group->is_23 && at->is_replayed;
+    if (!is_apart && at->rank <= message->rank) return before;
+    if (!is_apart) before = at;
+    if (!earlier) return place_behind(group, message, group->retrying.first);
+    if (is_again(earlier)) return place_behind(group, message, earlier->next);
+    if (is_again(later)) return place_before(group, message, later);
+    earlier = earlier->earlier;
+    later = later ? later->later : NULL;
+  }
+  return before;
 }
 
 static pump_message *place_replayed(const pump_group *group, const pump_message *message) {
