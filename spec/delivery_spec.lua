@@ -18,7 +18,7 @@ local seconds = tonumber(os.getenv "PUMP_CHECK_SECONDS") or 2
 local seed = tonumber(os.getenv "PUMP_CHECK_SEED") or math.floor(core.hrtime() * 1e6)
 local STREAMS = 3
 local TIMEOUT = 1.5
-local SLACK = 1.5 * helper.slow -- on a machine that is busy with other things, too
+local SLACK = 1.5 * helper.slow -- beside what a busy machine had no time for
 
 local function one_of(...)
   return (select(math.random(select("#", ...)), ...))
@@ -104,10 +104,11 @@ end
 
 -- conn:method(…), which must not take longer than it may.
 local function call(self, conn, method, ...)
-  local before = core.hrtime()
+  local before, waited = core.hrtime(), helper.waited()
   local value, err = conn[method](conn, ...)
   self.count.calls = self.count.calls + 1
-  self.longest = math.max(self.longest, core.hrtime() - before)
+  local lost = helper.waited() - waited
+  self.longest = math.max(self.longest, core.hrtime() - before - lost)
   return value, err
 end
 

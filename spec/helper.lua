@@ -72,7 +72,7 @@ end
 
 -- The seconds in which this process was to run and another one did; 0 where the system does not
 -- say.
-local function waited()
+function M.waited()
   local file <close> = io.open "/proc/self/schedstat"
   local text = file and file:read "a" or ""
   return (tonumber(text:match "^%d+ (%d+)") or 0) / 1e9
@@ -82,9 +82,9 @@ local lost = 0 -- by the last call whose time was taken
 
 -- How many seconds a call takes, and what it returns.
 function M.elapsed(fn, ...)
-  local before, waited_before = core.hrtime(), waited()
+  local before, waited = core.hrtime(), M.waited()
   local results = table.pack(fn(...))
-  lost = waited() - waited_before
+  lost = M.waited() - waited
   return core.hrtime() - before, table.unpack(results, 1, results.n)
 end
 
