@@ -586,8 +586,9 @@ function Consumer:nack(events, action, why) end
 ---@return any ... what fn returned
 function pump.run(fn, ...) end
 
----Starts a task, which runs when its starter waits for the first time. If it fails while nobody joins
----it, the pump.run that it belongs to ends; pump.spawn(pcall, fn) keeps the error for a later join.
+---Starts a task, which runs when its starter waits for the first time. If it fails while nobody
+---joins it, the pump.run that it belongs to ends; pump.spawn(pcall, fn) keeps the error for a later
+---join.
 ---@param fn function
 ---@param ... any
 ---@return pump.Task

@@ -323,14 +323,10 @@ void pump_lua_open_page(lua_State *L, int index) {
       {NULL, NULL},
   };
   static const luaL_Reg page_methods[] = {
-      {"count", page_count},
-      {"size", page_size},
-      {"event", page_event},
-      {"events", page_events},
-      {"bounds", page_bounds},
-      {"positions", page_positions},
-      {"set_decode", page_set_decode},
-      {NULL, NULL},
+      {"count", page_count},           {"size", page_size},
+      {"event", page_event},           {"events", page_events},
+      {"bounds", page_bounds},         {"positions", page_positions},
+      {"set_decode", page_set_decode}, {NULL, NULL},
   };
   static const luaL_Reg page_metamethods[] = {{"__gc", page_gc}, {NULL, NULL}};
   static const luaL_Reg no_metamethods[] = {{NULL, NULL}};
