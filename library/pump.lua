@@ -717,7 +717,7 @@ function pump.node(options) end
 ---@class pump.Node
 ---@field address? string
 ---@field http_address? string
----@field faults pump.Faults
+---@field faults pump.Faults a table that is assigned is as with set
 local Node = {}
 
 ---Ends every connection to it and closes the store.

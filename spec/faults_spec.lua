@@ -52,6 +52,11 @@ describe("faults", function()
     assert.is_true(faults.duration > 50 and faults.duration <= 60)
     faults:clear()
     assert.is_nil(faults.silent)
+    node.faults = { cut = 5 }
+    assert.equal(5, faults.cut)
+    local ok, err = pcall(function() node.fault = {} end)
+    assert.is_false(ok)
+    assert.matches("faults_spec.lua:%d+: a node has no field 'fault'", err)
     node:close()
   end)
 

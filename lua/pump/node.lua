@@ -12,7 +12,14 @@ local methods = {}
 function node_class.__index(node, key)
   if key == "address" then return node.core:address() end
   if key == "http_address" then return node.core:http_address() end
+  if key == "faults" then return node.own_faults end
   return methods[key]
+end
+
+-- node.faults = { delay = 1 } is node.faults:set { delay = 1 }.
+function node_class.__newindex(node, key, value)
+  if key ~= "faults" then errors.misuse("a node has no field '%s' that can be set", key) end
+  node.own_faults:set(value)
 end
 
 function node_class:__tostring()
@@ -92,7 +99,7 @@ function M.new(given)
     insecure_listen = given.insecure_listen,
   }, given.sync)
   if not made then return nil, err end
-  return setmetatable({ core = made, file = given.file, faults = faults.new(made) }, node_class)
+  return setmetatable({ core = made, file = given.file, own_faults = faults.new(made) }, node_class)
 end
 
 return M
