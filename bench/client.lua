@@ -73,30 +73,37 @@ function kinds.all(conn)
   end
 end
 
--- A generator of n events: batches of 500, some on their way.
-local function published(conn, make, stream)
+-- A generator of n events, in batches of so many (nil: as the client likes), some on their way.
+local BATCH = 500
+local function published(conn, make, batch_size, stream)
   return function(n)
     local made = 0
     assert(conn:publish(stream and stream(n) or "bench-write", function()
       if made == n then return nil end
       made = made + 1
       return make()
-    end, { batch_size = 500 }))
+    end, { batch_size = batch_size }))
   end
 end
 
+local function new_table() return pump.new_event(TYPE, body()) end
+
 function kinds.text(conn)
   local options = { content_type = "json" }
-  return published(conn, function() return pump.new_event(TYPE, text, options) end)
+  return published(conn, function() return pump.new_event(TYPE, text, options) end, BATCH)
 end
 
 function kinds.table(conn)
-  return published(conn, function() return pump.new_event(TYPE, body()) end)
+  return published(conn, new_table, BATCH)
+end
+
+kinds["own-batches"] = function(conn)
+  return published(conn, new_table)
 end
 
 -- What `read` reads, for servers that are not canned: warming up fills its first stream.
 function kinds.fill(conn)
-  return published(conn, function() return pump.new_event(TYPE, body()) end, stream_of)
+  return published(conn, new_table, nil, stream_of)
 end
 
 -- Events one by one, in so many tasks at once.

@@ -17,6 +17,7 @@ end
 function M.stop(context)
   context.server:close()
   if context.served then context.served:close() end
+  if context.far then context.far:close() end
 end
 
 ---- Programs --------------------------------------------------------------------------------------
@@ -49,6 +50,7 @@ end
 ---- Figures ---------------------------------------------------------------------------------------
 
 local function cpu(result) return result.cpu_us end
+local function wall(result) return result.wall_us end
 local function p50(result) return result.p50 * 1e6 end
 local function p99(result) return result.p99 * 1e6 end
 
@@ -166,21 +168,37 @@ end
 
 ---- Peers -----------------------------------------------------------------------------------------
 
--- One pumpsh serve for both sides, filled once with what is read.
-local SERVED = 500000
+-- One server for both sides, filled once with what is read: a pumpsh serve, and a node whose
+-- answers take so many seconds.
+local SERVED, FAR = 500000, 100000
+local DISTANCE = 0.01
+
+local function fill(context, url, count)
+  measure(("lua5.4 bench/client.lua %s fill %d"):format(url, events(context, count)))
+  return url
+end
 
 local function served(context)
   if context.url then return context.url end
   context.url, context.served = process.serve("served",
     process.build .. "/pumpsh -q serve memory: --listen 127.0.0.1:0")
-  measure(("lua5.4 bench/client.lua %s fill %d"):format(context.url, events(context, SERVED)))
-  return context.url
+  return fill(context, context.url, SERVED)
+end
+
+local function far(context)
+  if context.far_url then return context.far_url end
+  context.far_url, context.far = process.serve("far", ("lua5.4 bench/far.lua %g"):format(DISTANCE))
+  return fill(context, context.far_url, FAR)
+end
+
+local function on(server, command, what, count)
+  return function(context)
+    return measure(("%s %s %s %d"):format(command, server(context), what, events(context, count)))
+  end
 end
 
 local function on_served(command, what, count)
-  return function(context)
-    return measure(("%s %s %s %d"):format(command, served(context), what, events(context, count)))
-  end
+  return on(served, command, what, count)
 end
 
 local function install_peers()
@@ -190,8 +208,8 @@ local function install_peers()
     :format(process.build, process.build, process.build))
 end
 
-local function peer(what, count)
-  local run = on_served("node bench/peers/client.js", what, count)
+local function peer(server, what, count)
+  local run = on(server, "node bench/peers/client.js", what, count)
   return function(context)
     context.peers = context.peers or install_peers() and "there" or "missing"
     if context.peers ~= "there" then error("node-eventstore-client could not be installed", 0) end
@@ -201,9 +219,16 @@ end
 
 local function of_peer(name, what, limit)
   local row = of_cpu(name, on_served("lua5.4 bench/client.lua", what, SERVED),
-    peer(what, SERVED), limit)
+    peer(served, what, SERVED), limit)
   row.bar = ("%g × the peer's"):format(limit)
   return row
+end
+
+-- The time that passes, where it is the way to the server that takes it.
+local function of_far_peer(name, what, peers)
+  return { name = name, unit = "µs passed", value = wall, base = wall,
+    subject = on(far, "lua5.4 bench/client.lua", what, FAR), floor = peer(far, peers, FAR),
+    bar = "1 × the peer's", holds = at_most(1) }
 end
 
 ---- Subscriptions: beside reading, and beside a ping, of the same node ----------------------------
@@ -239,12 +264,14 @@ M.list = {
   of_cpu("read.c", c_client("read", 2 * MILLION), floor("read", 2 * MILLION), 2.5),
   of_cpu("read.lua", lua_client("read", 2 * MILLION), floor("read", 2 * MILLION), 5),
   of_peer("read.lua.peer", "read", 1 / 20),
+  of_far_peer("read.lua.far", "read", "read"),
   read_json,
   of_cpu("read.all.lua", lua_client("all", 2 * MILLION), floor("all", 2 * MILLION)),
   of_cpu("publish.c", c_client("publish", MILLION), floor("publish", MILLION), 3),
   of_cpu("publish.lua.text", lua_client("text", MILLION), floor("publish", MILLION)),
   of_cpu("publish.lua.table", lua_client("table", MILLION), floor("publish", MILLION)),
   of_peer("publish.lua.table.peer", "table", 1 / 4),
+  of_far_peer("publish.lua.table.far", "own-batches", "table"),
   of_cpu("single.lua.1", lua_client("single", 50000, 1), floor("single", 50000, 1)),
   of_cpu("single.lua.50", lua_client("single", 50000, 50), floor("single", 50000, 50)),
   of_cpu("single.lua.1000", lua_client("single", 50000, 1000), floor("single", 50000, 1000)),

@@ -207,7 +207,7 @@ function Signal:remove(fn) end
 ---@class pump.PublishEventOptions: pump.WriteOptions, pump.EventOptions
 
 ---@class pump.PublishOptions: pump.WriteOptions
----@field batch_size? integer of a generator's events, 500 to 2,000 as the way to the server is long
+---@field batch_size? integer of a generator's events, 500 to 4,000 as the way to the server is long
 ---@field max_in_flight? integer batches of a generator's that are ready or under way, 4
 
 ---@class pump.NewEvent

@@ -10,21 +10,21 @@ local function after(pace, answers, seconds)
   local sizes = {}
   for i = 1, answers do
     pace:took(seconds)
-    if i % 8 == 0 then sizes[#sizes + 1] = pace.size end
+    if i % 4 == 0 then sizes[#sizes + 1] = pace.size end
   end
   return sizes
 end
 
 describe("a pace", function()
   it("grows while answers that come soon are waited for, up to its most", function()
-    assert.are.same({ 2, 4, 5, 5 }, after(paces.new(1, 5), 32, 0.2))
+    assert.are.same({ 2, 4, 5, 5 }, after(paces.new(1, 5), 16, 0.2))
   end)
 
   it("stays where they are there, and where one is not now and then", function()
     local pace = paces.new(1, 5)
     for _ = 1, 10 do
-      after(pace, 6)
-      after(pace, 2, 0.2)
+      after(pace, 3)
+      after(pace, 1, 0.2)
     end
     assert.equal(1, pace.size)
   end)
@@ -40,22 +40,22 @@ describe("a pace", function()
 
   it("stays where they take a while, and shrinks to its least where they take long", function()
     local pace = paces.new(2, 16)
-    assert.are.same({ 4, 8, 16 }, after(pace, 24, 0.01))
-    assert.are.same({ 16 }, after(pace, 8, 0.5))
-    assert.are.same({ 8, 4, 2, 2 }, after(pace, 32, 1.1))
+    assert.are.same({ 4, 8, 16 }, after(pace, 12, 0.01))
+    assert.are.same({ 16 }, after(pace, 4, 0.5))
+    assert.are.same({ 8, 4, 2, 2 }, after(pace, 16, 1.1))
   end)
 
   it("never lets a short timeout come near", function()
     local pace = paces.new(1, 8, 0.4)
-    assert.are.same({ 2 }, after(pace, 8, 0.02))
-    assert.are.same({ 2 }, after(pace, 8, 0.05))
-    assert.are.same({ 1 }, after(pace, 8, 0.15))
+    assert.are.same({ 2 }, after(pace, 4, 0.02))
+    assert.are.same({ 2 }, after(pace, 4, 0.05))
+    assert.are.same({ 1 }, after(pace, 4, 0.15))
   end)
 
   it("does not move where it was told", function()
     local pace = paces.new(7, 7)
-    assert.are.same({ 7, 7 }, after(pace, 16, 0.001))
-    assert.are.same({ 7, 7 }, after(pace, 16, 100))
+    assert.are.same({ 7, 7 }, after(pace, 8, 0.001))
+    assert.are.same({ 7, 7 }, after(pace, 8, 100))
   end)
 end)
 

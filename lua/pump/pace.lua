@@ -6,7 +6,7 @@
 -- machine is busy now and then: some are looked at together.
 local M = {}
 
-local LOOKED_AT = 8
+local LOOKED_AT = 4
 -- Seconds that an answer may take for more to be asked, and for it not to become less. Both are
 -- shorter where the timeout is.
 local SOON, LATE = 0.25, 1

@@ -12,7 +12,7 @@ local M = {}
 -- A batch of a generator's events is sent when it has so many events, or batch_size of them where
 -- that is given, or this many bytes. As one batch goes out when the one before it is written, they
 -- become larger where that takes the way there and back.
-local LEAST_EVENTS, MOST_EVENTS = 500, 2000
+local LEAST_EVENTS, MOST_EVENTS = 500, 4000
 local MAX_BYTES = 4 * 1024 * 1024
 -- An event should not wait for others that take long to come. Where the generator waits by pump's
 -- means, what it gave so far is sent before. Of others it is told by their time: batches start
