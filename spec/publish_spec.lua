@@ -449,6 +449,33 @@ describe("a generator in a coroutine", function()
   end)
 end)
 
+describe("a finaliser", function()
+  it("may change events while they are published", function()
+    local conn <close> = helper.connect()
+    local stream, list, is_over = helper.stream(), {}, false
+    for i = 1, 400 do
+      local body = {}
+      for key = 1, 150 do body["k" .. key] = key end
+      -- A metatable makes the codec look further, which lets the collector come.
+      list[i] = pump.new_event("t", i % 2 == 0 and setmetatable(body, {}) or ("x"):rep(60) .. i)
+    end
+    local function arm()
+      setmetatable({}, { __gc = function()
+        for i = 1, #list, 2 do list[i].data = "y" end
+        if not is_over then arm() end
+      end })
+    end
+    arm()
+    assert(conn:publish(stream, list))
+    is_over = true
+    local events = assert(conn:get(stream, { max_count = 400 }))
+    for i = 1, 400, 2 do
+      local data = events[i].data
+      assert.is_true(data == "y" or data == ("x"):rep(60) .. i, data)
+    end
+  end)
+end)
+
 describe("another codec", function()
   it("encodes and decodes instead", function()
     local json = require "cjson"

@@ -170,6 +170,13 @@ local function arguments_for(self, class, name, receiver)
     list.n = list.n + 1
     list[list.n] = self.values.of_type(parameter.type, parameter.name)
   end
+  if name == "node" then -- its default is a port of its own
+    local options = list[1] == nil and {} or list[1]
+    if type(options) == "table" and rawget(options, "listen") == nil then
+      rawset(options, "listen", "127.0.0.1:0")
+    end
+    list[1], list.n = options, math.max(list.n, 1)
+  end
   return list
 end
 

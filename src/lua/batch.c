@@ -1,6 +1,7 @@
-/* Events on their way out: Lua tables become the array that pump_client_append takes. Of a list,
- * strings are views of Lua's own, JSON is written into one buffer, and libpump copies both once,
- * into what it sends. A generator's events are added one by one to a batch of its own, which keeps
+/* Events on their way out: Lua tables become the array that pump_client_append takes. Of a list of
+ * strings they are views of Lua's own, and libpump copies them once, into what it sends. From the
+ * first JSON on all of it is in one buffer: encoding may run finalisers, and these may take out of
+ * an event what was read already. A generator's events are added one by one to a batch of its own, which keeps
  * nothing of them that is Lua's: their tables die young, which is what the collector is good at. */
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ pump_lua_batch *pump_lua_take_batch(lua_State *L) {
     luaL_setmetatable(L, BATCH_TYPE);
   }
   batch->count = 0;
+  batch->owns = false;
   batch->message = NULL;
   return batch;
 }
@@ -82,21 +84,36 @@ static int push_field(lua_State *L, int table, int name) {
   return lua_rawget(L, table);
 }
 
+static void own_bytes(pump_lua_batch *batch, pump_bytes *bytes) {
+  if (bytes->data) pump_buffer_append(&batch->bodies, bytes->data, bytes->size);
+  bytes->data = NULL;
+}
+
+/* Takes over what was read so far, the event that is being read among it. */
+static void own(pump_lua_batch *batch) {
+  for (size_t i = 0; i <= batch->count; i++) {
+    own_bytes(batch, &batch->events[i].type);
+    own_bytes(batch, &batch->events[i].metadata);
+    own_bytes(batch, &batch->events[i].data);
+  }
+  batch->owns = true;
+}
+
 /* What is on the top as bytes: those of a string, or JSON at the end of the buffer. That still moves,
  * so what lies in it has a size and no data until settle. (JSON text is never empty.) */
 static int read_bytes(lua_State *L, pump_lua_batch *batch, pump_bytes *bytes) {
-  size_t start = batch->bodies.size;
   int type = lua_type(L, -1);
   if (type == LUA_TNIL) return 0;
   if (type != LUA_TSTRING) {
+    if (!batch->owns) own(batch);
+    size_t start = batch->bodies.size;
     int status = pump_lua_json_encode(L, lua_gettop(L), &batch->bodies, &batch->message);
     bytes->size = batch->bodies.size - start;
     return status;
   }
   bytes->data = lua_tolstring(L, -1, &bytes->size);
   if (!batch->owns) return 0;
-  pump_buffer_append(&batch->bodies, bytes->data, bytes->size);
-  bytes->data = NULL;
+  own_bytes(batch, bytes);
   return batch->bodies.failed ? PUMP_ENOMEM : 0;
 }
 
@@ -108,10 +125,10 @@ static int read_event(lua_State *L, pump_lua_batch *batch, int table, pump_new_e
   }
   int status = read_bytes(L, batch, &event->type);
   if (status < 0) return status;
-  size_t size;
-  push_field(L, table, AT_ID);
-  const char *id = lua_tolstring(L, -1, &size);
-  if (id && pump_guid_parse(&event->id, id, size) < 0) {
+  bool has_id = push_field(L, table, AT_ID) != LUA_TNIL;
+  pump_bytes id = {0};
+  if (lua_type(L, -1) == LUA_TSTRING) id.data = lua_tolstring(L, -1, &id.size);
+  if (has_id && (!id.data || pump_guid_parse(&event->id, id.data, id.size) < 0)) {
     batch->message = "the id of the event is not a UUID";
     return PUMP_EINVALID;
   }
@@ -138,7 +155,7 @@ static void settle(pump_lua_batch *batch) {
     pump_new_event *event = &batch->events[i];
     pump_bytes *parts[] = {&event->type, &event->metadata, &event->data};
     for (size_t k = 0; k < 3; k++) {
-      if (parts[k]->size == 0 || (parts[k]->data && !batch->owns)) continue;
+      if (parts[k]->size == 0 || !batch->owns) continue;
       parts[k]->data = at;
       at += parts[k]->size;
     }
