@@ -113,6 +113,11 @@ local function more()
   return bytes
 end
 
+-- Ctrl-D ends one text, not the terminal.
+local function end_text()
+  at_end = not system.is_terminal(0)
+end
+
 -- The next line without its end, or nil.
 function driver.read_line()
   while true do
@@ -130,6 +135,7 @@ function driver.read_line()
     if at_end and not rest:find("\n", 1, true) then
       local last = rest
       rest = ""
+      end_text()
       return last ~= "" and last or nil
     end
   end
@@ -140,7 +146,7 @@ function driver.read_all()
   local pieces = { rest:sub(read_at) }
   rest, read_at = "", 1
   while not at_end do pieces[#pieces + 1] = more() end
-  at_end = not system.is_terminal(0) -- Ctrl-D ends one text, not the terminal
+  end_text()
   return table.concat(pieces)
 end
 

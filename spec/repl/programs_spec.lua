@@ -187,7 +187,14 @@ terminal.describe(describe, pending)("a question", function()
     assert.matches("\n1\n", line "#conn:get('ponies')")
     typed "\\delete ponies"
     key "Enter"
-    shows "? [y/N]"
+    ends "Delete ponies (last event 0)? [y/N]"
+    key "C-d"
+    shows "delete: not done"
+    terminal.tmux "clear-history"
+    line "\\! clear"
+    typed "\\delete ponies" -- Ctrl-D was no answer for ever
+    key "Enter"
+    ends "Delete ponies (last event 0)? [y/N]"
     typed "yes"
     key "Enter"
     shows "ponies is deleted"
