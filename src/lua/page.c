@@ -183,25 +183,6 @@ static void note_place(lua_iterator *self) {
   self->position = event->position;
 }
 
-static int iterator_next(lua_State *L);
-
-static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
-  pump_lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
-  if (lua_isboolean(L, -1)) {
-    lua_pop(L, 1); /* who always comes too late must not use up the stack */
-    return iterator_next(L);
-  }
-  if (!owner || !owner->page || owner->page->count == 0) {
-    lua_pushnil(L);
-    return 1;
-  }
-  set_page(L, self, owner);
-  return iterator_next(L);
-}
-
 /* The iterator goes on with a new userdata for the same page. */
 static void renew_page(lua_State *L, lua_iterator *self) {
   pump_lua_page *before = self->owner, *owner = new_page(L, before->loop);
@@ -244,26 +225,55 @@ static bool has_next(const pump_lua_page *owner) {
   return owner && owner->page && owner->next < owner->page->count;
 }
 
+/* Pushes the next event of the iterator's page; false: there is none. */
+static bool push_next(lua_State *L, lua_iterator *self) {
+  if (!has_next(self->owner)) return false;
+  if (self->owner->next % SHARERS == 0 && self->owner->next > 0) renew_page(L, self);
+  pump_lua_event *event = new_event(L);
+  pump_lua_page *owner = self->owner; /* by now: a finaliser may have gone on with it */
+  if (has_next(owner)) {
+    lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
+    set_event(L, event, owner, owner->next++, lua_upvalueindex(AT_METATABLE));
+    return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pops what more() gave; false: that was the end. */
+static bool take_page(lua_State *L, lua_iterator *self) {
+  pump_lua_page *owner = luaL_testudata(L, -1, PAGE_TYPE);
+  if (lua_isboolean(L, -1)) {
+    lua_pop(L, 1); /* who always comes too late must not use up the stack */
+    return true;
+  }
+  if (!owner || !owner->page || owner->page->count == 0) return false;
+  set_page(L, self, owner);
+  return true;
+}
+
+static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
+  while (take_page(L, self)) {
+    if (push_next(L, self)) return 1;
+    note_place(self);
+    part_with(L, self->owner);
+    lua_pushnil(L);
+    set_page(L, self, NULL);
+    lua_pushvalue(L, lua_upvalueindex(AT_MORE));
+    /* It waits, so it may yield: that happens in Lua, and goes on here from the beginning. */
+    lua_callk(L, 0, 1, 0, iterator_got_page);
+  }
+  lua_pushnil(L);
+  return 1;
+}
+
 static int iterator_next(lua_State *L) {
   lua_iterator *self = lua_touserdata(L, lua_upvalueindex(AT_SELF));
-  if (has_next(self->owner)) {
-    if (self->owner->next % SHARERS == 0 && self->owner->next > 0) renew_page(L, self);
-    pump_lua_event *event = new_event(L);
-    pump_lua_page *owner = self->owner; /* by now: a finaliser may have gone on with it */
-    if (has_next(owner)) {
-      lua_getiuservalue(L, lua_upvalueindex(AT_SELF), 1);
-      set_event(L, event, owner, owner->next++, lua_upvalueindex(AT_METATABLE));
-      return 1;
-    }
-    lua_pop(L, 1);
-  }
-  note_place(self);
-  part_with(L, self->owner);
-  lua_pushnil(L);
-  set_page(L, self, NULL);
-  lua_pushvalue(L, lua_upvalueindex(AT_MORE));
-  /* It waits, so it may yield: that happens in Lua, and goes on in iterator_got_page. */
-  lua_callk(L, 0, 1, 0, iterator_got_page);
+  if (push_next(L, self)) return 1;
+  lua_pushboolean(L, true); /* as if another one had got a page, of which nothing is left */
   return iterator_got_page(L, LUA_OK, 0);
 }
 
