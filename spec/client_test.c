@@ -1,65 +1,8 @@
 /* The client against servers that behave as a spec tells them to. */
-#include "tap.h"
-
-#include <stdio.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "fake_server.h"
+#include "fake_client.h"
 #include "wire/protobuf.h"
-
-#include <pump.h>
-
-static uv_loop_t loop;
-static fake_server server;
-
-typedef struct answer {
-  int count;
-  int status;
-  char message[600];
-  int64_t current_version;
-  char leader[64];
-  size_t events;
-} answer;
-
-static void take(pump_client *client, const pump_result *result, void *ud) {
-  answer *to = ud;
-  (void)client;
-  to->count++;
-  to->status = result->status;
-  snprintf(to->message, sizeof to->message, "%s", result->message);
-  to->current_version = result->current_version;
-  snprintf(to->leader, sizeof to->leader, "%s", result->leader_host ? result->leader_host : "");
-  to->events = result->page ? result->page->count : 0;
-}
-
-static void wait_for(const answer *expected) {
-  while (expected->count == 0 && uv_run(&loop, UV_RUN_ONCE))
-    ;
-}
-
-static void close_all(pump_client *client) {
-  fake_stop(&server);
-  fake_finish(&loop, client);
-}
-
-static pump_options options(void) {
-  pump_options made;
-  pump_options_init(&made);
-  made.port = server.port;
-  made.timeout = 400;
-  made.connect_timeout = 300;
-  return made;
-}
-
-static pump_client *connect_with(const pump_options *made, answer *connected) {
-  pump_client *client;
-  *connected = (answer){0};
-  pump_client_new(&client, &loop, made);
-  pump_client_connect(client, take, connected);
-  wait_for(connected);
-  return client;
-}
 
 /* ---- Connecting --------------------------------------------------------------------------- */
 
@@ -241,108 +184,6 @@ static void on_lost(pump_client *client, int code, const char *reason, void *ud)
   lost.count++;
   lost.status = code;
   snprintf(lost.message, sizeof lost.message, "%s", reason);
-}
-
-/* Answers the first read with a page that is larger than any client takes, pings rightly. */
-static size_t large_left;
-static void is_too_large(fake_server *to, const pump_tcp_frame *frame) {
-  if (fake_handshake(to, frame)) return;
-  if (large_left == 0) {
-    fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
-    return;
-  }
-  size_t mark = pump_tcp_frame_begin(&to->out, PUMP_TCP_READ_STREAM_FORWARD_COMPLETED,
-                                     &frame->correlation, (pump_bytes){0}, (pump_bytes){0});
-  uint32_t length = (uint32_t)large_left + PUMP_TCP_MIN_BODY;
-  memcpy(to->out.data + mark, &length, sizeof length);
-}
-
-static void on_large(uv_idle_t *idle) {
-  static const char zeros[65536];
-  (void)idle;
-  if (!server.has_peer || server.frames < 2 || large_left == 0) return;
-  uv_buf_t bytes = uv_buf_init((char *)(uintptr_t)zeros,
-                               (unsigned)(large_left < sizeof zeros ? large_left : sizeof zeros));
-  int sent = uv_try_write((uv_stream_t *)server.peer, &bytes, 1);
-  if (sent > 0) large_left -= (size_t)sent;
-}
-
-static void a_frame_that_is_too_large(void) {
-  answer connected, page = {0}, ponged = {0};
-  pump_read read = {.max_count = 500};
-  pump_bytes stream = {"big", 3};
-  uv_idle_t idle;
-  large_left = (size_t)PUMP_MAX_FRAME + 1000;
-  fake_start(&server, &loop);
-  server.on_frame = is_too_large;
-  uv_idle_init(&loop, &idle);
-  uv_idle_start(&idle, on_large);
-  pump_options made = options();
-  made.timeout = 20000;
-  pump_client *client = connect_with(&made, &connected);
-  pump_client_read_stream(client, stream, &read, NULL, take, &page);
-  wait_for(&page);
-  tap_ok(page.status == PUMP_ETOOLARGE && strstr(page.message, "fewer than 500"),
-         "an answer over 64 MiB fails its question: %s", page.message);
-  while (large_left > 0)
-    uv_run(&loop, UV_RUN_ONCE);
-  pump_client_ping(client, NULL, take, &ponged);
-  wait_for(&ponged);
-  tap_ok(ponged.status == 0, "and the connection lives on");
-  uv_close((uv_handle_t *)&idle, NULL);
-  close_all(client);
-}
-
-/* What is thrown away stands in front of all else: it holds the connection no longer than silence
- * would, however much of it comes. */
-static void a_frame_that_is_thrown_away_for_ever(void) {
-  answer connected, page = {0}, ponged = {0};
-  pump_read read = {.max_count = 500};
-  pump_bytes stream = {"big", 3};
-  uv_idle_t idle;
-  large_left = (size_t)INT32_MAX - 1000;
-  fake_start(&server, &loop);
-  server.on_frame = is_too_large;
-  uv_idle_init(&loop, &idle);
-  uv_idle_start(&idle, on_large);
-  pump_options made = options();
-  made.timeout = 20000;
-  made.heartbeat_interval = 100;
-  made.heartbeat_timeout = 100;
-  made.retries = 0;
-  pump_client *client = connect_with(&made, &connected);
-  pump_client_read_stream(client, stream, &read, NULL, take, &page);
-  wait_for(&page);
-  pump_client_ping(client, NULL, take, &ponged);
-  wait_for(&ponged);
-  tap_ok(page.status == PUMP_ETOOLARGE && ponged.status == PUMP_ECLOSED &&
-             strstr(ponged.message, "no whole frame"),
-         "what is thrown away is no sign of life: %s", ponged.message);
-  uv_close((uv_handle_t *)&idle, NULL);
-  close_all(client);
-}
-
-/* A length of a GiB in front of the answer to a ping. */
-static void garbles_a_length(fake_server *to, const pump_tcp_frame *frame) {
-  if (fake_handshake(to, frame)) return;
-  fake_reply(to, frame, PUMP_TCP_PONG, NULL, 0);
-  to->out.data[3] ^= 0x40;
-}
-
-static void a_garbled_length(void) {
-  answer connected, ponged = {0};
-  fake_start(&server, &loop);
-  server.on_frame = garbles_a_length;
-  pump_options made = options();
-  made.timeout = 20000;
-  made.retries = 0;
-  pump_client *client = connect_with(&made, &connected);
-  pump_client_ping(client, NULL, take, &ponged);
-  wait_for(&ponged);
-  tap_ok(ponged.status == PUMP_ECLOSED &&
-             strstr(ponged.message, "it sent what no server sends (Package size is out of bounds"),
-         "a length that no server sends ends the connection: %s", ponged.message);
-  close_all(client);
 }
 
 static void a_refused_connection(void) {
@@ -555,77 +396,6 @@ static void a_silent_server_is_dead(void) {
   close_all(client);
 }
 
-/* ---- Everything in small pieces ----------------------------------------------------------- */
-
-/* Sends the bytes of an answer one by one, each in a turn of its own. */
-/* Its bytes come, but never a whole frame: a line that drips, or a length that was garbled. */
-static uv_timer_t trickle;
-
-static void on_trickle(uv_timer_t *timer) {
-  uv_buf_t byte = uv_buf_init("x", 1);
-  (void)timer;
-  if (server.has_peer) uv_try_write((uv_stream_t *)server.peer, &byte, 1);
-}
-
-static void begins_a_frame(fake_server *to, const pump_tcp_frame *frame) {
-  static const uint8_t head[] = {0, 0, 16, 0, PUMP_TCP_PONG, 0};
-  if (frame->command == PUMP_TCP_IDENTIFY_CLIENT) fake_handshake(to, frame);
-  if (frame->command == PUMP_TCP_PING) pump_buffer_append(&to->out, head, sizeof head);
-}
-
-static void a_server_that_trickles_is_dead(void) {
-  answer connected, ponged = {0};
-  fake_start(&server, &loop);
-  server.on_frame = begins_a_frame;
-  uv_timer_init(&loop, &trickle);
-  uv_timer_start(&trickle, on_trickle, 10, 10);
-  pump_options made = options();
-  made.heartbeat_interval = 150;
-  made.heartbeat_timeout = 150;
-  made.timeout = 20000;
-  made.retries = 0;
-  pump_client *client = connect_with(&made, &connected);
-  pump_client_ping(client, NULL, take, &ponged);
-  wait_for(&ponged);
-  tap_ok(ponged.status == PUMP_ECLOSED && strstr(ponged.message, "no whole frame"),
-         "bytes without a whole frame are no life: %s", ponged.message);
-  uv_close((uv_handle_t *)&trickle, NULL);
-  close_all(client);
-}
-
-static pump_buffer drip;
-static size_t dripped;
-static void drips(fake_server *to, const pump_tcp_frame *frame) {
-  fake_handshake(to, frame) || (fake_reply(to, frame, PUMP_TCP_PONG, "pong", 4), true);
-  pump_buffer_append(&drip, to->out.data, to->out.size);
-  pump_buffer_clear(&to->out);
-}
-
-static void on_drip(uv_idle_t *idle) {
-  (void)idle;
-  if (server.has_peer && dripped < drip.size) {
-    uv_buf_t byte = uv_buf_init((char *)drip.data + dripped, 1);
-    if (uv_try_write((uv_stream_t *)server.peer, &byte, 1) == 1) dripped++;
-  }
-}
-
-static void one_byte_at_a_time(void) {
-  answer connected, ponged = {0};
-  uv_idle_t idle;
-  fake_start(&server, &loop);
-  server.on_frame = drips;
-  uv_idle_init(&loop, &idle);
-  uv_idle_start(&idle, on_drip);
-  pump_options made = options();
-  pump_client *client = connect_with(&made, &connected);
-  pump_client_ping(client, NULL, take, &ponged);
-  wait_for(&ponged);
-  tap_ok(connected.status == 0 && ponged.status == 0, "answers that come byte by byte");
-  uv_close((uv_handle_t *)&idle, NULL);
-  close_all(client);
-  pump_buffer_free(&drip);
-}
-
 int main(void) {
   uv_loop_init(&loop);
   connecting("a server that hangs", NULL, NULL, NULL, PUMP_ETIMEOUT,
@@ -657,9 +427,6 @@ int main(void) {
                        "\x08\x02\x12\x0a\x0a\x05ponyx\x10\xd9\x08", 14, PUMP_ENOTLEADER);
   a_ping_answered_with("silence", 0, NULL, 0, PUMP_ETIMEOUT);
   nonsense_is_dropped();
-  a_frame_that_is_too_large();
-  a_frame_that_is_thrown_away_for_ever();
-  a_garbled_length();
   a_refused_connection();
   limits_hold();
   many_are_in_flight();
@@ -667,8 +434,6 @@ int main(void) {
   busy_is_waited_out();
   slow_pages_hold_up_nobody();
   a_silent_server_is_dead();
-  a_server_that_trickles_is_dead();
-  one_byte_at_a_time();
   uv_loop_close(&loop);
   return tap_done();
 }
