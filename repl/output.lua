@@ -172,6 +172,7 @@ function output:write(s)
     if not ok then error(self:give_up(message), 0) end
   else
     while self.busy and coroutine.isyieldable() do pump.sleep(frame) end
+    if self.busy then return put(self, s) end -- what cannot wait comes between
     self.busy = true -- what others write comes before or behind it
     local _ <close> = self.not_busy
     put(self, s)
