@@ -1,8 +1,9 @@
 /* Events on their way out: Lua tables become the array that pump_client_append takes. Of a list of
  * strings they are views of Lua's own, and libpump copies them once, into what it sends. From the
  * first JSON on all of it is in one buffer: encoding may run finalisers, and these may take out of
- * an event what was read already. A generator's events are added one by one to a batch of its own, which keeps
- * nothing of them that is Lua's: their tables die young, which is what the collector is good at. */
+ * an event what was read already. A generator's events are added one by one to a batch of its own,
+ * which keeps nothing of them that is Lua's: their tables die young, which is what the collector is
+ * good at. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <time.h>

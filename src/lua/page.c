@@ -209,6 +209,10 @@ static int iterator_got_page(lua_State *L, int status, lua_KContext context) {
 /* The iterator goes on with a new userdata for the same page. */
 static void renew_page(lua_State *L, lua_iterator *self) {
   pump_lua_page *before = self->owner, *owner = new_page(L, before->loop);
+  if (self->owner != before) { /* a finaliser has gone on with it */
+    lua_pop(L, 1);
+    return;
+  }
   size_t left = before->page->count - before->next + SHARERS;
   size_t part = before->size / left * SHARERS;
   owner->page = pump_page_ref(before->page);
