@@ -29,6 +29,10 @@ describe("a pace", function()
     assert.equal(1, pace.size)
   end)
 
+  it("stays where they come from nearby", function()
+    assert.are.same({ 1, 1, 1 }, after(paces.new(1, 5), 12, 0.001))
+  end)
+
   it("knows that more is waited for less often", function()
     local pace = paces.new(1, 8)
     for _ = 1, 40 do

@@ -3,13 +3,14 @@
 -- Whoever has to wait for answers that come soon waits for the way there and back more than for
 -- what is done there, and asks for twice as much from then on. Whoever waits long asks for less:
 -- what is under way together must not come near its timeout. One answer says nothing, as any
--- machine is busy now and then: some are looked at together.
+-- machine is busy now and then: some are looked at together. And an answer from nearby is not worth
+-- it: more of them under way would only stand in line there.
 local M = {}
 
 local LOOKED_AT = 4
--- Seconds that an answer may take for more to be asked, and for it not to become less. Both are
--- shorter where the timeout is.
-local SOON, LATE = 0.25, 1
+-- Seconds that an answer from nearby takes; that one may take for more to be asked, and for it not
+-- to become less. The last two are shorter where the timeout is.
+local NEAR, SOON, LATE = 0.002, 0.25, 1
 local PART_OF_TIMEOUT = 1 / 4
 
 local pace_class = {}
@@ -38,7 +39,7 @@ end
 -- it was there already.
 function pace_class:took(seconds)
   self.answers = self.answers + 1
-  if seconds then
+  if seconds and seconds > NEAR then
     self.waits = self.waits + 1
     self.longest = math.max(self.longest, seconds)
   end
